@@ -1,0 +1,1 @@
+//! Nouns and ports of Swingbridge: no I/O.

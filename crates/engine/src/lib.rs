@@ -1,0 +1,1 @@
+//! Verbs of Swingbridge: step, route, delivery, policy.

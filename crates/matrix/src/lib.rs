@@ -1,0 +1,1 @@
+//! The Matrix side: application service, rooms, media, rendering.

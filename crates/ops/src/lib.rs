@@ -1,0 +1,1 @@
+//! Operating Swingbridge: metrics, health, checks.

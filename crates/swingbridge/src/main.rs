@@ -1,0 +1,2 @@
+//! The Swingbridge program.
+fn main() {}
