@@ -1,2 +1,59 @@
-//! Chores.
-fn main() {}
+//! Chores of the project: `cargo xtask COMMAND`. One file for each command.
+
+mod demo;
+mod floors;
+mod gen_docs;
+mod licences;
+mod metadata;
+mod peers;
+mod process;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+const HELP: &str = "\
+Chores of the project.
+
+cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests whose names hold it
+cargo xtask demo [--check] [--postgres] [--fresh]
+                                     a homeserver, a carrier with web phones and the gateway, to try out;
+                                     --check drives it unattended and exits 0 or 1
+cargo xtask gen [--check]            write the generated documentation, or compare it
+cargo xtask floors                   prove which crate may use which
+cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml
+cargo xtask peers                    set up the foreign programs that tests and demo run against
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[String]) -> Result<()> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.split_first() {
+        None | Some((&("help" | "-h" | "--help"), _)) => {
+            print!("{HELP}");
+            Ok(())
+        }
+        Some((&"test", rest)) => test::run(&test::Options::parse(rest)?),
+        Some((&"demo", rest)) => demo::run(rest),
+        Some((&"gen", [])) => gen_docs::run(gen_docs::Mode::Write),
+        Some((&"gen", ["--check"])) => gen_docs::run(gen_docs::Mode::Check),
+        Some((&"floors", [])) => floors::run(),
+        Some((&"licences", [])) => licences::run(),
+        Some((&"peers", [])) => peers::set_up(false).map(drop),
+        Some((command, rest)) => bail!(
+            "`{command} {}` is not a chore; see `cargo xtask help`",
+            rest.join(" ")
+        ),
+    }
+}

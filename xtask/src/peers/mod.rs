@@ -1,0 +1,110 @@
+//! The foreign programs that tests and demo run against, set up below target/peers once.
+//!
+//! Each comes pinned from its own registry, or from Debian. A stamp makes the second time cost nothing.
+
+mod debian;
+mod npm;
+mod python;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::process::{target, told};
+
+/// What stands after the set-up.
+pub struct Peers {
+    pub folder: PathBuf,
+    /// What could not be had, in words.
+    pub missing: Vec<String>,
+}
+
+impl Peers {
+    /// How the tests find the peers (see the `peers` module of the lab).
+    pub fn environment(&self, required: bool) -> Vec<(&'static str, PathBuf)> {
+        let mut environment = vec![
+            ("SWINGBRIDGE_PEERS", self.folder.clone()),
+            ("SWINGBRIDGE_SYNAPSE", synapse_python(&self.folder)),
+        ];
+        if required {
+            environment.push(("SWINGBRIDGE_REQUIRE_PEERS", "1".into()));
+        }
+        environment
+    }
+}
+
+/// Sets up everything that the tests can use. When `required`, something missing is an error.
+pub fn set_up(required: bool) -> Result<Peers> {
+    let (folder, _lock) = folder()?;
+    let mut missing = debian::set_up(debian::ALL)?;
+    let lacks = |what: &debian::Need, missing: &[String]| missing.contains(&what.to_string());
+    if !lacks(&debian::VENV, &missing) {
+        python::synapse(&folder)?;
+        python::nio(&folder)?;
+    } else {
+        missing.push("Synapse and matrix-nio (for want of python3-venv)".into());
+    }
+    if !lacks(&debian::NODE, &missing) {
+        npm::smpp(&folder)?;
+    } else {
+        missing.push("npm smpp (for want of npm)".into());
+    }
+    if !missing.is_empty() {
+        let line = format!("peers missing: {}; {}", missing.join(", "), debian::ADVICE);
+        if required {
+            bail!("{line}");
+        }
+        println!("{line}; the tests against them are skipped");
+    }
+    println!("peers: ready in {}", folder.display());
+    Ok(Peers { folder, missing })
+}
+
+/// Sets up Synapse, and PostgreSQL when asked, and gives back the Python that runs Synapse.
+pub fn set_up_homeserver(postgres: bool) -> Result<PathBuf> {
+    let (folder, _lock) = folder()?;
+    let needs: &[debian::Need] = if postgres {
+        &[debian::VENV, debian::POSTGRESQL]
+    } else {
+        &[debian::VENV]
+    };
+    let missing = debian::set_up(needs)?;
+    if !missing.is_empty() {
+        bail!("missing: {}; {}", missing.join(", "), debian::ADVICE);
+    }
+    python::synapse(&folder)?;
+    Ok(synapse_python(&folder))
+}
+
+fn synapse_python(folder: &Path) -> PathBuf {
+    folder.join("synapse/bin/python")
+}
+
+/// The folder, and a lock so that two set-ups do not meet.
+fn folder() -> Result<(PathBuf, File)> {
+    let folder = target().join("peers");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let lock = File::create(folder.join(".lock"))?;
+    if lock.try_lock().is_err() {
+        println!("  waiting for another set-up of peers ...");
+        lock.lock()?;
+    }
+    Ok((folder, lock))
+}
+
+/// Fills a fresh folder once for each text of pins.
+fn once(folder: &Path, what: &str, pins: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let stamp = folder.join(".stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|stamped| stamped == pins) {
+        return Ok(());
+    }
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder)?;
+    told(&format!("installing {what}"), || fill(folder))?;
+    Ok(fs::write(stamp, pins)?)
+}
