@@ -1,1 +1,3 @@
 //! Bytes and structs that no library has: SMPP, GSM text, segments, receipts.
+
+pub mod smpp;
