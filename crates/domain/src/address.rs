@@ -1,0 +1,393 @@
+//! Addresses on phone networks, told apart before any parsing as a number.
+//!
+//! Short codes, alphanumeric senders and emergency numbers are recognised first: a number library turns "911" into
+//! a subscriber's number of the region. The rest is brought to E.164 (ITU-T E.164) with libphonenumber's data.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// A remote or local address. `Debug` and `Display` show it masked; [`Address::canonical`] is the whole of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Address {
+    /// An E.164 number, with its `+`.
+    Number(String),
+    /// A short code: digits that mean something only in one network or country.
+    Short(String),
+    /// An alphanumeric sender (at most 11 characters, 3GPP TS 23.040 section 9.1.2.5). It can not be answered.
+    Name(String),
+}
+
+/// An ISO 3166-1 alpha-2 code of a region, by which national numbers are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Region(phonenumber::country::Id);
+
+/// What the network says about an address it gives (SMPP type of number). A hint only: it is often wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hint {
+    #[default]
+    Unknown,
+    International,
+    National,
+    Alphanumeric,
+}
+
+/// Why a text is no address that can be reached. None is worth a retry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    #[error("this is an emergency number: it cannot be texted from here. Call it from a phone")]
+    Emergency,
+    #[error("this is no phone number: write it with + and the country code, or as you dial it nationally")]
+    NotANumber,
+    #[error("this is a sender's name, not a number: it cannot be answered")]
+    NameOnly,
+    #[error(
+        "this number is written nationally, and the line has no region: write it with + and the country code"
+    )]
+    NoRegion,
+}
+
+impl Address {
+    /// Reads what a person typed: an E.164 number, a national number of `region`, a short code, or a `tel:` URI.
+    ///
+    /// # Errors
+    /// [`AddressError`]; final for this input.
+    pub fn from_user(text: &str, region: Option<Region>) -> Result<Self, AddressError> {
+        let text = text.trim();
+        let text = text.strip_prefix("tel:").unwrap_or(text);
+        let Some(dialled) = strip_separators(text) else {
+            return Err(AddressError::NotANumber);
+        };
+        if is_emergency(&dialled, region) {
+            return Err(AddressError::Emergency);
+        }
+        if dialled.chars().any(char::is_alphabetic) {
+            return Err(AddressError::NameOnly);
+        }
+        if !dialled.starts_with('+') && (3..=6).contains(&dialled.len()) {
+            return Ok(Address::Short(dialled));
+        }
+        if !dialled.starts_with('+') && region.is_none() {
+            return Err(AddressError::NoRegion);
+        }
+        number(&dialled, region).ok_or(AddressError::NotANumber)
+    }
+
+    /// Reads what a network gave as a sender or recipient. Never fails: what is no number is a short code or a name.
+    pub fn from_network(text: &str, region: Option<Region>, hint: Hint) -> Self {
+        let text = text.trim();
+        let Some(dialled) = strip_separators(text).filter(|d| !d.chars().any(char::is_alphabetic)) else {
+            return Address::Name(text.to_owned());
+        };
+        let digits = dialled.trim_start_matches('+');
+        if digits.is_empty() {
+            return Address::Name(text.to_owned());
+        }
+        if !dialled.starts_with('+') && digits.len() <= 6 {
+            return Address::Short(dialled);
+        }
+        let international = || number(&format!("+{digits}"), None);
+        let national = || region.and_then(|region| number(&dialled, Some(region)));
+        let found = match hint {
+            _ if dialled.starts_with('+') => international(),
+            Hint::International => international().or_else(national),
+            // National digits that happen to begin like a country code are rarer than networks that mislabel
+            // international ones; a valid national number wins, then a valid international one.
+            _ => national().or_else(international),
+        };
+        found.unwrap_or(Address::Short(dialled))
+    }
+
+    /// The whole address as one text that is equal for equal addresses: `tel:+447700900456`, `short:12345`, `name:ACME`.
+    pub fn canonical(&self) -> String {
+        match self {
+            Address::Number(number) => format!("tel:{number}"),
+            Address::Short(code) => format!("short:{code}"),
+            Address::Name(name) => format!("name:{name}"),
+        }
+    }
+
+    /// Reads what [`Address::canonical`] wrote.
+    pub fn from_canonical(text: &str) -> Option<Self> {
+        match text.split_once(':')? {
+            ("tel", number) => Some(Address::Number(number.to_owned())),
+            ("short", code) => Some(Address::Short(code.to_owned())),
+            ("name", name) => Some(Address::Name(name.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The address as people write it, in full.
+    pub fn full(&self) -> &str {
+        match self {
+            Address::Number(text) | Address::Short(text) | Address::Name(text) => text,
+        }
+    }
+
+    /// The address with most of its digits hidden: `+44 ••• 56`. Names and short codes belong to organisations and
+    /// are shown.
+    pub fn masked(&self) -> String {
+        match self {
+            Address::Number(number) => {
+                let digits = number.trim_start_matches('+');
+                let code = phonenumber::parse(None, number)
+                    .map(|n| n.code().value().to_string())
+                    .unwrap_or_default();
+                let tail = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
+                format!("+{code} ••• {tail}")
+            }
+            Address::Short(text) | Address::Name(text) => text.clone(),
+        }
+    }
+
+    /// Whether a message can be sent to it.
+    pub fn can_reply(&self) -> bool {
+        !matches!(self, Address::Name(_))
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Number(_) => write!(f, "Number({})", self.masked()),
+            Address::Short(_) => f.write_str("Short(…)"),
+            Address::Name(_) => f.write_str("Name(…)"),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Number(_) => f.write_str(&self.masked()),
+            Address::Short(_) => f.write_str("a short code"),
+            Address::Name(_) => f.write_str("a named sender"),
+        }
+    }
+}
+
+impl Serialize for Address {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.canonical())
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Address::from_canonical(&text).ok_or_else(|| serde::de::Error::custom("no canonical address"))
+    }
+}
+
+impl FromStr for Region {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        phonenumber::country::Id::from_str(&text.to_ascii_uppercase())
+            .map(Region)
+            .map_err(|_| format!("{text:?} is no region: give two letters of ISO 3166-1, such as GB or DE"))
+    }
+}
+
+impl TryFrom<String> for Region {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Region> for String {
+    fn from(region: Region) -> String {
+        region.as_str().to_owned()
+    }
+}
+
+impl Region {
+    pub fn as_str(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
+/// Takes out what people put between digits; `None` when nothing is left.
+fn strip_separators(text: &str) -> Option<String> {
+    let kept: String = text
+        .chars()
+        .filter(|c| {
+            !c.is_whitespace()
+                && !matches!(
+                    c,
+                    '-' | '.' | '(' | ')' | '/' | '\u{2010}'..='\u{2015}' | '\u{a0}'
+                )
+        })
+        .collect();
+    let kept = if kept.chars().any(char::is_alphabetic) {
+        text.trim().to_owned()
+    } else {
+        kept
+    };
+    (!kept.is_empty()).then_some(kept)
+}
+
+fn number(text: &str, region: Option<Region>) -> Option<Address> {
+    let parsed = phonenumber::parse(region.map(|region| region.0), text).ok()?;
+    let national = parsed.national().value().to_string();
+    let length = parsed.code().value().to_string().len() + national.len();
+    // A national number must be valid, or "12345678" of any network would become one; what is written with its
+    // country code need only be possible, for the metadata lags behind new ranges.
+    let fits = if text.starts_with('+') {
+        (7..=15).contains(&length)
+    } else {
+        parsed.is_valid()
+    };
+    fits.then(|| Address::Number(parsed.format().mode(phonenumber::Mode::E164).to_string()))
+}
+
+/// Whether `dialled` is an emergency number: those that every GSM phone knows (3GPP TS 22.101 section 10.1.1, 112 and
+/// 911, with 999 and 000), and those of the region.
+pub fn is_emergency(dialled: &str, region: Option<Region>) -> bool {
+    let digits = dialled.trim_start_matches('+');
+    let national: &[&str] = match region.as_ref().map(Region::as_str) {
+        Some("AR") => &["100", "101", "107"],
+        Some("AT") => &["122", "133", "144"],
+        Some("AU") => &["106"],
+        Some("BE") => &["100", "101"],
+        Some("BR") => &["190", "192", "193"],
+        Some("CH") => &["117", "118", "144", "1414"],
+        Some("CL") => &["131", "132", "133"],
+        Some("CN") => &["110", "119", "120", "122"],
+        Some("CO") => &["123"],
+        Some("CZ" | "SK") => &["150", "155", "158"],
+        Some("DE") => &["110"],
+        Some("FR" | "RE" | "GP" | "MQ" | "GF") => &["15", "17", "18", "114", "115", "119"],
+        Some("GR") => &["100", "166", "199"],
+        Some("HK" | "MO") => &["992"],
+        Some("HU") => &["104", "105", "107"],
+        Some("ID") => &["110", "113", "118", "119"],
+        Some("IL") => &["100", "101", "102"],
+        Some("IN") => &["100", "101", "102", "108"],
+        Some("IT") => &["113", "115", "118"],
+        Some("JP") => &["110", "118", "119"],
+        Some("KR") => &["117", "119"],
+        Some("MX") => &["060", "065", "066", "068"],
+        Some("NG") => &["199"],
+        Some("NO") => &["110", "113"],
+        Some("NZ") => &["111"],
+        Some("PH") => &["117"],
+        Some("PK") => &["15", "115", "1122"],
+        Some("PL") => &["997", "998"],
+        Some("RU" | "BY" | "KZ" | "UA") => &["101", "102", "103", "104"],
+        Some("SG") => &["995"],
+        Some("TH") => &["191", "199", "1669"],
+        Some("TR") => &["110", "155", "156"],
+        Some("TW") => &["110", "119"],
+        Some("VN") => &["113", "114", "115"],
+        Some("ZA") => &["10111", "10177"],
+        _ => &[],
+    };
+    matches!(digits, "112" | "911" | "999" | "000") || national.contains(&digits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(code: &str) -> Option<Region> {
+        Some(code.parse().unwrap())
+    }
+
+    #[test]
+    fn typed_numbers_become_e164() {
+        for (typed, in_region, expected) in [
+            ("+44 7700 900456", None, "tel:+447700900456"),
+            ("tel:+447700900456", None, "tel:+447700900456"),
+            ("07911 123456", region("GB"), "tel:+447911123456"),
+            ("(650) 253-0000", region("US"), "tel:+16502530000"),
+            ("030 123456", region("DE"), "tel:+4930123456"),
+            ("12345", region("GB"), "short:12345"),
+        ] {
+            assert_eq!(
+                Address::from_user(typed, in_region).map(|a| a.canonical()),
+                Ok(expected.into()),
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn emergency_numbers_never_become_subscribers_numbers() {
+        for (typed, code) in [
+            ("911", "GB"),
+            ("112", "DE"),
+            ("9-1-1", "US"),
+            ("999", "GB"),
+            ("110", "DE"),
+            ("17", "FR"),
+            ("+911", "US"),
+        ] {
+            assert_eq!(
+                Address::from_user(typed, region(code)),
+                Err(AddressError::Emergency),
+                "{typed} in {code}"
+            );
+        }
+        assert_eq!(Address::from_user("911", None), Err(AddressError::Emergency));
+    }
+
+    #[test]
+    fn what_is_no_number_is_refused_with_its_reason() {
+        assert_eq!(
+            Address::from_user("ACME", region("GB")),
+            Err(AddressError::NameOnly)
+        );
+        assert_eq!(
+            Address::from_user("07911123456", None),
+            Err(AddressError::NoRegion)
+        );
+        assert_eq!(Address::from_user("  ", None), Err(AddressError::NotANumber));
+        assert_eq!(Address::from_user("+1", None), Err(AddressError::NotANumber));
+    }
+
+    #[test]
+    fn senders_of_networks_are_told_apart_by_content() {
+        for (given, in_region, hint, expected) in [
+            (
+                "447700900456",
+                region("GB"),
+                Hint::International,
+                "tel:+447700900456",
+            ),
+            ("447700900456", region("GB"), Hint::Unknown, "tel:+447700900456"),
+            ("07911123456", region("GB"), Hint::National, "tel:+447911123456"),
+            ("+447700900456", None, Hint::Alphanumeric, "tel:+447700900456"),
+            ("12345", region("GB"), Hint::International, "short:12345"),
+            ("ACME Bank", region("GB"), Hint::Alphanumeric, "name:ACME Bank"),
+            ("", None, Hint::Unknown, "name:"),
+        ] {
+            assert_eq!(
+                Address::from_network(given, in_region, hint).canonical(),
+                expected,
+                "{given}"
+            );
+        }
+    }
+
+    #[test]
+    fn canonical_form_is_read_back() {
+        for text in ["tel:+447700900456", "short:12345", "name:A:B"] {
+            assert_eq!(
+                Address::from_canonical(text).map(|a| a.canonical()).as_deref(),
+                Some(text)
+            );
+        }
+    }
+
+    #[test]
+    fn printing_shows_no_full_number() {
+        let address = Address::Number("+447700900456".into());
+        for shown in [format!("{address}"), format!("{address:?}"), address.masked()] {
+            assert!(!shown.contains("7700900"), "{shown}");
+            assert!(shown.contains("56"), "{shown}");
+        }
+    }
+}

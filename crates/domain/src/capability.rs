@@ -1,0 +1,38 @@
+//! What a connector can do, as data.
+
+use serde::{Deserialize, Serialize};
+
+/// How well something is carried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Support {
+    /// Not carried. The engine renders it as text or refuses it in words.
+    #[default]
+    Absent,
+    /// Carried with losses.
+    Partial,
+    Full,
+}
+
+/// What a connector carries. A new ability is a new field with [`Support::Absent`] as default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Capabilities {
+    /// The networks it reaches, in the field's words: `sms`, `rcs`, `imessage`.
+    pub networks: Vec<String>,
+    /// The most characters in one message; `None` when the connector splits as needed.
+    pub max_text: Option<u32>,
+    pub formatting: Support,
+    pub replies: Support,
+    pub reactions: Support,
+    pub edits: Support,
+    pub unsends: Support,
+    pub media: Support,
+    pub polls: Support,
+    pub locations: Support,
+    pub groups: Support,
+    pub typing: Support,
+    pub delivery_receipts: Support,
+    pub read_receipts: Support,
+    /// Whether the network takes an idempotency key, so that a send of unknown fate may be repeated by itself.
+    pub idempotent_sends: bool,
+}

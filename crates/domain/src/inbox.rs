@@ -1,0 +1,181 @@
+//! All that arrives, from the networks and from the homeserver, and the port by which it is handed in.
+
+use crate::address::{Address, Hint};
+use crate::clock::Timestamp;
+use crate::delivery::Outcome;
+use crate::id::{ConnectorId, EventId, NetworkId, RoomId, SessionId, UserId};
+use crate::message::Message;
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+/// The one inbox. Connectors and the Matrix side hand in what they received.
+#[async_trait]
+pub trait Inbox: Send + Sync {
+    /// Commits `arrivals`, in order. What was handed in before (see [`Dedupe`]) is passed over. When this returns
+    /// `Ok`, the caller acknowledges to its peer; never before.
+    ///
+    /// # Errors
+    /// Nothing of the call was committed; the caller does not acknowledge, and the peer may send again.
+    async fn deliver(&self, arrivals: Vec<Arrival>) -> Result<(), InboxError>;
+}
+
+/// Why nothing was committed. [`InboxError::Unavailable`] may pass; [`InboxError::Closed`] means the program is ending.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    #[error("the store cannot take anything now: {0}")]
+    Unavailable(String),
+    #[error("the program is stopping")]
+    Closed,
+}
+
+/// One thing that arrived, with what tells it from its own repetition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Arrival {
+    pub dedupe: Dedupe,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    Network(Inbound),
+    Room(RoomEvent),
+}
+
+/// How a repetition is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dedupe {
+    /// Repeating it does no harm (receipts: a state only moves forward).
+    Harmless,
+    /// The peer names it once and for all (a Matrix event id, a provider's message id). Unique within `scope`.
+    Id { scope: String, id: String },
+    /// The network gives no id (SMPP `deliver_sm`): a digest of all that was said, and the session that brought it.
+    /// It is a repetition when the same digest came by *another* session that ended (or was lost with the program) less than
+    /// [`UNSURE_BEFORE_END`] after bringing it, and the present session began at most [`REDELIVERY_WINDOW`] ago, each
+    /// once; or when the same session brought it with the same `sequence`. So one person's two equal texts both arrive.
+    Digest {
+        connector: ConnectorId,
+        session: SessionId,
+        sequence: u32,
+        digest: [u8; 16],
+    },
+}
+
+/// An answer written this short before its session ended may not have reached the network.
+pub const UNSURE_BEFORE_END: std::time::Duration = std::time::Duration::from_secs(10);
+/// A network delivers again what it got no answer for within this long after a new session began.
+pub const REDELIVERY_WINDOW: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+
+/// What a connector received.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Inbound {
+    Message(InboundMessage),
+    Receipt(Receipt),
+    /// A session of a connector began or ended; written by connectors that use [`Dedupe::Digest`], so that a
+    /// redelivery can be told from two equal texts.
+    Session {
+        connector: ConnectorId,
+        session: SessionId,
+        ended: bool,
+    },
+}
+
+/// A message, or one part of it, from a phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct InboundMessage {
+    pub connector: ConnectorId,
+    /// The sender, as the network gave it. The engine makes an [`Address`] of it with the line's region.
+    pub from: NetworkAddress,
+    /// Which of our addresses it was sent to; the engine finds the line by it.
+    pub to: NetworkAddress,
+    /// The network's id, where it gives one.
+    pub network_id: Option<NetworkId>,
+    /// When it was sent, where the network says so.
+    pub sent_at: Option<Timestamp>,
+    pub message: Message,
+    /// Set when this is one part of a longer message: parts come out of order, twice, or never.
+    pub part: Option<PartOf>,
+}
+
+/// An address as a network gave it, not yet understood. `Debug` is redacted.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NetworkAddress {
+    pub text: String,
+    #[serde(default)]
+    pub hint: Hint,
+}
+
+impl std::fmt::Debug for NetworkAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "NetworkAddress({} octets, {:?})", self.text.len(), self.hint)
+    }
+}
+
+impl NetworkAddress {
+    pub fn understand(&self, region: Option<crate::address::Region>) -> Address {
+        Address::from_network(&self.text, region, self.hint)
+    }
+}
+
+/// Which part of which longer message (3GPP TS 23.040 section 9.2.3.24.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartOf {
+    pub reference: u32,
+    /// Octets of the reference on the wire (1 or 2; SAR TLVs count as 2): different widths are different messages.
+    pub width: u8,
+    /// How many parts there are.
+    pub total: u8,
+    /// Which one this is, from 1.
+    pub index: u8,
+}
+
+/// A delivery receipt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    pub connector: ConnectorId,
+    /// The ids under which the message may be known here, best first (exact, then as the account's rule reads it).
+    pub network_ids: Vec<NetworkId>,
+    pub outcome: Outcome,
+    /// The network's own word or code for a failure. Holds no text of the message.
+    pub error: Option<String>,
+    pub at: Option<Timestamp>,
+}
+
+/// What happened in a Matrix room.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RoomEvent {
+    pub room: RoomId,
+    pub event: EventId,
+    pub sender: UserId,
+    pub sent_at: Timestamp,
+    pub what: RoomEventKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomEventKind {
+    /// Anything said: text, media, reaction, edit, redaction, poll, or a type that nothing here knows.
+    Message(Message),
+    /// An event that came encrypted and can not be read.
+    Undecryptable,
+    Membership {
+        user: UserId,
+        membership: Membership,
+        /// An invite said that this is a direct chat.
+        direct: bool,
+    },
+    /// The room was replaced by another.
+    Replaced { by: RoomId },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Membership {
+    Invite,
+    Join,
+    /// Left, was removed, banned, or declined.
+    Leave,
+    Knock,
+}
