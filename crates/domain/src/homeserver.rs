@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::delivery::State;
 use crate::id::{EventId, LineId, RoomId, UserId};
 use crate::inbox::Arrival;
-use crate::message::Text;
+use crate::message::{Media, Text};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -20,6 +20,12 @@ pub trait Homeserver: Send + Sync {
     /// # Errors
     /// [`PerformError`] says whether another try may help.
     async fn perform(&self, action: &Action, transaction: &str) -> Result<Performed, PerformError>;
+
+    /// The plain text of an event, to be quoted; `None` when it has none or cannot be seen.
+    ///
+    /// # Errors
+    /// [`PerformError`]; a quote is a nicety, so callers go on without it.
+    async fn text_of(&self, room: &RoomId, event: &EventId) -> Result<Option<String>, PerformError>;
 
     /// What happened in the bridge's rooms since `token` (as an earlier call gave it), in order, with what must be kept for the
     /// next call. Without a token nothing is missed: only a new token comes back. Used after downtime; events that
@@ -82,6 +88,12 @@ pub struct Ghost {
 pub enum Sender {
     Bot,
     Ghost(Ghost),
+}
+
+/// Makes expiring, unguessable links to media, where the operator turned that on.
+pub trait MediaLinks: Send + Sync {
+    /// A public link to `media`, good until the operator's time is over.
+    fn link(&self, media: &Media, now: Timestamp) -> String;
 }
 
 /// One thing to do on the homeserver.

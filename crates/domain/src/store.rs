@@ -287,8 +287,8 @@ pub enum Timer {
     AssemblyDue(AssemblyId),
     /// Forget the parts.
     AssemblyGone(AssemblyId),
-    /// An outbox row's time is over.
-    OutboxExpires(OutboxId),
+    /// Some parts of a message were reported as delivered and the others never: take them as delivered too.
+    PartsSettle(MessageId),
     /// A receipt that matches nothing.
     EarlyReceiptGone(ConnectorId, NetworkId),
 }
@@ -420,6 +420,8 @@ pub trait Tables {
     fn outbox_set_state(&mut self, id: OutboxId, state: OutboxState) -> Result<()>;
     /// Back to the queue, not before `not_before`; `counts` adds an attempt.
     fn outbox_postpone(&mut self, id: OutboxId, not_before: Timestamp, counts: bool) -> Result<()>;
+    /// Queued and parked rows whose `expires_at` is over, oldest first.
+    fn outbox_expired(&mut self, now: Timestamp, limit: u32) -> Result<Vec<OutboxRow>>;
     /// Erases the row and its body.
     fn outbox_remove(&mut self, id: OutboxId) -> Result<()>;
 
