@@ -1,3 +1,8 @@
 //! Bytes and structs that no library has: SMPP, GSM text, segments, receipts.
 
+pub mod gsm;
+pub mod receipts;
+pub mod segments;
 pub mod smpp;
+pub mod text;
+pub mod udh;
