@@ -235,7 +235,7 @@ pub struct QuerySmResp {
     pub message_id: Octets,
     /// SMPP time format, or empty while there is none.
     pub final_date: Octets,
-    /// See [`super::MessageState`].
+    /// See [`crate::receipts::MessageState`].
     pub message_state: u8,
     pub error_code: u8,
     pub tlvs: Tlvs,
@@ -277,10 +277,6 @@ pub struct AlertNotification {
 /// The operation of a PDU.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[allow(missing_docs)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "the large ones are the common ones: a box is an allocation each"
-)]
 pub enum Body {
     BindTransmitter(Bind),
     BindTransmitterResp(BindResp),

@@ -31,7 +31,7 @@ pub use encode::EncodeError;
 pub use frame::{DEFAULT_MAX_FRAME, FrameError, Framer, HEADER_LEN};
 pub use octets::Octets;
 pub use status::CommandStatus;
-pub use tlv::{MessageState, NetworkError, Tlv, Tlvs, tag};
+pub use tlv::{NetworkError, Tlv, Tlvs, tag};
 
 /// `interface_version` of SMPP 3.4.
 pub const VERSION_3_4: u8 = 0x34;

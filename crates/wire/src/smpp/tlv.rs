@@ -37,69 +37,6 @@ pub struct Tlv {
     pub value: Octets,
 }
 
-/// The state of a message in receipts and query_sm_resp (SMPP 5.0 §4.7.15).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MessageState {
-    /// 0 (5.0): scheduled, delivery not begun.
-    Scheduled,
-    /// 1: on its way.
-    Enroute,
-    /// 2: delivered to the phone.
-    Delivered,
-    /// 3: the validity period is over.
-    Expired,
-    /// 4: deleted.
-    Deleted,
-    /// 5: cannot be delivered.
-    Undeliverable,
-    /// 6: accepted on the subscriber's behalf.
-    Accepted,
-    /// 7: in an invalid state.
-    Unknown,
-    /// 8: rejected.
-    Rejected,
-    /// 9 (5.0): accepted and not sent on.
-    Skipped,
-    /// A value that the specification does not know.
-    Other(u8),
-}
-
-impl From<u8> for MessageState {
-    fn from(value: u8) -> MessageState {
-        match value {
-            0 => MessageState::Scheduled,
-            1 => MessageState::Enroute,
-            2 => MessageState::Delivered,
-            3 => MessageState::Expired,
-            4 => MessageState::Deleted,
-            5 => MessageState::Undeliverable,
-            6 => MessageState::Accepted,
-            7 => MessageState::Unknown,
-            8 => MessageState::Rejected,
-            9 => MessageState::Skipped,
-            other => MessageState::Other(other),
-        }
-    }
-}
-
-impl From<MessageState> for u8 {
-    fn from(state: MessageState) -> u8 {
-        match state {
-            MessageState::Scheduled => 0,
-            MessageState::Enroute => 1,
-            MessageState::Delivered => 2,
-            MessageState::Expired => 3,
-            MessageState::Deleted => 4,
-            MessageState::Undeliverable => 5,
-            MessageState::Accepted => 6,
-            MessageState::Unknown => 7,
-            MessageState::Rejected => 8,
-            MessageState::Skipped => 9,
-            MessageState::Other(other) => other,
-        }
-    }
-}
-
 /// The network's own error code (SMPP 5.0 §4.8.4.42).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NetworkError {
@@ -164,9 +101,9 @@ impl Tlvs {
             .filter(|id| !id.is_empty())
     }
 
-    /// The state that a receipt tells.
-    pub fn message_state(&self) -> Option<MessageState> {
-        self.byte(tag::MESSAGE_STATE).map(MessageState::from)
+    /// The state that a receipt tells; see [`crate::receipts::MessageState::from_code`].
+    pub fn message_state(&self) -> Option<u8> {
+        self.byte(tag::MESSAGE_STATE)
     }
 
     /// The body in place of `short_message`.
