@@ -138,7 +138,7 @@ pub fn decode(octets: &[u8], alphabet: Alphabet, shifts: Shifts) -> Option<Strin
 pub fn encode(text: &str, alphabet: Alphabet) -> Option<Vec<u8>> {
     let bytewise = |limit: u32| {
         text.chars()
-            .map(|c| u32::from(c))
+            .map(u32::from)
             .map(|c| (c < limit).then_some(c as u8))
             .collect()
     };

@@ -229,7 +229,7 @@ fn any_text() -> impl Strategy<Value = String> {
 }
 
 fn any_options() -> impl Strategy<Value = Options> {
-    let alphabets = [
+    const ALPHABETS: [Alphabet; 5] = [
         Alphabet::Gsm,
         Alphabet::GsmPacked,
         Alphabet::Latin1,
