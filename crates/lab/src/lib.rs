@@ -1,1 +1,7 @@
 //! The fake outside: an SMSC with web phones, a strict stub homeserver, seeded faults.
+
+pub mod client;
+pub mod peers;
+pub mod postgres;
+pub mod process;
+pub mod synapse;

@@ -1,0 +1,99 @@
+//! Where the foreign programs are that `cargo xtask peers` sets up.
+//!
+//! Each function gives `None` after one line that says so when a peer is absent, and the test then returns early. Where
+//! nothing may be skipped (`CI=true` or `SWINGBRIDGE_REQUIRE_PEERS=1`) it panics instead.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// The Python that has Synapse.
+#[must_use]
+pub fn synapse_python() -> Option<PathBuf> {
+    let python = std::env::var_os("SWINGBRIDGE_SYNAPSE")
+        .map_or_else(|| folder().join("synapse/bin/python"), PathBuf::from);
+    found("Synapse", python.exists().then_some(python))
+}
+
+/// The Python that has matrix-nio.
+#[must_use]
+pub fn nio_python() -> Option<PathBuf> {
+    let python = folder().join("nio/bin/python");
+    found("matrix-nio", python.exists().then_some(python))
+}
+
+/// The folder in which `node` finds the package `smpp`.
+#[must_use]
+pub fn node_smpp() -> Option<PathBuf> {
+    let folder = folder().join("npm");
+    let there = folder.join("node_modules/smpp").exists() && runs("node", &["--version"]);
+    found("npm smpp", there.then_some(folder))
+}
+
+/// The Perl that has `Net::SMPP`.
+#[must_use]
+pub fn perl_net_smpp() -> Option<PathBuf> {
+    let perl = PathBuf::from("/usr/bin/perl");
+    let there = runs(&perl, &["-MNet::SMPP", "-e", "1"]);
+    found("Perl's Net::SMPP", there.then_some(perl))
+}
+
+/// tshark, with its SMPP dissector.
+#[must_use]
+pub fn tshark() -> Option<PathBuf> {
+    found("tshark", runs("tshark", &["--version"]).then(|| "tshark".into()))
+}
+
+/// The folder of PostgreSQL's server programs, the newest version there is.
+#[must_use]
+pub fn postgres_programs() -> Option<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let newest = versions
+        .map(|version| version.path().join("bin"))
+        .filter(|programs| programs.join("initdb").exists())
+        .max_by_key(|programs| version_of(programs));
+    let in_path = || {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path).find(|folder| folder.join("initdb").exists())
+    };
+    found("PostgreSQL", newest.or_else(in_path))
+}
+
+fn version_of(programs: &Path) -> u32 {
+    let name = programs.parent().and_then(Path::file_name);
+    name.and_then(|name| name.to_str())
+        .and_then(|name| name.parse().ok())
+        .unwrap_or(0)
+}
+
+fn folder() -> PathBuf {
+    std::env::var_os("SWINGBRIDGE_PEERS").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"),
+        PathBuf::from,
+    )
+}
+
+fn found<T>(what: &str, peer: Option<T>) -> Option<T> {
+    if peer.is_none() {
+        let required = std::env::var_os("CI").is_some_and(|ci| ci == "true")
+            || std::env::var_os("SWINGBRIDGE_REQUIRE_PEERS").is_some_and(|required| required == "1");
+        assert!(!required, "{what} is required here: run `cargo xtask peers`");
+        eprintln!("skipped: {what} is not there; `cargo xtask peers` sets it up");
+    }
+    peer
+}
+
+fn runs(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}

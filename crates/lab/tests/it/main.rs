@@ -1,0 +1,5 @@
+//! The lab against the real things.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
+
+mod synapse;
