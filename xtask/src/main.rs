@@ -8,6 +8,7 @@ mod metadata;
 mod peers;
 mod process;
 mod test;
+mod units;
 
 use std::process::ExitCode;
 
@@ -23,6 +24,7 @@ cargo xtask demo [--check] [--postgres] [--fresh]
 cargo xtask gen [--check]            write the generated documentation, or compare it
 cargo xtask floors                   prove which crate may use which
 cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml
+cargo xtask units                    prove that the systemd units are hardened
 cargo xtask peers                    set up the foreign programs that tests and demo run against
 ";
 
@@ -50,6 +52,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((&"gen", ["--check"])) => gen_docs::run(gen_docs::Mode::Check),
         Some((&"floors", [])) => floors::run(),
         Some((&"licences", [])) => licences::run(),
+        Some((&"units", [])) => units::run(true),
         Some((&"peers", [])) => peers::set_up(false).map(drop),
         Some((command, rest)) => bail!(
             "`{command} {}` is not a chore; see `cargo xtask help`",

@@ -13,6 +13,7 @@ use crate::{
     floors, gen_docs, licences,
     peers::{self, Peers},
     process::{cargo, run as run_shown, seconds, succeeds},
+    units,
 };
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,7 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
         report.step("floors", floors::run)?;
         report.step("generated", || gen_docs::run(gen_docs::Mode::Check))?;
         report.step("licences", licences::run)?;
+        report.step("units", || units::run(required))?;
     }
     let peers = report.step("peers", || peers::set_up(required))?;
     report.missing.clone_from(&peers.missing);
