@@ -1,0 +1,184 @@
+// A Matrix client of one page, enough to text from: rooms, messages, and what became of each message.
+
+const session = await (await fetch("session")).json();
+const rooms = new Map();
+let current = null;
+let transaction = Date.now();
+const $ = (id) => document.getElementById(id);
+
+async function api(method, path, body) {
+  const answer = await fetch(`${session.homeserver}/_matrix/client/v3/${path}`, {
+    method,
+    headers: { Authorization: `Bearer ${session.token}` },
+    body: body === undefined ? undefined : JSON.stringify(body),
+  });
+  const content = await answer.json();
+  if (!answer.ok) throw new Error(content.error ?? answer.statusText);
+  return content;
+}
+
+const send = (room, body) =>
+  api("PUT", `rooms/${encodeURIComponent(room)}/send/m.room.message/page${transaction++}`, { msgtype: "m.text", body });
+
+function room(id) {
+  if (!rooms.has(id)) rooms.set(id, { id, state: new Map(), events: [], statuses: new Map(), readBy: new Map(), at: 0 });
+  return rooms.get(id);
+}
+
+function take(room, event) {
+  if (event.state_key !== undefined) room.state.set(`${event.type} ${event.state_key}`, event.content);
+  const about = event.content?.["m.relates_to"]?.event_id;
+  if (event.type === "com.beeper.message_send_status" && about) room.statuses.set(about, event.content);
+  if (event.type !== "m.room.message") return;
+  const replaces = event.content["m.relates_to"]?.rel_type === "m.replace" && about;
+  const replaced = replaces && room.events.find((old) => old.event_id === about);
+  if (replaced) replaced.content = event.content["m.new_content"] ?? event.content;
+  else room.events.push(event);
+  room.at = event.origin_server_ts;
+}
+
+function takeReceipts(room, events) {
+  for (const { type, content } of events) {
+    if (type !== "m.receipt") continue;
+    for (const [event, kinds] of Object.entries(content)) {
+      for (const user of Object.keys(kinds["m.read"] ?? {})) if (user !== session.user) room.readBy.set(event, user);
+    }
+  }
+}
+
+async function takeSync(news) {
+  for (const [id, joined] of Object.entries(news.rooms?.join ?? {})) {
+    const known = room(id);
+    for (const event of [...(joined.state?.events ?? []), ...(joined.timeline?.events ?? [])]) take(known, event);
+    takeReceipts(known, joined.ephemeral?.events ?? []);
+    if (joined.timeline?.events?.some((event) => event.type === "m.room.message")) current ??= id;
+  }
+  for (const id of Object.keys(news.rooms?.leave ?? {})) {
+    rooms.delete(id);
+    if (current === id) current = null;
+  }
+  for (const id of Object.keys(news.rooms?.invite ?? {})) {
+    await api("POST", `rooms/${encodeURIComponent(id)}/join`, {}).catch(tell);
+    if (wanted) { current = id; wanted = false; }
+  }
+}
+
+// ── What is shown
+
+const person = (room, user) => room.state.get(`m.room.member ${user}`)?.displayname ?? user;
+
+function title(room) {
+  const named = room.state.get("m.room.name ")?.name;
+  if (named) return named;
+  const others = [...room.state.keys()].filter((key) => key.startsWith("m.room.member ") && !key.endsWith(session.user));
+  return others.map((key) => person(room, key.slice("m.room.member ".length))).join(", ") || "Empty room";
+}
+
+function fate(room, event) {
+  const status = room.statuses.get(event.event_id);
+  if (!status) return [room.readBy.has(event.event_id) ? "taken over by the gateway" : "sent to the homeserver", false];
+  switch (status.status) {
+    case "SUCCESS": return [status.delivered_to_users?.length ? "✓✓ delivered to the phone" : "✓ handed to the carrier", false];
+    case "PENDING": return ["on its way …", false];
+    default: return [`not sent: ${status.message ?? status.reason ?? status.status}`, true];
+  }
+}
+
+function element(name, text, className) {
+  const made = document.createElement(name);
+  made.textContent = text;
+  if (className) made.className = className;
+  return made;
+}
+
+function bubble(room, event) {
+  const mine = event.sender === session.user;
+  const notice = event.content.msgtype === "m.notice";
+  const item = element("li", event.content.body ?? "(deleted)", notice ? "notice" : mine ? "mine" : "");
+  const time = new Date(event.origin_server_ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const path = event.content["dev.swingbridge.path"]?.summary;
+  if (mine) {
+    const [words, bad] = fate(room, event);
+    item.append(element("small", `${time} · ${words}`, bad ? "bad" : ""));
+  } else if (!notice) {
+    item.append(element("small", [time, person(room, event.sender), path].filter(Boolean).join(" · ")));
+  }
+  return item;
+}
+
+function show() {
+  const sorted = [...rooms.values()].filter((room) => !isSpace(room)).sort((a, b) => b.at - a.at);
+  $("rooms").replaceChildren(...sorted.map((room) => {
+    const button = element("button", "");
+    button.append(element("b", title(room)), element("span", room.events.at(-1)?.content.body ?? ""));
+    if (room.id === current) button.setAttribute("aria-current", "true");
+    button.onclick = () => { current = room.id; show(); };
+    return button;
+  }));
+  const open = rooms.get(current);
+  for (const field of $("write").elements) field.disabled = !open;
+  if (!open) return;
+  $("name").textContent = title(open);
+  $("topic").textContent = open.state.get("m.room.topic ")?.topic ?? "";
+  $("timeline").replaceChildren(...open.events.map((event) => bubble(open, event)));
+  $("timeline").scrollTop = $("timeline").scrollHeight;
+}
+
+const isSpace = (room) => room.state.get("m.room.create ")?.type === "m.space";
+
+function tell(error) {
+  $("me").textContent = error.message;
+}
+
+// ── What is done
+
+let wanted = false;
+
+async function managementRoom() {
+  for (const room of rooms.values()) {
+    const bot = room.state.get(`m.room.member ${session.bot}`);
+    if (bot?.membership === "join" && room.id === localStorage.getItem(session.bot)) return room.id;
+  }
+  const made = await api("POST", "createRoom", { is_direct: true, preset: "trusted_private_chat", invite: [session.bot] });
+  localStorage.setItem(session.bot, made.room_id);
+  return made.room_id;
+}
+
+$("start").onsubmit = async (submitted) => {
+  submitted.preventDefault();
+  wanted = true;
+  try {
+    const management = await managementRoom();
+    current = management;
+    await send(management, `start-chat ${$("number").value.trim()}`);
+    $("number").value = "";
+  } catch (error) { tell(error); }
+};
+
+$("write").onsubmit = async (submitted) => {
+  submitted.preventDefault();
+  const body = $("text").value.trim();
+  if (!body || !current) return;
+  $("text").value = "";
+  await send(current, body).catch(tell);
+};
+
+$("text").onkeydown = (event) => {
+  if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); $("write").requestSubmit(); }
+};
+
+$("me").textContent = session.user;
+let since;
+for (;;) {
+  try {
+    const filter = encodeURIComponent(JSON.stringify({ room: { timeline: { limit: 500 } } }));
+    const news = await api("GET", `sync?filter=${filter}&timeout=${since ? 25000 : 0}${since ? `&since=${since}` : ""}`);
+    await takeSync(news);
+    since = news.next_batch;
+    $("me").textContent = session.user;
+    show();
+  } catch (error) {
+    tell(error);
+    await new Promise((later) => setTimeout(later, 1000));
+  }
+}
