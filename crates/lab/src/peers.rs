@@ -1,7 +1,7 @@
 //! Where the foreign programs are that `cargo xtask peers` sets up.
 //!
 //! Each function gives `None` after one line that says so when a peer is absent, and the test then returns early. Where
-//! nothing may be skipped (`CI=true` or `SWINGBRIDGE_REQUIRE_PEERS=1`) it panics instead.
+//! nothing may be skipped (`CI=true` or `LAB_REQUIRE_PEERS=1`) it panics instead.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 /// The Python that has Synapse.
 #[must_use]
 pub fn synapse_python() -> Option<PathBuf> {
-    let python = std::env::var_os("SWINGBRIDGE_SYNAPSE")
+    let python = std::env::var_os("LAB_SYNAPSE")
         .map_or_else(|| folder().join("synapse/bin/python"), PathBuf::from);
     found("Synapse", python.exists().then_some(python))
 }
@@ -72,7 +72,7 @@ fn version_of(programs: &Path) -> u32 {
 }
 
 fn folder() -> PathBuf {
-    std::env::var_os("SWINGBRIDGE_PEERS").map_or_else(
+    std::env::var_os("LAB_PEERS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers"),
         PathBuf::from,
     )
@@ -81,7 +81,7 @@ fn folder() -> PathBuf {
 fn found<T>(what: &str, peer: Option<T>) -> Option<T> {
     if peer.is_none() {
         let required = std::env::var_os("CI").is_some_and(|ci| ci == "true")
-            || std::env::var_os("SWINGBRIDGE_REQUIRE_PEERS").is_some_and(|required| required == "1");
+            || std::env::var_os("LAB_REQUIRE_PEERS").is_some_and(|required| required == "1");
         assert!(!required, "{what} is required here: run `cargo xtask peers`");
         eprintln!("skipped: {what} is not there; `cargo xtask peers` sets it up");
     }

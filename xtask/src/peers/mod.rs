@@ -23,14 +23,15 @@ pub struct Peers {
 }
 
 impl Peers {
-    /// How the tests find the peers (see the `peers` module of the lab).
+    /// How the tests find the peers (see the `peers` module of the lab). The names do not begin with `SWINGBRIDGE_`: the
+    /// program reads such ones as settings.
     pub fn environment(&self, required: bool) -> Vec<(&'static str, PathBuf)> {
         let mut environment = vec![
-            ("SWINGBRIDGE_PEERS", self.folder.clone()),
-            ("SWINGBRIDGE_SYNAPSE", synapse_python(&self.folder)),
+            ("LAB_PEERS", self.folder.clone()),
+            ("LAB_SYNAPSE", synapse_python(&self.folder)),
         ];
         if required {
-            environment.push(("SWINGBRIDGE_REQUIRE_PEERS", "1".into()));
+            environment.push(("LAB_REQUIRE_PEERS", "1".into()));
         }
         environment
     }
