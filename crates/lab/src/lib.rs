@@ -2,7 +2,10 @@
 
 pub mod chat;
 pub mod client;
+pub mod faults;
+pub mod pcap;
 pub mod peers;
 pub mod postgres;
 pub mod process;
+pub mod smsc;
 pub mod synapse;
