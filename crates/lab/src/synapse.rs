@@ -67,7 +67,7 @@ pub struct Synapse {
     url: String,
     server_name: String,
     shared_secret: String,
-    _postgres: Option<Postgres>,
+    postgres: Option<Postgres>,
     _temporary: Option<TempDir>,
 }
 
@@ -126,7 +126,7 @@ impl Synapse {
             url: format!("http://127.0.0.1:{port}"),
             server_name: options.server_name,
             shared_secret: secrets.shared,
-            _postgres: postgres,
+            postgres,
             _temporary: temporary,
         };
         synapse.wait_until_ready().await?;
@@ -149,6 +149,12 @@ impl Synapse {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Its PostgreSQL server, if it has one.
+    #[must_use]
+    pub fn postgres(&self) -> Option<&Postgres> {
+        self.postgres.as_ref()
     }
 
     /// Makes a user, unless the name is taken, and logs in.

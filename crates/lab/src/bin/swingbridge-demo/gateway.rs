@@ -1,0 +1,138 @@
+//! The program under demonstration, used as its operator would: `init`, then `gateway`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use swingbridge_lab::process::{End, Process, Start};
+
+use crate::ports::Ports;
+
+/// The carrier's account.
+pub const SYSTEM_ID: &str = "swingbridge";
+pub const PASSWORD: &str = "secret";
+
+/// Our number, and whose phone we text: numbers that Ofcom keeps for fiction.
+pub const LINE: &str = "+447700900001";
+pub const CONTACT: &str = "+447700900456";
+
+/// Where the gateway keeps its things and whom it talks to.
+pub struct Gateway {
+    program: PathBuf,
+    folder: PathBuf,
+    ports: Ports,
+    /// The URI of a PostgreSQL database, if that is the engine.
+    database: Option<String>,
+}
+
+impl Gateway {
+    pub fn new(programs: &Path, folder: &Path, ports: Ports) -> Self {
+        Self {
+            program: programs.join("swingbridge"),
+            folder: folder.join("gateway"),
+            ports,
+            database: None,
+        }
+    }
+
+    pub fn config(&self) -> PathBuf {
+        self.folder.join("config.yaml")
+    }
+
+    pub fn registration(&self) -> PathBuf {
+        self.folder.join("registration.yaml")
+    }
+
+    /// Writes configuration and registration with the program's own `init`, once.
+    pub fn init(&self, user: &str) -> Result<()> {
+        if self.config().exists() && self.registration().exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.folder)?;
+        let output = self
+            .command("init")
+            .args(["--homeserver", &self.homeserver(), "--domain", "localhost"])
+            .args(["--line", LINE, "--region", "GB", "--admin", user])
+            .output()
+            .with_context(|| format!("cannot run {}", self.program.display()))?;
+        ensure!(
+            output.status.success(),
+            "`swingbridge init` ended with {}:\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    pub fn keep_data_in(&mut self, database: String) {
+        self.database = Some(database);
+    }
+
+    /// Starts it and waits until it says that it is ready.
+    pub async fn start(&self) -> Result<Process> {
+        let mut process = Process::start(&Start {
+            name: "the gateway",
+            command: &self.command("gateway"),
+            log: &self.folder.join("gateway.log"),
+            end: End::Terminate,
+            user: None,
+        })?;
+        let url = format!("http://127.0.0.1:{}/health/ready", self.ports.operations);
+        let http = reqwest::Client::new();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let told = match http.get(&url).send().await {
+                Ok(answer) if answer.status().is_success() => return Ok(process),
+                Ok(answer) => answer.text().await.unwrap_or_default(),
+                Err(_) => "it does not answer".to_owned(),
+            };
+            if process.ended().is_some() || Instant::now() > deadline {
+                bail!(process.failure(&format!("is not ready after a minute ({told})")));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What stands in the file may be of an earlier run with other ports, so the environment goes over it.
+    fn command(&self, name: &str) -> Command {
+        let Ports {
+            gateway,
+            operations,
+            smpp,
+            ..
+        } = self.ports;
+        let mut command = Command::new(&self.program);
+        command
+            .current_dir(&self.folder)
+            .args([name, "-c"])
+            .arg(self.config())
+            .arg("-r")
+            .arg(self.registration());
+        command
+            .env("SWINGBRIDGE_HOMESERVER__ADDRESS", self.homeserver())
+            .env("SWINGBRIDGE_APPSERVICE__PORT", gateway.to_string())
+            .env(
+                "SWINGBRIDGE_OPERATIONS__ADDRESS",
+                format!("127.0.0.1:{operations}"),
+            )
+            .env("BRIDGE_SMPP_HOST", "127.0.0.1")
+            .env("BRIDGE_SMPP_PORT", smpp.to_string())
+            .env("BRIDGE_SMPP_SYSTEM_ID", SYSTEM_ID)
+            .env("BRIDGE_SMPP_PASSWORD", PASSWORD);
+        if let Some(uri) = &self.database {
+            command
+                .env("SWINGBRIDGE_DATABASE__TYPE", "postgres")
+                .env("SWINGBRIDGE_DATABASE__URI", uri);
+        }
+        command
+    }
+
+    fn homeserver(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.homeserver)
+    }
+}

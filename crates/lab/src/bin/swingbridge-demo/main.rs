@@ -1,0 +1,155 @@
+//! `cargo xtask demo`: a real homeserver, a carrier with web phones and the gateway between them, to try out.
+
+mod check;
+mod gateway;
+mod house;
+mod ports;
+
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use check::Check;
+use house::House;
+
+#[derive(Parser)]
+#[command(about = "A homeserver, a carrier with web phones and the gateway, to try out")]
+struct Options {
+    /// Drive it unattended, print the transcript, and exit 0 or 1
+    #[arg(long)]
+    check: bool,
+    /// Keep the homeserver's and the gateway's data in PostgreSQL
+    #[arg(long)]
+    postgres: bool,
+    /// Forget the data of earlier runs
+    #[arg(long)]
+    fresh: bool,
+    /// Where data and logs are kept
+    #[arg(long)]
+    folder: PathBuf,
+    /// Where the program `swingbridge` is
+    #[arg(long)]
+    programs: PathBuf,
+    /// The Python that has Synapse
+    #[arg(long)]
+    python: PathBuf,
+}
+
+impl Options {
+    /// Each kind of run has a folder of its own, so that a check starts from nothing and leaves the demo's data alone.
+    fn folder(&self) -> PathBuf {
+        let kind = match (self.check, self.postgres) {
+            (false, false) => "sqlite",
+            (false, true) => "postgres",
+            (true, false) => "check-sqlite",
+            (true, true) => "check-postgres",
+        };
+        self.folder.join(kind)
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\ndemo: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<()> {
+    let folder = options.folder();
+    if (options.fresh || options.check) && folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("cannot clear {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder)?;
+    let lock = File::create(folder.join("lock"))?;
+    if lock.try_lock().is_err() {
+        bail!("another demo runs on {}", folder.display());
+    }
+    // Whatever is being awaited: a signal drops it, and with it all that was started.
+    tokio::select! {
+        done = demonstrate(options, &folder) => done,
+        () = told_to_end() => {
+            println!("\nended");
+            Ok(())
+        }
+    }
+}
+
+async fn demonstrate(options: &Options, folder: &std::path::Path) -> Result<()> {
+    println!("demo: starting, with data and logs in {}", folder.display());
+    let mut house = House::open(folder, &options.programs, &options.python, options.postgres).await?;
+    if options.check {
+        let outcome = Check::new(&house.alice, &house.carrier).run().await;
+        if outcome.is_err() {
+            eprintln!("\nthe end of the gateway's log:\n{}", house.gateway_log());
+        }
+        drop(house);
+        outcome?;
+        println!("\n  check passed");
+        return Ok(());
+    }
+    print_welcome(&house);
+    loop {
+        if let Some(error) = house.broken() {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+fn print_welcome(house: &House) {
+    let ports = &house.ports;
+    println!(
+        "
+  Open two pages side by side:
+
+    Matrix    http://127.0.0.1:{chat}    a small client, logged in as {user}
+    phones    http://127.0.0.1:{phones}    the phones of the lab carrier's subscribers
+
+  From Matrix:      in the Matrix page, enter {contact} (the phone of Bob) and press Text
+  From a phone:     on the phone of Bob, write to {line}, the gateway's number
+
+  With a Matrix client of your own: homeserver http://127.0.0.1:{homeserver}, user {user}, password {password};
+  start a chat with {bot} and write `help`, or `start-chat {contact}`.
+
+  Ctrl-C ends it all.",
+        chat = ports.chat,
+        phones = ports.phones,
+        homeserver = ports.homeserver,
+        user = house::USER,
+        password = house::PASSWORD,
+        contact = gateway::CONTACT,
+        line = gateway::LINE,
+        bot = house::BOT,
+    );
+}
+
+/// Waits for Ctrl-C, or for being asked to end otherwise.
+async fn told_to_end() {
+    let of = |kind| signal(kind).ok();
+    let (mut interrupt, mut terminate, mut hangup) = (
+        of(SignalKind::interrupt()),
+        of(SignalKind::terminate()),
+        of(SignalKind::hangup()),
+    );
+    let wait = async |signal: &mut Option<tokio::signal::unix::Signal>| match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    };
+    tokio::select! {
+        () = wait(&mut interrupt) => {}
+        () = wait(&mut terminate) => {}
+        () = wait(&mut hangup) => {}
+    }
+}
