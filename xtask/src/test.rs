@@ -216,8 +216,10 @@ fn run_counted(command: &mut Command, counts: &mut Counts) -> Result<()> {
         Ok(())
     })?;
     let status = child.wait()?;
-    if !status.success() {
-        bail!("{} tests failed ({status})", counts.failed);
+    match (status.success(), counts.failed) {
+        (true, _) => {}
+        (false, 0) => bail!("the test run ended with {status}"),
+        (false, failed) => bail!("{failed} tests failed"),
     }
     Ok(())
 }
