@@ -1,1 +1,93 @@
-//! SQLite and PostgreSQL behind one contract.
+//! SQLite and PostgreSQL behind one contract: [`swingbridge_domain::store`].
+//!
+//! [`open`] gives a store. Each has one thread and one connection; jobs that are queued while a commit is under way
+//! share the next one (group commit). The tables' statements are written once, for both engines ([`database`]), and
+//! so are the migrations ([`migrate`]).
+//!
+//! Architecture Invariant: nothing here decides. What a row means, when it is sent and whether it is shown belongs to
+//! the engine. Nothing here can read a body or an address: they are sealed before they come.
+
+mod database;
+mod migrate;
+mod sqlite;
+mod tables;
+mod writer;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use swingbridge_domain::store::{Store, StoreError};
+
+/// How many jobs share a commit at most, when nothing else is said.
+pub const BATCH: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
+
+/// Which database, and how.
+#[derive(Clone, Debug)]
+pub enum Config {
+    /// A file, made with mode 0600 when it is not there. Next to it stand `-wal` and `-shm` while it is open, and
+    /// `.lock`, which keeps a second gateway out.
+    Sqlite { path: PathBuf, synchronous: Synchronous },
+}
+
+/// When SQLite waits for the disk. Either way the file stays whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Synchronous {
+    /// With each commit: what was answered survives a power loss.
+    #[default]
+    Full,
+    /// With each checkpoint: what was answered survives the program being killed, but the last moments before a
+    /// power loss or a crash of the operating system may be lost. For disks that are slow to sync.
+    Normal,
+}
+
+/// Why a database was not opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// Another program has it open. Final as long as that one runs.
+    #[error("{0} is in use by another gateway: stop that one first")]
+    InUse(String),
+    /// It was last written by a newer program; this one would damage it. Nothing was changed.
+    #[error(
+        "the database is of a newer version (migration {database}) than this program knows (migration {program}): \
+         install the newer program, or restore a backup made before the upgrade"
+    )]
+    Newer { database: i64, program: i64 },
+    /// A migration that the database has is not the one of this program. Nothing was changed.
+    #[error(
+        "migration {migration} of the database is not the one of this program: \
+         use a released version of the program, or restore a backup"
+    )]
+    Altered { migration: String },
+    /// It holds something else, or what it holds is broken. A person must act.
+    #[error("{0}")]
+    Damaged(String),
+    /// It may pass, or the configuration is wrong: a missing folder or right, no connection, a full disk.
+    #[error("the database cannot be opened: {0}")]
+    Unavailable(String),
+}
+
+impl From<StoreError> for OpenError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(reason) => OpenError::Damaged(reason),
+            StoreError::Unavailable(reason) | StoreError::Failed(reason) => OpenError::Unavailable(reason),
+            StoreError::Closed => OpenError::Unavailable("the connection is closed".into()),
+        }
+    }
+}
+
+/// Opens a database, checks it and brings it to this program's version. `batch` is how many jobs share a commit at most.
+///
+/// Blocks while it does; call it before the first task runs or from a blocking thread. When the answer is dropped,
+/// the jobs that are queued are still run, and the drop waits for them.
+///
+/// # Errors
+/// [`OpenError`]; only [`OpenError::Unavailable`] and [`OpenError::InUse`] may pass by themselves.
+pub fn open(config: &Config, batch: NonZeroUsize) -> Result<Arc<dyn Store>, OpenError> {
+    let writer = match config.clone() {
+        Config::Sqlite { path, synchronous } => {
+            writer::Writer::start(batch, move || sqlite::Sqlite::open(&path, synchronous))?
+        }
+    };
+    Ok(Arc::new(writer))
+}

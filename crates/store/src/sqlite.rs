@@ -1,0 +1,298 @@
+//! SQLite: one file, one connection, a write-ahead log.
+
+mod lock;
+
+use crate::database::{Database, Row, Statements, Value};
+use crate::migrate::{Dialect, SERIES, migrate};
+use crate::{OpenError, Synchronous};
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use swingbridge_domain::store::{Result, StoreError};
+
+/// Marks the file as ours ("SwBr"), so that another program's database is not written to by mistake.
+const APPLICATION_ID: i64 = 0x5377_4272;
+
+/// A log that was never empty for this long is emptied even when there is no pause: it may hold erased bodies.
+const CHECKPOINT: Duration = Duration::from_secs(30);
+
+/// Free pages that are kept for reuse when the file is made smaller.
+const SPARE_PAGES: i64 = 2048;
+
+pub(crate) struct Sqlite {
+    connection: Connection,
+    /// The transaction was ended by SQLite itself after a fault; statements of its jobs must not run outside of it.
+    lost: bool,
+    /// Something was committed since the log was emptied.
+    written: bool,
+    emptied: Instant,
+    // Dropped last: the file is ours until it is closed.
+    _lock: lock::Lock,
+}
+
+impl Sqlite {
+    pub fn open(path: &Path, synchronous: Synchronous) -> Result<Self, OpenError> {
+        let path = lock::resolve(path)?;
+        let lock = lock::Lock::take(&path)?;
+        lock::make_private(&path)?;
+        let opened = Self::prepare(&path, synchronous, lock);
+        opened.map_err(|error| match error {
+            OpenError::Damaged(reason) => OpenError::Damaged(format!(
+                "{} is damaged ({reason}): keep a copy of it and of its -wal file, then restore the latest backup; \
+                 `sqlite3 FILE .recover` may save what is newer",
+                path.display()
+            )),
+            OpenError::Unavailable(reason) => OpenError::Unavailable(format!("{}: {reason}", path.display())),
+            other => other,
+        })
+    }
+
+    fn prepare(path: &Path, synchronous: Synchronous, lock: lock::Lock) -> Result<Self, OpenError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
+        connection.set_prepared_statement_cache_capacity(256);
+        connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
+        Self::claim(&connection, path)?;
+        // Only a new file takes `auto_vacuum`, and only before the log is switched on.
+        connection
+            .execute_batch(
+                "PRAGMA auto_vacuum = INCREMENTAL;
+                 PRAGMA journal_mode = WAL;
+                 PRAGMA foreign_keys = ON;
+                 PRAGMA secure_delete = ON;
+                 PRAGMA temp_store = MEMORY;
+                 PRAGMA cache_size = -16384;
+                 PRAGMA wal_autocheckpoint = 4000;",
+            )
+            .map_err(fault)?;
+        let word = match synchronous {
+            Synchronous::Full => "FULL",
+            Synchronous::Normal => "NORMAL",
+        };
+        connection
+            .pragma_update(None, "synchronous", word)
+            .map_err(fault)?;
+        let verdict: String = connection
+            .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+            .map_err(fault)?;
+        if verdict != "ok" {
+            return Err(OpenError::Damaged(verdict.replace('\n', " ")));
+        }
+        let mut db = Self {
+            connection,
+            lost: false,
+            written: true,
+            emptied: Instant::now(),
+            _lock: lock,
+        };
+        migrate(&mut db, Dialect::Sqlite, SERIES)?;
+        Ok(db)
+    }
+
+    /// Refuses a file that is another program's, and marks a new one.
+    fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+        let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+        match number("PRAGMA application_id").map_err(fault)? {
+            APPLICATION_ID => Ok(()),
+            0 if number("SELECT count(*) FROM sqlite_schema").map_err(fault)? == 0 => connection
+                .pragma_update(None, "application_id", APPLICATION_ID)
+                .map_err(|error| fault(error).into()),
+            _ => Err(OpenError::Unavailable(format!(
+                "{} is the database of another program",
+                path.display()
+            ))),
+        }
+    }
+
+    fn statement(&self, sql: &'static str, values: &[Value<'_>]) -> Result<CachedStatement<'_>> {
+        if self.lost {
+            return Err(StoreError::Unavailable("the transaction is gone".into()));
+        }
+        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
+        for (index, value) in values.iter().enumerate() {
+            statement.raw_bind_parameter(index + 1, *value).map_err(fault)?;
+        }
+        Ok(statement)
+    }
+
+    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
+        if result.is_err() && self.connection.is_autocommit() {
+            self.lost = true;
+        }
+        result
+    }
+
+    fn simple(&mut self, sql: &'static str) -> Result<()> {
+        self.execute(sql, &[]).map(drop)
+    }
+
+    /// Copies the log into the file and cuts it to nothing.
+    fn empty_log(&mut self) {
+        self.emptied = Instant::now();
+        let busy = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        match busy {
+            Ok(busy) => self.written = busy != 0,
+            Err(error) => tracing::warn!(%error, "the database's log cannot be emptied now"),
+        }
+    }
+
+    /// Gives free pages back to the file system, a bounded number at a time.
+    fn shrink(&mut self) -> rusqlite::Result<()> {
+        let free: i64 = self
+            .connection
+            .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
+        if free > SPARE_PAGES {
+            let pages = (free - SPARE_PAGES).min(SPARE_PAGES);
+            self.connection
+                .execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Statements for Sqlite {
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64> {
+        let result = self
+            .statement(sql, values)
+            .and_then(|mut statement| statement.raw_execute().map_err(fault))
+            .map(|rows| rows as u64);
+        self.note(result)
+    }
+
+    fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64> {
+        self.execute(sql, values)?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    fn query(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    ) -> Result<()> {
+        let result = self.statement(sql, values).and_then(|mut statement| {
+            let mut rows = statement.raw_query();
+            while let Some(row) = rows.next().map_err(fault)? {
+                each(row)?;
+            }
+            Ok(())
+        });
+        self.note(result)
+    }
+}
+
+impl Database for Sqlite {
+    fn script(&mut self, sql: &str) -> Result<()> {
+        self.connection.execute_batch(sql).map_err(fault)
+    }
+
+    fn begin(&mut self) -> Result<()> {
+        self.lost = false;
+        let begun = self.simple("BEGIN IMMEDIATE");
+        self.lost = false;
+        begun
+    }
+
+    fn savepoint(&mut self) -> Result<()> {
+        self.simple("SAVEPOINT job")
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.simple("RELEASE job")
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        self.simple("ROLLBACK TO job")?;
+        self.simple("RELEASE job")
+    }
+
+    fn commit(&mut self) -> Result<()> {
+        self.simple("COMMIT")?;
+        self.written = true;
+        if self.emptied.elapsed() > CHECKPOINT {
+            self.empty_log();
+        }
+        Ok(())
+    }
+
+    fn rollback(&mut self) {
+        self.lost = false;
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.simple("ROLLBACK")
+        {
+            tracing::warn!(%error, "a transaction cannot be rolled back");
+        }
+    }
+
+    fn in_transaction(&self) -> bool {
+        !self.lost && !self.connection.is_autocommit()
+    }
+
+    fn tidy(&mut self) {
+        if !self.written {
+            return;
+        }
+        if let Err(error) = self.shrink() {
+            tracing::warn!(%error, "the database's free pages cannot be given back now");
+        }
+        self.empty_log();
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.empty_log();
+    }
+}
+
+impl ToSql for Value<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match *self {
+            Value::Null => ValueRef::Null,
+            Value::Int(value) => ValueRef::Integer(value),
+            Value::Text(value) => ValueRef::Text(value.as_bytes()),
+            Value::Bytes(value) => ValueRef::Blob(value),
+        }))
+    }
+}
+
+impl Row for rusqlite::Row<'_> {
+    fn value(&self, column: usize) -> Result<Value<'_>> {
+        match self.get_ref(column).map_err(fault)? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(value) => Ok(Value::Int(value)),
+            ValueRef::Text(value) => std::str::from_utf8(value)
+                .map(Value::Text)
+                .map_err(|_| StoreError::Damaged(format!("column {column} of an answer is not UTF-8"))),
+            ValueRef::Blob(value) => Ok(Value::Bytes(value)),
+            ValueRef::Real(_) => Err(StoreError::Damaged(format!(
+                "column {column} of an answer is a fraction"
+            ))),
+        }
+    }
+}
+
+/// SQLite's texts name tables and columns, never values.
+fn fault(error: rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(text),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory
+            | ErrorCode::ReadOnly
+            | ErrorCode::PermissionDenied,
+        ) => StoreError::Unavailable(text),
+        _ => StoreError::Failed(text),
+    }
+}

@@ -1,0 +1,244 @@
+//! The one thread that writes: it takes what is queued, runs it in one transaction and answers after the commit.
+//!
+//! Jobs run in the order in which they were queued, so a long job delays those behind it. That is the price of the
+//! one order, of a commit that many jobs share, and of engines that never meet a conflict.
+
+use crate::OpenError;
+use crate::database::{Database, Row, Statements, Value};
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use swingbridge_domain::store::{Job, Result, Store, StoreError};
+
+/// After this long without a job the engine tidies up.
+const IDLE: Duration = Duration::from_millis(250);
+
+/// A store: the queue of the writer thread. Dropping it takes no more jobs, runs those that are queued, and waits for the
+/// thread to end.
+pub(crate) struct Writer {
+    jobs: Option<Sender<Box<dyn Job>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Opens the engine on a new thread, and answers when it is open.
+    pub fn start<D: Database + 'static>(
+        batch: NonZeroUsize,
+        open: impl FnOnce() -> Result<D, OpenError> + Send + 'static,
+    ) -> Result<Self, OpenError> {
+        let (jobs, queue) = channel();
+        let (opened, answer) = channel();
+        let thread = std::thread::Builder::new()
+            .name("store".into())
+            .spawn(move || match open() {
+                Ok(mut db) => {
+                    let _ = opened.send(Ok(()));
+                    write(&mut db, &queue, batch.get());
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(error));
+                }
+            })
+            .map_err(|error| OpenError::Unavailable(error.to_string()))?;
+        match answer.recv() {
+            Ok(Ok(())) => Ok(Self {
+                jobs: Some(jobs),
+                thread: Some(thread),
+            }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(OpenError::Unavailable(
+                "the thread of the store ended while it opened the database".into(),
+            )),
+        }
+    }
+}
+
+impl Store for Writer {
+    fn submit(&self, job: Box<dyn Job>) {
+        let refused = match &self.jobs {
+            Some(jobs) => jobs.send(job).err().map(|refused| refused.0),
+            None => Some(job),
+        };
+        if let Some(job) = refused {
+            job.finish(Err(StoreError::Closed));
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take()
+            // The last owner may be a job's `finish`, on that very thread.
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write(db: &mut dyn Database, queue: &Receiver<Box<dyn Job>>, limit: usize) {
+    loop {
+        let first = match queue.recv_timeout(IDLE) {
+            Ok(job) => job,
+            Err(RecvTimeoutError::Disconnected) => return,
+            Err(RecvTimeoutError::Timeout) => {
+                db.tidy();
+                match queue.recv() {
+                    Ok(job) => job,
+                    Err(_) => return,
+                }
+            }
+        };
+        let mut batch = vec![first];
+        batch.extend(queue.try_iter().take(limit - 1));
+        run(db, batch);
+    }
+}
+
+/// Runs `batch` in one transaction and answers every job.
+fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) {
+    metrics::histogram!("swingbridge_store_batch_jobs").record(batch.len() as f64);
+    let results = match db.begin() {
+        Ok(()) => transact(db, &mut batch),
+        Err(error) => {
+            metrics::counter!("swingbridge_store_failed_batches_total").increment(1);
+            tracing::warn!(%error, jobs = batch.len(), "no transaction could begin");
+            vec![Err(error); batch.len()]
+        }
+    };
+    for (job, result) in batch.into_iter().zip(results) {
+        if catch_unwind(AssertUnwindSafe(|| job.finish(result))).is_err() {
+            tracing::error!("a job panicked when it was told its result");
+        }
+    }
+}
+
+fn transact(db: &mut dyn Database, batch: &mut [Box<dyn Job>]) -> Vec<Result<()>> {
+    let alone = batch.len() == 1;
+    let mut results = Vec::with_capacity(batch.len());
+    for job in batch.iter_mut() {
+        match attempt(db, job.as_mut(), alone) {
+            Attempt::Done => results.push(Ok(())),
+            Attempt::Failed(error) => results.push(Err(error)),
+            Attempt::Lost(error) => return lose(db, results, batch.len(), error),
+        }
+    }
+    if results.iter().all(Result::is_err) {
+        db.rollback();
+        return results;
+    }
+    let started = Instant::now();
+    let committed = db.commit();
+    metrics::histogram!("swingbridge_store_commit_seconds").record(started.elapsed().as_secs_f64());
+    match committed {
+        Ok(()) => results,
+        Err(error) => lose(db, results, batch.len(), error),
+    }
+}
+
+/// Nothing of the batch was kept. Jobs that failed by themselves keep their own error.
+fn lose(
+    db: &mut dyn Database,
+    mut results: Vec<Result<()>>,
+    jobs: usize,
+    error: StoreError,
+) -> Vec<Result<()>> {
+    db.rollback();
+    let error = match error {
+        StoreError::Damaged(_) | StoreError::Unavailable(_) => error,
+        StoreError::Failed(reason) => StoreError::Unavailable(reason),
+        StoreError::Closed => StoreError::Unavailable("the connection is closed".into()),
+    };
+    metrics::counter!("swingbridge_store_failed_batches_total").increment(1);
+    tracing::warn!(%error, jobs, "a batch was not committed");
+    results.resize(jobs, Ok(()));
+    for result in &mut results {
+        if result.is_ok() {
+            *result = Err(error.clone());
+        }
+    }
+    results
+}
+
+enum Attempt {
+    Done,
+    /// The job's writes were undone.
+    Failed(StoreError),
+    /// The transaction is gone, and with it what other jobs wrote.
+    Lost(StoreError),
+}
+
+/// Runs one job. When it is alone in its transaction no savepoint is needed: the whole is rolled back.
+fn attempt(db: &mut dyn Database, job: &mut dyn Job, alone: bool) -> Attempt {
+    if !alone && let Err(error) = db.savepoint() {
+        return Attempt::Lost(error);
+    }
+    let mut session = Session {
+        db: &mut *db,
+        failed: None,
+    };
+    let worked = catch_unwind(AssertUnwindSafe(|| job.work(&mut session)));
+    let failed = session.failed;
+    let result = match worked {
+        // A job that goes on after a statement failed would be kept by one engine and not by the other.
+        Ok(Ok(())) => failed.map_or(Ok(()), Err),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StoreError::Failed("a job panicked".into())),
+    };
+    if !db.in_transaction() {
+        let reason = result.err().unwrap_or(StoreError::Closed);
+        return Attempt::Lost(reason);
+    }
+    match result {
+        Ok(()) if alone => Attempt::Done,
+        Ok(()) => match db.release() {
+            Ok(()) => Attempt::Done,
+            Err(error) => Attempt::Lost(error),
+        },
+        Err(error) if alone => Attempt::Failed(error),
+        Err(error) => match db.undo() {
+            Ok(()) => Attempt::Failed(error),
+            Err(lost) => Attempt::Lost(lost),
+        },
+    }
+}
+
+/// The tables as one job sees them; remembers whether a statement failed.
+pub(crate) struct Session<'a> {
+    db: &'a mut dyn Database,
+    failed: Option<StoreError>,
+}
+
+impl Session<'_> {
+    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
+        if let Err(error) = &result {
+            self.failed.get_or_insert_with(|| error.clone());
+        }
+        result
+    }
+}
+
+impl Statements for Session<'_> {
+    fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64> {
+        let result = self.db.execute(sql, values);
+        self.note(result)
+    }
+
+    fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64> {
+        let result = self.db.insert(sql, values);
+        self.note(result)
+    }
+
+    fn query(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        each: &mut dyn FnMut(&dyn Row) -> Result<()>,
+    ) -> Result<()> {
+        let result = self.db.query(sql, values, each);
+        self.note(result)
+    }
+}

@@ -1,0 +1,4 @@
+//! One contract, held by every engine.
+
+mod inbox;
+mod support;
