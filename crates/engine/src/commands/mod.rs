@@ -1,0 +1,245 @@
+//! Bot commands: read, and run as part of a decision.
+
+mod run;
+
+pub(crate) use run::run;
+
+use swingbridge_domain::id::EventId;
+use swingbridge_domain::message::{Body, Message, Reference};
+
+pub(crate) const NOT_YOURS: &str =
+    "You may not use this gateway. Ask its operator to add you under `permissions`.";
+
+/// What a user asks of the bot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Help,
+    Version,
+    Ping,
+    Lines,
+    /// The line's name and the number; the name is optional.
+    StartChat {
+        line: Option<String>,
+        number: String,
+    },
+    List,
+    Id,
+    DeletePortal,
+    /// `None`: the latest message of the room.
+    Status(Option<EventId>),
+    Retry(Option<EventId>),
+    Queues,
+    Buried,
+    Requeue,
+    /// A known command with the wrong words after it: how it is used.
+    Usage(&'static str),
+    /// The word that is none, or nothing at all.
+    Unknown(String),
+}
+
+/// Every command: its name, what comes after it, what it does, and whether only admins may use it.
+pub(crate) const ALL: [(&str, &str, &str, bool); 13] = [
+    ("help", "", "shows this", false),
+    ("version", "", "which Swingbridge this is", false),
+    ("ping", "", "whether the lines are connected", false),
+    ("lines", "", "the lines you may use", false),
+    ("start-chat", "[LINE] NUMBER", "starts a chat with a phone", false),
+    ("list", "", "your conversations", false),
+    ("id", "", "what this room is to the bridge", false),
+    (
+        "delete-portal",
+        "",
+        "gives this conversation's room up; the next message makes a new one",
+        false,
+    ),
+    (
+        "status",
+        "[MESSAGE]",
+        "how far a message has come: reply to it, or give its link or event id",
+        false,
+    ),
+    (
+        "retry",
+        "[MESSAGE]",
+        "sends a message again whose fate is not known",
+        false,
+    ),
+    ("queues", "", "how much is waiting, and for how long", true),
+    (
+        "buried",
+        "",
+        "what arrived and could not be processed, without contents",
+        true,
+    ),
+    ("requeue", "", "processes what was buried once more", true),
+];
+
+/// Reads a command in a room where most of what is said is not one: it begins with the prefix.
+pub(crate) fn in_conversation(prefix: &str, message: &Message) -> Option<Command> {
+    if message.replaces.is_some() {
+        return None;
+    }
+    let text = &message.first_text()?.plain;
+    let rest = text.trim_start().strip_prefix(prefix)?;
+    let ends = rest.is_empty() || rest.starts_with(char::is_whitespace);
+    ends.then(|| parse(rest, answered(message)))
+}
+
+/// Reads a command in the management room, where everything is one. The prefix may be there all the same.
+pub(crate) fn in_management(message: &Message) -> Option<Command> {
+    if message.replaces.is_some() {
+        return None;
+    }
+    match &message.parts.first()?.body {
+        Body::Text(text) => Some(parse(&text.plain, answered(message))),
+        _ => Some(Command::Unknown(String::new())),
+    }
+}
+
+fn answered(message: &Message) -> Option<EventId> {
+    match &message.in_reply_to {
+        Some(Reference::Event(event)) => Some(event.clone()),
+        _ => None,
+    }
+}
+
+fn parse(text: &str, reply_to: Option<EventId>) -> Command {
+    let text = text.trim().trim_start_matches('!');
+    let (word, rest) = text.split_once(char::is_whitespace).unwrap_or((text, ""));
+    let rest = rest.trim();
+    // `admin queues` is understood as well.
+    if word.eq_ignore_ascii_case("admin") && !rest.is_empty() {
+        return parse(rest, reply_to);
+    }
+    let message = || match rest {
+        "" => Ok(reply_to.clone()),
+        given => event_id(given).map(Some).ok_or(()),
+    };
+    match word.to_ascii_lowercase().as_str() {
+        "help" | "?" => Command::Help,
+        "version" => Command::Version,
+        "ping" => Command::Ping,
+        "lines" => Command::Lines,
+        "start-chat" | "pm" | "start" => match start_chat(rest) {
+            Some(command) => command,
+            None => Command::Usage("start-chat [LINE] NUMBER, such as `start-chat +44 7700 900456`"),
+        },
+        "list" => Command::List,
+        "id" => Command::Id,
+        "delete-portal" => Command::DeletePortal,
+        "status" => message().map_or(
+            Command::Usage("status, as a reply to a message, or status EVENT-ID"),
+            Command::Status,
+        ),
+        "retry" => message().map_or(
+            Command::Usage("retry, as a reply to a message, or retry EVENT-ID"),
+            Command::Retry,
+        ),
+        "queues" => Command::Queues,
+        "buried" => Command::Buried,
+        "requeue" => Command::Requeue,
+        _ => Command::Unknown(word.to_owned()),
+    }
+}
+
+/// A number may have spaces in it; so a first word is the line's name only when it has a letter, and more comes after it.
+fn start_chat(rest: &str) -> Option<Command> {
+    if rest.is_empty() {
+        return None;
+    }
+    if let Some((first, number)) = rest.split_once(char::is_whitespace)
+        && first.chars().any(char::is_alphabetic)
+        && !first.starts_with("tel:")
+    {
+        return Some(Command::StartChat {
+            line: Some(first.to_owned()),
+            number: number.trim().to_owned(),
+        });
+    }
+    Some(Command::StartChat {
+        line: None,
+        number: rest.to_owned(),
+    })
+}
+
+/// An event id, alone or at the end of a matrix.to link.
+fn event_id(text: &str) -> Option<EventId> {
+    let last = text.split(['?', ' ']).next()?.rsplit('/').next()?;
+    let last = last.replace("%24", "$");
+    (last.starts_with('$') && last.len() > 1).then(|| EventId::new(last))
+}
+
+/// The command whose name is nearest to `word`.
+pub(crate) fn nearest(word: &str) -> Option<&'static str> {
+    let distance = |name: &str| strsim::damerau_levenshtein(&word.to_ascii_lowercase(), name);
+    ALL.iter()
+        .map(|(name, ..)| *name)
+        .filter(|name| distance(name) <= 2.max(name.len() / 3))
+        .min_by_key(|name| distance(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_are_read() {
+        for (text, expected) in [
+            ("help", Command::Help),
+            ("  !help ", Command::Help),
+            (
+                "start-chat +44 7700 900456",
+                Command::StartChat {
+                    line: None,
+                    number: "+44 7700 900456".into(),
+                },
+            ),
+            (
+                "start-chat main 0791",
+                Command::StartChat {
+                    line: Some("main".into()),
+                    number: "0791".into(),
+                },
+            ),
+            (
+                "start-chat",
+                Command::Usage("start-chat [LINE] NUMBER, such as `start-chat +44 7700 900456`"),
+            ),
+            ("status", Command::Status(None)),
+            ("status $abc", Command::Status(Some(EventId::new("$abc")))),
+            (
+                "status https://matrix.to/#/!r:x/$abc?via=x",
+                Command::Status(Some(EventId::new("$abc"))),
+            ),
+            (
+                "status abc",
+                Command::Usage("status, as a reply to a message, or status EVENT-ID"),
+            ),
+            ("admin queues", Command::Queues),
+            ("hlep", Command::Unknown("hlep".into())),
+        ] {
+            assert_eq!(in_management(&Message::text(text)), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn in_conversations_only_the_prefix_makes_a_command() {
+        assert_eq!(in_conversation("!sb", &Message::text("help")), None);
+        assert_eq!(in_conversation("!sb", &Message::text("!sbx help")), None);
+        assert_eq!(
+            in_conversation("!sb", &Message::text("!sb help")),
+            Some(Command::Help)
+        );
+        assert_eq!(
+            in_conversation("!sb", &Message::text("!sb")),
+            Some(Command::Unknown(String::new()))
+        );
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_is_answered_with_the_nearest_name() {
+        assert_eq!(nearest("hlep"), Some("help"));
+        assert_eq!(nearest("startchat"), Some("start-chat"));
+        assert_eq!(nearest("xyzzy"), None);
+    }
+}

@@ -1,0 +1,354 @@
+//! What commands do.
+
+use super::{ALL, Command, nearest};
+use crate::effect::Effect;
+use crate::event::Then;
+use crate::payload::Payload;
+use crate::step::{Scene, answer_in, for_room};
+use crate::words;
+use std::fmt::Write;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::connector::Link;
+use swingbridge_domain::delivery::State as Delivery;
+use swingbridge_domain::inbox::RoomEvent;
+use swingbridge_domain::line::{Line, Permission};
+use swingbridge_domain::store::{Direction, MessageRecord, OutboxState, RoomRole};
+
+/// Runs a command of `event`'s sender, who may use the bot.
+pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Vec<Effect> {
+    let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
+    let admin = scene.site.permissions.of(&event.sender) == Some(Permission::Admin);
+    if matches!(command, Command::Queues | Command::Buried | Command::Requeue) && !admin {
+        return reply("Only admins of this gateway may do that.".to_owned());
+    }
+    match command {
+        Command::Help => reply(help(scene, admin)),
+        Command::Version => reply(format!("Swingbridge {}", scene.site.version)),
+        Command::Ping => reply(ping(scene, event)),
+        Command::Lines => reply(lines(scene, event)),
+        Command::StartChat { line, number } => start_chat(scene, event, line.as_deref(), number),
+        Command::List => reply(list(scene, event)),
+        Command::Id => reply(id(scene)),
+        Command::DeletePortal => delete_portal(scene, event),
+        Command::Status(_) => reply(status(scene)),
+        Command::Retry(_) => retry(scene, event),
+        Command::Queues => reply(queues(scene)),
+        Command::Buried => reply(buried(scene)),
+        Command::Requeue => {
+            let mut effects = vec![Effect::Exhume];
+            effects.extend(reply(
+                "What was buried is processed once more. `buried` shows what is left.".to_owned(),
+            ));
+            effects
+        }
+        Command::Usage(usage) => reply(format!("That is written like this: {usage}")),
+        Command::Unknown(word) if word.is_empty() => reply("Write `help` for what I can do.".to_owned()),
+        Command::Unknown(word) => reply(match nearest(word) {
+            Some(name) => {
+                format!("I do not know `{word}`. Did you mean `{name}`? Write `help` for all I can do.")
+            }
+            None => format!("I do not know `{word}`. Write `help` for what I can do."),
+        }),
+    }
+}
+
+fn help(scene: &Scene<'_>, admin: bool) -> String {
+    let mut text = String::from("What I can do:\n");
+    for (name, after, does, only_admins) in ALL {
+        if only_admins && !admin {
+            continue;
+        }
+        let space = if after.is_empty() { "" } else { " " };
+        let _ = writeln!(text, "• {name}{space}{after}: {does}");
+    }
+    let _ = write!(
+        text,
+        "In a conversation's room, write `{} help` and so on.",
+        scene.site.command_prefix
+    );
+    text
+}
+
+fn own_lines<'a>(scene: &'a Scene<'_>, event: &'a RoomEvent) -> impl Iterator<Item = &'a Line> {
+    scene
+        .site
+        .lines
+        .iter()
+        .filter(|line| scene.may_use(&event.sender, line))
+}
+
+fn ping(scene: &Scene<'_>, event: &RoomEvent) -> String {
+    let mut text = String::from("I am here.");
+    for line in own_lines(scene, event) {
+        let _ = write!(text, "\n• {}: {}", line.name, connection(scene, line));
+    }
+    text
+}
+
+fn connection(scene: &Scene<'_>, line: &Line) -> String {
+    let Some(health) = scene.state.health.get(&line.connector) else {
+        return "not started yet".to_owned();
+    };
+    let state = match health.state {
+        Link::Connected => "connected",
+        Link::Degraded => "connected with limits",
+        Link::Disconnected => "not connected",
+        Link::Refused => "refused by the network",
+    };
+    let traffic = health
+        .last_traffic
+        .map(|at| format!(", last traffic {} ago", ago(scene.now, at)))
+        .unwrap_or_default();
+    match health.detail.is_empty() {
+        true => format!("{state}{traffic}"),
+        false => format!("{state} ({}){traffic}", health.detail),
+    }
+}
+
+fn ago(now: Timestamp, at: Timestamp) -> String {
+    let seconds = now.since(at).as_secs();
+    match seconds {
+        0..=119 => format!("{seconds} s"),
+        120..=7199 => format!("{} min", seconds / 60),
+        7200..=172_799 => format!("{} h", seconds / 3600),
+        _ => format!("{} days", seconds / 86_400),
+    }
+}
+
+fn lines(scene: &Scene<'_>, event: &RoomEvent) -> String {
+    let mut text = String::new();
+    for line in own_lines(scene, event) {
+        let network = scene.site.network_of(line).to_uppercase();
+        let _ = write!(
+            text,
+            "\n• {}: {}, {network} from {}",
+            line.id,
+            line.name,
+            line.address.full()
+        );
+    }
+    match text.is_empty() {
+        true => "There is no line that you may use. Ask the operator to add you to one.".to_owned(),
+        false => format!("Your lines; the first is used when you name none:{text}"),
+    }
+}
+
+fn start_chat(scene: &Scene<'_>, event: &RoomEvent, wanted: Option<&str>, number: &str) -> Vec<Effect> {
+    let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
+    let line = match wanted {
+        None => own_lines(scene, event).next(),
+        Some(name) => own_lines(scene, event)
+            .find(|line| line.id.as_str().eq_ignore_ascii_case(name) || line.name.eq_ignore_ascii_case(name)),
+    };
+    let Some(line) = line else {
+        return reply(match wanted {
+            Some(name) => format!("You have no line called {name:?}. `lines` shows yours."),
+            None => words::NO_PERMISSION.replace("Not sent: you", "You"),
+        });
+    };
+    match Address::from_user(number, line.region) {
+        Ok(address) if address == line.address => reply(format!(
+            "That is the number of {} itself. Give the number of the other phone.",
+            line.name
+        )),
+        Ok(address) => {
+            let then = Then::Started {
+                by: Some(event.sender.clone()),
+                answer_in: Some(event.room.clone()),
+            };
+            vec![Effect::Open {
+                line: line.id.clone(),
+                address,
+                then,
+            }]
+        }
+        Err(error) => reply(format!("{number:?}: {error}.")),
+    }
+}
+
+fn list(scene: &Scene<'_>, event: &RoomEvent) -> String {
+    let mut text = String::new();
+    for talk in scene
+        .state
+        .survey
+        .talks
+        .iter()
+        .filter(|talk| scene.may_use(&event.sender, &talk.line))
+    {
+        let room = talk
+            .conversation
+            .room
+            .as_ref()
+            .map_or_else(|| "no room yet".to_owned(), words::link);
+        let last = ago(scene.now, talk.conversation.last_at);
+        let _ = write!(
+            text,
+            "\n• {} on {}, last {last} ago: {room}",
+            talk.shown(),
+            talk.line.name
+        );
+    }
+    match text.is_empty() {
+        true => "You have no conversations yet. `start-chat NUMBER` begins one.".to_owned(),
+        false => format!("Your conversations, the latest first:{text}"),
+    }
+}
+
+fn id(scene: &Scene<'_>) -> String {
+    match (&scene.state.talk, &scene.state.role) {
+        (Some(talk), _) => format!(
+            "Conversation {} with {} on line {} ({}), by connector {}.",
+            talk.conversation.id,
+            talk.shown(),
+            talk.line.id,
+            talk.line.name,
+            talk.line.connector
+        ),
+        (None, Some(RoomRole::Management(user))) => format!("The management room of {user}."),
+        (None, Some(RoomRole::Space(line))) => format!("The space of line {line}."),
+        _ => "This room is no conversation of this bridge.".to_owned(),
+    }
+}
+
+fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
+    match &scene.state.talk {
+        Some(talk) if scene.may_use(&event.sender, &talk.line) => {
+            let leave = Payload::Leave {
+                room: event.room.clone(),
+                generation: talk.conversation.generation,
+            };
+            vec![for_room(talk, leave), Effect::Renew(talk.conversation.id)]
+        }
+        _ => vec![answer_in(
+            &event.room,
+            "This room is no conversation of yours.",
+            Some(&event.event),
+        )],
+    }
+}
+
+/// The message that a command is about: the one named, or the latest of the room.
+fn meant<'a>(scene: &'a Scene<'_>) -> Option<&'a MessageRecord> {
+    scene
+        .state
+        .message
+        .as_ref()
+        .or(scene.state.survey.latest.as_ref())
+}
+
+fn status(scene: &Scene<'_>) -> String {
+    let Some(message) = meant(scene) else {
+        return "I do not know that message. Reply to one of a conversation's messages.".to_owned();
+    };
+    if message.direction == Direction::In {
+        return "That came from the phone; it was shown here.".to_owned();
+    }
+    let mut text = format!(
+        "{}, {} ago",
+        message.state.word(),
+        ago(scene.now, message.updated_at)
+    );
+    if message.segments > 0 {
+        let parts = if message.segments == 1 {
+            "1 segment".to_owned()
+        } else {
+            format!("{} segments", message.segments)
+        };
+        let _ = write!(text, "; {parts}");
+    }
+    if let Some(encoding) = &message.encoding {
+        let _ = write!(text, " in {encoding}");
+    }
+    if let Some(sender) = &message.sender {
+        let _ = write!(text, "; written by {sender}");
+    }
+    if scene.state.parts.len() > 1 && scene.state.parts.iter().any(|part| part.message == message.id) {
+        let of = |state: Delivery| {
+            scene
+                .state
+                .parts
+                .iter()
+                .filter(|part| part.state == state)
+                .count()
+        };
+        let _ = write!(
+            text,
+            "; {} of {} parts reported as delivered",
+            of(Delivery::Delivered),
+            scene.state.parts.len()
+        );
+    }
+    if let Some(detail) = &message.detail {
+        let _ = write!(text, ". {detail}");
+    }
+    text
+}
+
+fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
+    let reply = |text: &str| vec![answer_in(&event.room, text, Some(&event.event))];
+    let (Some(talk), Some(message)) = (&scene.state.talk, meant(scene)) else {
+        return reply("I do not know that message. Reply to the one that you want to send again.");
+    };
+    if !scene.may_use(&event.sender, &talk.line) || message.conversation != talk.conversation.id {
+        return reply("That message is no part of a conversation of yours.");
+    }
+    match &scene.state.row {
+        Some(row) if row.state == OutboxState::Parked => {
+            let record = MessageRecord {
+                state: Delivery::Queued,
+                detail: None,
+                updated_at: scene.now,
+                ..message.clone()
+            };
+            let mut effects = vec![
+                Effect::SaveMessage(Box::new(record)),
+                Effect::Requeue {
+                    id: row.id,
+                    lane: row.lane.clone(),
+                    target: row.target.clone(),
+                    not_before: scene.now,
+                    counts: false,
+                },
+            ];
+            effects.extend(reply("It is sent again."));
+            effects
+        }
+        Some(_) => reply("It is on its way already."),
+        None if message.state.is_final() || message.state == Delivery::Accepted => reply(
+            "There is nothing to send again: the gateway does not keep texts that have left. Write it anew.",
+        ),
+        None => reply("Its text is no longer kept here. Write it anew."),
+    }
+}
+
+fn queues(scene: &Scene<'_>) -> String {
+    let mut text = String::from("Waiting:");
+    for queue in &scene.state.survey.queues {
+        let age = queue
+            .oldest
+            .map(|at| format!(", the oldest for {}", ago(scene.now, at)))
+            .unwrap_or_default();
+        let _ = write!(text, "\n• {}: {}{age}", queue.queue, queue.rows);
+    }
+    if scene.state.survey.queues.is_empty() {
+        text.push_str(" nothing.");
+    }
+    text
+}
+
+fn buried(scene: &Scene<'_>) -> String {
+    let mut text = String::new();
+    for buried in &scene.state.survey.buried {
+        let _ = write!(
+            text,
+            "\n• {} ago: {}",
+            ago(scene.now, buried.row.received_at),
+            buried.error
+        );
+    }
+    match text.is_empty() {
+        true => "Nothing is buried.".to_owned(),
+        false => format!("Arrived and not processed; `requeue` tries again:{text}"),
+    }
+}

@@ -1,0 +1,99 @@
+//! What a decision may ask for. All effects of one event are committed together.
+
+use crate::event::Then;
+use crate::payload::Payload;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::id::{
+    AssemblyId, ConnectorId, ConversationId, LineId, MessageId, NetworkId, OutboxId, RoomId, UserId,
+};
+use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
+use swingbridge_domain::store::{Lane, MessageRecord, PartRecord, RoomRole, Target, Timer};
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Finds or makes the conversation, and comes back with [`crate::event::Event::Opened`].
+    Open {
+        line: LineId,
+        address: Address,
+        then: Then,
+    },
+    /// Writes an outbox row, and first the record of the message that it carries.
+    Queue(Box<Queue>),
+    SaveMessage(Box<MessageRecord>),
+    AddPart(PartRecord),
+    SetPart(PartRecord, State),
+    KeepReceipt(Receipt),
+    /// Adds a part of an inbound message, and comes back with [`crate::event::Event::PartAdded`] when it is new.
+    Assemble {
+        conversation: ConversationId,
+        part: PartOf,
+        text: String,
+    },
+    Disassemble(AssemblyId),
+    SetRoom {
+        conversation: ConversationId,
+        room: RoomId,
+    },
+    /// Gives the conversation up its room; the next message makes a new one.
+    Renew(ConversationId),
+    Touch(ConversationId),
+    SetRole {
+        room: RoomId,
+        role: RoomRole,
+    },
+    ForgetRoom(RoomId),
+    SetMember {
+        room: RoomId,
+        user: UserId,
+        membership: Membership,
+    },
+    /// Erases an outbox row.
+    Remove(OutboxId),
+    /// Keeps a row for the sender's retry.
+    Park(OutboxId),
+    /// Puts a row back.
+    Requeue {
+        id: OutboxId,
+        lane: Lane,
+        target: Target,
+        not_before: Timestamp,
+        counts: bool,
+    },
+    SetTimer {
+        timer: Timer,
+        due: Timestamp,
+    },
+    /// Gives up on receipts that match nothing.
+    DropReceipts {
+        connector: ConnectorId,
+        network_id: NetworkId,
+    },
+    /// Puts what could not be processed back into the inbox.
+    Exhume,
+    /// For the metrics: a message came to an end, or to a new state.
+    Count {
+        line: LineId,
+        state: &'static str,
+    },
+}
+
+/// A new outbox row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Queue {
+    pub target: Target,
+    pub lane: Lane,
+    pub payload: Payload,
+    pub expires_at: Option<Timestamp>,
+    pub message: Carried,
+}
+
+/// The message that an outbox row carries.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Carried {
+    None,
+    Known(MessageId),
+    /// Its record is written first; an assembly, if given, remembers it.
+    New(MessageRecord, Option<AssemblyId>),
+}

@@ -1,0 +1,72 @@
+//! What can happen.
+
+use crate::payload::Payload;
+use swingbridge_domain::connector::{Accepted, SendError};
+use swingbridge_domain::homeserver::Performed;
+use swingbridge_domain::id::{AssemblyId, ConversationId, EventId, RoomId, UserId};
+use swingbridge_domain::inbox::{Inbound, InboundMessage, RoomEvent};
+use swingbridge_domain::store::{OutboxRow, Timer};
+
+/// One thing that happened. What is known of its surroundings is in [`crate::state::State`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Network(Inbound),
+    Room(RoomEvent),
+    /// A conversation that was asked for is there.
+    Opened {
+        conversation: ConversationId,
+        then: Then,
+    },
+    /// A part was added to an inbound message.
+    PartAdded {
+        assembly: AssemblyId,
+        first: bool,
+    },
+    /// The homeserver did what an outbox row asked for.
+    Performed {
+        row: OutboxRow,
+        payload: Payload,
+        performed: Performed,
+    },
+    /// The homeserver will never do what an outbox row asked for.
+    NotPerformed {
+        row: OutboxRow,
+        payload: Payload,
+        cause: String,
+        room_gone: bool,
+    },
+    /// The room of a conversation was made.
+    RoomMade {
+        conversation: ConversationId,
+        room: RoomId,
+    },
+    /// A connector answered.
+    Answered {
+        row: OutboxRow,
+        event: EventId,
+        answer: Result<Accepted, SendError>,
+    },
+    /// A row was in flight when the program stopped.
+    Lost {
+        row: OutboxRow,
+    },
+    /// A row's time is over.
+    Expired {
+        row: OutboxRow,
+    },
+    Timer(Timer),
+}
+
+/// Why a conversation was opened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Then {
+    /// A message came.
+    Deliver(Box<InboundMessage>),
+    /// A user asked for it, in this room or by another way.
+    Started {
+        by: Option<UserId>,
+        answer_in: Option<RoomId>,
+    },
+    /// Somebody only wants to know who it would be.
+    Nothing,
+}

@@ -1,0 +1,255 @@
+//! The order in which outbox rows leave.
+//!
+//! Rows of one lane leave one after the other; lanes do not wait for each other. Only ids are kept here: the rows are in the
+//! store, and this is rebuilt from it at start.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::id::OutboxId;
+use swingbridge_domain::store::{Lane, Target};
+
+/// All lanes, by where their rows go.
+#[derive(Default)]
+pub(crate) struct Lanes {
+    targets: BTreeMap<Target, Queue>,
+}
+
+#[derive(Default)]
+struct Queue {
+    lanes: HashMap<Lane, Rows>,
+    ready: VecDeque<Lane>,
+    delayed: BinaryHeap<Reverse<(Timestamp, Lane)>>,
+}
+
+#[derive(Default)]
+struct Rows {
+    ids: VecDeque<OutboxId>,
+    not_before: Timestamp,
+    /// The head is out, or the lane waits in `ready` or `delayed`.
+    engaged: bool,
+    /// How often in a row the head came back.
+    returned: u32,
+}
+
+/// A change to the lanes, made known once it is committed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Change {
+    /// A new row, at the end of its lane.
+    Added {
+        target: Target,
+        lane: Lane,
+        id: OutboxId,
+    },
+    /// A row that is to be tried again, at the head of its lane.
+    Returned {
+        target: Target,
+        lane: Lane,
+        id: OutboxId,
+        not_before: Timestamp,
+    },
+}
+
+impl Lanes {
+    pub fn apply(&mut self, change: Change) {
+        match change {
+            Change::Added { target, lane, id } => {
+                let queue = self.targets.entry(target).or_default();
+                let rows = queue.lanes.entry(lane.clone()).or_default();
+                rows.ids.push_back(id);
+                queue.engage(&lane);
+            }
+            Change::Returned {
+                target,
+                lane,
+                id,
+                not_before,
+            } => {
+                let queue = self.targets.entry(target).or_default();
+                let rows = queue.lanes.entry(lane.clone()).or_default();
+                if !rows.ids.contains(&id) {
+                    rows.ids.push_front(id);
+                }
+                rows.not_before = not_before;
+                queue.engage(&lane);
+            }
+        }
+    }
+
+    /// Takes the heads of up to `most` lanes that are due. Each stays engaged until [`Lanes::release`].
+    pub fn take(&mut self, target: &Target, now: Timestamp, most: usize) -> Vec<(Lane, OutboxId)> {
+        let Some(queue) = self.targets.get_mut(target) else {
+            return Vec::new();
+        };
+        while queue.delayed.peek().is_some_and(|Reverse((due, _))| *due <= now) {
+            if let Some(Reverse((_, lane))) = queue.delayed.pop() {
+                queue.ready.push_back(lane);
+            }
+        }
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let Some(lane) = queue.ready.pop_front() else {
+                break;
+            };
+            let Some(rows) = queue.lanes.get_mut(&lane) else {
+                continue;
+            };
+            if rows.not_before > now {
+                queue.delayed.push(Reverse((rows.not_before, lane)));
+                continue;
+            }
+            match rows.ids.pop_front() {
+                Some(id) => taken.push((lane, id)),
+                None => {
+                    queue.lanes.remove(&lane);
+                }
+            }
+        }
+        taken
+    }
+
+    /// The head that was taken is done with (or came back by [`Change::Returned`]); the next may leave.
+    pub fn release(&mut self, target: &Target, lane: &Lane) {
+        let Some(queue) = self.targets.get_mut(target) else {
+            return;
+        };
+        let Some(rows) = queue.lanes.get_mut(lane) else {
+            return;
+        };
+        rows.engaged = false;
+        if rows.ids.is_empty() {
+            queue.lanes.remove(lane);
+        } else {
+            queue.engage(lane);
+        }
+    }
+
+    /// Counts how often in a row the head of a lane came back; for back-off.
+    pub fn returned(&mut self, target: &Target, lane: &Lane) -> u32 {
+        let rows = self
+            .targets
+            .get_mut(target)
+            .and_then(|queue| queue.lanes.get_mut(lane));
+        rows.map_or(0, |rows| {
+            rows.returned += 1;
+            rows.returned
+        })
+    }
+
+    /// The head of a lane got through.
+    pub fn passed(&mut self, target: &Target, lane: &Lane) {
+        if let Some(rows) = self
+            .targets
+            .get_mut(target)
+            .and_then(|queue| queue.lanes.get_mut(lane))
+        {
+            rows.returned = 0;
+            rows.not_before = Timestamp::default();
+        }
+    }
+
+    /// When the next delayed lane of `target` is due.
+    pub fn next_due(&self, target: &Target) -> Option<Timestamp> {
+        self.targets
+            .get(target)?
+            .delayed
+            .peek()
+            .map(|Reverse((due, _))| *due)
+    }
+}
+
+impl Queue {
+    /// Lines a lane up, unless it is in line already or its head is out.
+    fn engage(&mut self, lane: &Lane) {
+        let Some(rows) = self.lanes.get_mut(lane) else {
+            return;
+        };
+        if rows.engaged || rows.ids.is_empty() {
+            return;
+        }
+        rows.engaged = true;
+        self.ready.push_back(lane.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swingbridge_domain::id::ConversationId;
+
+    fn lane(number: i64) -> Lane {
+        Lane::Conversation(ConversationId(number))
+    }
+
+    fn add(lanes: &mut Lanes, number: i64, id: i64) {
+        lanes.apply(Change::Added {
+            target: Target::Homeserver,
+            lane: lane(number),
+            id: OutboxId(id),
+        });
+    }
+
+    fn back(lanes: &mut Lanes, number: i64, id: i64, not_before: i64) {
+        let not_before = Timestamp(not_before);
+        lanes.apply(Change::Returned {
+            target: Target::Homeserver,
+            lane: lane(number),
+            id: OutboxId(id),
+            not_before,
+        });
+    }
+
+    fn ids(taken: Vec<(Lane, OutboxId)>) -> Vec<i64> {
+        taken.into_iter().map(|(_, id)| id.0).collect()
+    }
+
+    const HOME: Target = Target::Homeserver;
+
+    #[test]
+    fn one_row_of_a_lane_is_out_at_a_time() {
+        let mut lanes = Lanes::default();
+        add(&mut lanes, 1, 1);
+        add(&mut lanes, 1, 2);
+        add(&mut lanes, 2, 3);
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [1, 3]);
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [] as [i64; 0]);
+        lanes.release(&HOME, &lane(1));
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [2]);
+    }
+
+    #[test]
+    fn a_row_that_came_back_is_first_again_when_its_time_has_come() {
+        let mut lanes = Lanes::default();
+        add(&mut lanes, 1, 1);
+        add(&mut lanes, 1, 2);
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [1]);
+        back(&mut lanes, 1, 1, 50);
+        lanes.release(&HOME, &lane(1));
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(10), 10)), [] as [i64; 0]);
+        assert_eq!(lanes.next_due(&HOME), Some(Timestamp(50)));
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(50), 10)), [1]);
+        lanes.passed(&HOME, &lane(1));
+        lanes.release(&HOME, &lane(1));
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(51), 10)), [2]);
+    }
+
+    #[test]
+    fn a_delayed_lane_holds_no_other_up() {
+        let mut lanes = Lanes::default();
+        add(&mut lanes, 1, 1);
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [1]);
+        back(&mut lanes, 1, 1, 1000);
+        lanes.release(&HOME, &lane(1));
+        add(&mut lanes, 2, 2);
+        assert_eq!(ids(lanes.take(&HOME, Timestamp(1), 10)), [2]);
+    }
+
+    #[test]
+    fn emptied_lanes_are_forgotten() {
+        let mut lanes = Lanes::default();
+        add(&mut lanes, 1, 1);
+        lanes.take(&HOME, Timestamp(0), 1);
+        lanes.release(&HOME, &lane(1));
+        assert!(lanes.targets[&HOME].lanes.is_empty());
+    }
+}

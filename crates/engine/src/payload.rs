@@ -1,0 +1,78 @@
+//! What an outbox row holds, sealed: something to do for a room or a phone, not yet bound to a room id.
+//!
+//! A conversation's room may not exist when a row is written, and may be another one when it is sent; so rows name the
+//! conversation, and the room is looked up when their turn comes.
+
+use serde::{Deserialize, Serialize};
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::connector::Outbound;
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::homeserver::Action;
+use swingbridge_domain::id::{EventId, MessageId, RoomId, UserId};
+use swingbridge_domain::message::Text;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// Only makes the conversation's room.
+    Open,
+    /// Says something in the conversation's room.
+    Say(Say),
+    /// Tells the sender how far a message has come.
+    Status(Status),
+    /// The bot marks an event of the conversation's room as read.
+    MarkRead(EventId),
+    /// Invites users to the conversation's room again.
+    Invite(Vec<UserId>),
+    /// Leaves the room of the conversation's earlier generation.
+    Leave { room: RoomId, generation: i64 },
+    /// Brings name, topic and bridge information of the conversation's room up to date.
+    Describe,
+    /// Tells a line's shared inbox that there is a new conversation.
+    Announce { inbox: RoomId },
+    /// Tells a user something in the management room, which is made if there is none.
+    Tell { user: UserId, text: Text },
+    /// Something that needs no conversation.
+    Direct(Action),
+    /// To a phone.
+    Send(Send),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Say {
+    pub by: Speaker,
+    pub text: Text,
+    /// An earlier message of ours that this one replaces.
+    pub replaces: Option<MessageId>,
+    pub in_reply_to: Option<EventId>,
+    pub sent_at: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Speaker {
+    Bot,
+    /// The conversation's contact.
+    Contact,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    pub event: EventId,
+    pub state: State,
+    pub message: Option<String>,
+    pub reason: Option<String>,
+    pub retriable: bool,
+}
+
+/// A text on its way to a phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Send {
+    pub outbound: Outbound,
+    /// The event it was made of; answers and states refer to it.
+    pub event: EventId,
+    /// The earlier event to be quoted in front.
+    pub quote: Option<EventId>,
+    /// Who wrote it.
+    pub writer: UserId,
+}

@@ -1,0 +1,304 @@
+//! What is said, brought to what a network can carry; and what came, brought to text.
+
+use crate::site::{Fallback, MediaPolicy, Policy};
+use crate::words;
+use std::collections::BTreeMap;
+use swingbridge_domain::capability::{Capabilities, Support};
+use swingbridge_domain::message::{Body, Disposition, Media, Message, Text, Tone};
+
+/// What is done with a message from Matrix.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Rendered {
+    /// It can be sent like this. `quote`: the message that it answers is to be quoted in front.
+    Send { message: Message, quote: bool },
+    /// Media are to be sent as a link, which is made when it leaves.
+    Refuse { words: String, reason: &'static str },
+}
+
+/// Renders what a Matrix user said for a network that can do `capabilities`.
+pub(crate) fn outbound(
+    message: &Message,
+    capabilities: &Capabilities,
+    policy: &Policy,
+    writer: &str,
+) -> Rendered {
+    let Some(part) = message.parts.first() else {
+        return refuse(words::EMPTY, "empty");
+    };
+    let lacks = |support: Support| support == Support::Absent;
+    if part.disposition == Disposition::Reaction && lacks(capabilities.reactions) {
+        let Body::Text(text) = &part.body else {
+            return refuse(words::NO_REACTIONS, "unsupported");
+        };
+        return match policy.reactions {
+            Fallback::Text => Rendered::Send {
+                message: Message::text(format!("Reacted {}", text.plain)),
+                quote: true,
+            },
+            Fallback::Refuse => refuse(words::NO_REACTIONS, "unsupported"),
+        };
+    }
+    let correction = message.replaces.is_some() && lacks(capabilities.edits);
+    if correction && policy.edits == Fallback::Refuse {
+        return refuse(words::NO_EDITS, "unsupported");
+    }
+    let quote = message.in_reply_to.is_some() && lacks(capabilities.replies);
+    let said = match &part.body {
+        Body::Text(text) if text.plain.trim().is_empty() => return refuse(words::EMPTY, "empty"),
+        Body::Text(text) if text.tone == Tone::Emote => format!("* {writer} {}", text.plain),
+        Body::Text(text) => text.plain.clone(),
+        Body::Media(_) if lacks(capabilities.media) && policy.media == MediaPolicy::Refuse => {
+            return refuse(words::NO_MEDIA, "unsupported");
+        }
+        // The link is put in its place when it leaves; it would expire in the queue.
+        Body::Media(_) => {
+            return Rendered::Send {
+                message: message.clone(),
+                quote,
+            };
+        }
+        Body::Location { geo_uri, description } => location(geo_uri, description),
+        Body::Poll { .. } => return refuse(words::NO_POLLS, "unsupported"),
+        Body::Null => return refuse(words::CANNOT_WITHDRAW, "unsupported"),
+        Body::Other { kind, .. } => return refuse(&words::unsupported(kind), "unsupported"),
+    };
+    let said = if correction {
+        format!("Correction: {said}")
+    } else {
+        said
+    };
+    Rendered::Send {
+        message: Message {
+            expires: message.expires,
+            ..Message::text(said)
+        },
+        quote,
+    }
+}
+
+fn refuse(words: &str, reason: &'static str) -> Rendered {
+    Rendered::Refuse {
+        words: words.to_owned(),
+        reason,
+    }
+}
+
+/// A place as words and a link that a phone opens (RFC 5870).
+fn location(geo_uri: &str, description: &str) -> String {
+    let place = geo_uri.strip_prefix("geo:").unwrap_or(geo_uri);
+    let place = place.split(';').next().unwrap_or(place);
+    match description.trim() {
+        "" => format!("Location: geo:{place}"),
+        words => format!("{words}\ngeo:{place}"),
+    }
+}
+
+/// Puts the link in place of media.
+pub(crate) fn linked(media: &Media, link: &str) -> Message {
+    match media
+        .caption
+        .as_deref()
+        .map(str::trim)
+        .filter(|caption| !caption.is_empty())
+    {
+        Some(caption) => Message::text(format!("{caption}\n{link}")),
+        None => Message::text(format!("{}: {link}", media.name)),
+    }
+}
+
+/// Puts the beginning of an earlier text in front, as people quote in mail.
+pub(crate) fn quoted(message: Message, quote: &str) -> Message {
+    const LONGEST: usize = 60;
+    let Some(text) = message.first_text() else {
+        return message;
+    };
+    let line = quote
+        .lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default()
+        .trim();
+    let mut short: String = line.chars().take(LONGEST).collect();
+    if short.len() < quote.trim().len() {
+        short.push_str("...");
+    }
+    Message {
+        expires: message.expires,
+        ..Message::text(format!("> {short}\n{}", text.plain))
+    }
+}
+
+/// Puts the writer's name under a text of a shared line.
+pub(crate) fn signed(message: Message, signature: &str, writer: &str) -> Message {
+    let Some(text) = message.first_text() else {
+        return message;
+    };
+    Message {
+        expires: message.expires,
+        ..Message::text(format!("{}\n{}", text.plain, signature.replace("{name}", writer)))
+    }
+}
+
+/// What came from a phone, as one text.
+pub(crate) fn inbound(message: &Message) -> String {
+    let said = message.parts.iter().map(|part| match &part.body {
+        Body::Text(Text { plain, .. }) => plain.clone(),
+        Body::Media(media) => format!("[{:?}: {}]", media.kind, media.name),
+        Body::Location { geo_uri, description } => location(geo_uri, description),
+        Body::Poll { question, .. } => question.clone(),
+        Body::Other { kind, fallback } => fallback.clone().unwrap_or_else(|| format!("[{kind}]")),
+        Body::Null => String::new(),
+    });
+    said.collect::<Vec<_>>().join("\n")
+}
+
+/// The parts of a message in order, with each gap marked.
+pub(crate) fn assembled(total: u8, parts: &BTreeMap<u8, String>) -> String {
+    (1..=total)
+        .map(|index| {
+            parts
+                .get(&index)
+                .cloned()
+                .unwrap_or_else(|| format!(" [part {index} of {total} missing] "))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swingbridge_domain::id::EventId;
+    use swingbridge_domain::message::{MediaKind, Part, Reference};
+
+    fn sms() -> Capabilities {
+        Capabilities {
+            networks: vec!["sms".into()],
+            ..Capabilities::default()
+        }
+    }
+
+    fn of(body: Body) -> Message {
+        Message {
+            parts: vec![Part {
+                disposition: Disposition::Render,
+                body,
+            }],
+            ..Message::default()
+        }
+    }
+
+    fn text_of(rendered: Rendered) -> String {
+        match rendered {
+            Rendered::Send { message, .. } => message.first_text().unwrap().plain.clone(),
+            Rendered::Refuse { words, .. } => panic!("refused: {words}"),
+        }
+    }
+
+    #[test]
+    fn what_sms_cannot_carry_is_refused_in_words() {
+        let media = Media {
+            kind: MediaKind::Image,
+            name: "cat.png".into(),
+            mime: None,
+            size: None,
+            uri: "mxc://a/b".into(),
+            caption: None,
+        };
+        let edit = Message {
+            replaces: Some(Reference::Event(EventId::new("$1"))),
+            ..Message::text("x")
+        };
+        for (message, words) in [
+            (of(Body::Media(media)), words::NO_MEDIA),
+            (
+                of(Body::Poll {
+                    question: "?".into(),
+                    answers: vec![],
+                }),
+                words::NO_POLLS,
+            ),
+            (edit, words::NO_EDITS),
+            (Message::text("  "), words::EMPTY),
+            (Message::default(), words::EMPTY),
+        ] {
+            match outbound(&message, &sms(), &Policy::default(), "alice") {
+                Rendered::Refuse { words: said, .. } => assert_eq!(said, words),
+                sent => panic!("sent {sent:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn fallbacks_are_used_where_the_operator_turned_them_on() {
+        let policy = Policy {
+            reactions: Fallback::Text,
+            edits: Fallback::Text,
+            ..Policy::default()
+        };
+        let mut reaction = Message::text("👍");
+        reaction.parts[0].disposition = Disposition::Reaction;
+        assert_eq!(
+            text_of(outbound(&reaction, &sms(), &policy, "alice")),
+            "Reacted 👍"
+        );
+        let edit = Message {
+            replaces: Some(Reference::Event(EventId::new("$1"))),
+            ..Message::text("six")
+        };
+        assert_eq!(
+            text_of(outbound(&edit, &sms(), &policy, "alice")),
+            "Correction: six"
+        );
+    }
+
+    #[test]
+    fn emotes_and_places_become_text() {
+        let emote = Text {
+            plain: "waves".into(),
+            html: None,
+            tone: Tone::Emote,
+        };
+        assert_eq!(
+            text_of(outbound(
+                &of(Body::Text(emote)),
+                &sms(),
+                &Policy::default(),
+                "alice"
+            )),
+            "* alice waves"
+        );
+        let place = Body::Location {
+            geo_uri: "geo:51.5,-0.1;u=35".into(),
+            description: "Here".into(),
+        };
+        assert_eq!(
+            text_of(outbound(&of(place), &sms(), &Policy::default(), "alice")),
+            "Here\ngeo:51.5,-0.1"
+        );
+    }
+
+    #[test]
+    fn a_reply_quotes_the_first_line() {
+        let reply = Message {
+            in_reply_to: Some(Reference::Event(EventId::new("$1"))),
+            ..Message::text("yes")
+        };
+        match outbound(&reply, &sms(), &Policy::default(), "alice") {
+            Rendered::Send { message, quote: true } => {
+                assert_eq!(
+                    quoted(message, "Are you there?\nHello?")
+                        .first_text()
+                        .unwrap()
+                        .plain,
+                    "> Are you there?...\nyes"
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn gaps_are_marked() {
+        let parts = BTreeMap::from([(1, "one".to_owned()), (3, "three".to_owned())]);
+        assert_eq!(assembled(3, &parts), "one [part 2 of 3 missing] three");
+    }
+}

@@ -1,0 +1,134 @@
+//! What the operator decided, as data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+use swingbridge_domain::address::Region;
+use swingbridge_domain::capability::Capabilities;
+use swingbridge_domain::id::{ConnectorId, LineId, UserId};
+use swingbridge_domain::inbox::NetworkAddress;
+use swingbridge_domain::line::{Line, Permissions};
+
+/// A site: its lines, people and policies.
+#[derive(Clone, Debug)]
+pub struct Site {
+    pub bot: UserId,
+    /// What every ghost's user id begins with: `@sms_`.
+    pub ghost_prefix: String,
+    /// In the order of the configuration; a user's first one is the default.
+    pub lines: Vec<Line>,
+    pub capabilities: BTreeMap<ConnectorId, Capabilities>,
+    pub permissions: Permissions,
+    pub policy: Policy,
+    /// What commands begin with outside the management room: `!sb`.
+    pub command_prefix: String,
+    pub version: String,
+}
+
+/// What is done where there is a choice.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// A text that did not reach the phone by then is no use any more.
+    pub validity: Duration,
+    /// How long the parts of an inbound message are waited for before it is shown with a gap.
+    pub assembly_wait: Duration,
+    /// How long a late part may still fill the gap.
+    pub assembly_keep: Duration,
+    /// How long a receipt waits for the answer that gives its id.
+    pub early_receipt_wait: Duration,
+    /// After the first part of a message was reported as delivered: how long the other parts' receipts are waited for.
+    pub parts_wait: Duration,
+    /// Tries that count before a fault of the network is final.
+    pub attempts: u32,
+    pub reactions: Fallback,
+    pub edits: Fallback,
+    pub media: MediaPolicy,
+    /// How long ids and states of messages are remembered.
+    pub retention: Duration,
+}
+
+/// What is done with something that a network can not carry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// Said in a text.
+    Text,
+    /// Refused, with words to the sender.
+    Refuse,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MediaPolicy {
+    Refuse,
+    /// An expiring link is sent.
+    Link,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            validity: Duration::from_secs(24 * 3600),
+            assembly_wait: Duration::from_secs(120),
+            assembly_keep: Duration::from_secs(24 * 3600),
+            early_receipt_wait: Duration::from_secs(60),
+            parts_wait: Duration::from_secs(120),
+            attempts: 5,
+            reactions: Fallback::Refuse,
+            edits: Fallback::Refuse,
+            media: MediaPolicy::Refuse,
+            retention: Duration::from_secs(90 * 24 * 3600),
+        }
+    }
+}
+
+impl Site {
+    pub fn line(&self, id: &LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| &line.id == id)
+    }
+
+    /// The line that a network's address of ours belongs to. A connector with a single line gets everything that comes by it:
+    /// networks write our own number in many ways, or not at all.
+    pub fn line_of(&self, connector: &ConnectorId, to: &NetworkAddress) -> Option<&Line> {
+        let mut served = self.lines.iter().filter(|line| &line.connector == connector);
+        let exact = served
+            .clone()
+            .find(|line| to.understand(line.region) == line.address);
+        exact.or_else(|| {
+            let only = served.next()?;
+            served.next().is_none().then_some(only)
+        })
+    }
+
+    pub fn capabilities_of(&self, line: &Line) -> Capabilities {
+        self.capabilities
+            .get(&line.connector)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// The first network of a line, in its own word (`sms`).
+    pub fn network_of(&self, line: &Line) -> String {
+        self.capabilities_of(line)
+            .networks
+            .first()
+            .cloned()
+            .unwrap_or_else(|| "sms".into())
+    }
+
+    pub fn ghost_user(&self, pseudonym: &str) -> UserId {
+        UserId::new(format!("{}{pseudonym}:{}", self.ghost_prefix, self.bot.server()))
+    }
+
+    /// The pseudonym in a ghost's user id.
+    pub fn pseudonym_of<'a>(&self, user: &'a UserId) -> Option<&'a str> {
+        let rest = user.as_str().strip_prefix(&self.ghost_prefix)?;
+        rest.strip_suffix(self.bot.server())?.strip_suffix(':')
+    }
+
+    pub fn is_ours(&self, user: &UserId) -> bool {
+        user == &self.bot || self.pseudonym_of(user).is_some()
+    }
+
+    /// The region by which a user's typed numbers are read when no line is named.
+    pub fn default_region(&self) -> Option<Region> {
+        self.lines.iter().find_map(|line| line.region)
+    }
+}

@@ -1,0 +1,216 @@
+//! What a connector answered to a send, and what is done with sends whose fate is not known.
+
+use super::{Scene, failure, for_room, receipt, status};
+use crate::effect::Effect;
+use crate::payload::{Payload, Status};
+use crate::words;
+use swingbridge_domain::connector::{Accepted, SendError};
+use swingbridge_domain::delivery::{Reason, State as Delivery};
+use swingbridge_domain::id::EventId;
+use swingbridge_domain::store::{MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
+
+pub(super) fn answered(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    event: &EventId,
+    answer: &Result<Accepted, SendError>,
+) -> Vec<Effect> {
+    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
+        return vec![Effect::Remove(row.id)];
+    };
+    match answer {
+        Ok(accepted) => taken(scene, row, message, event, accepted),
+        Err(SendError::Rejected { reason, detail }) => {
+            let words = words::refused(*reason, detail);
+            let mut effects = end(scene, message, Delivery::Rejected, &words);
+            effects.push(Effect::Remove(row.id));
+            effects.extend(failure(
+                talk,
+                event,
+                Delivery::Rejected,
+                &words,
+                reason.word(),
+                false,
+            ));
+            effects
+        }
+        Err(SendError::RetryAfter {
+            delay,
+            detail,
+            counts,
+        }) => {
+            if *counts && row.attempts + 1 >= scene.site.policy.attempts {
+                let words = words::gave_up(&scene.site.command_prefix, row.attempts + 1, detail);
+                let mut effects = end(scene, message, Delivery::Rejected, &words);
+                effects.push(Effect::Park(row.id));
+                effects.extend(failure(
+                    talk,
+                    event,
+                    Delivery::Rejected,
+                    &words,
+                    Reason::NetworkFault.word(),
+                    true,
+                ));
+                return effects;
+            }
+            let mut effects = vec![Effect::Requeue {
+                id: row.id,
+                lane: row.lane.clone(),
+                target: row.target.clone(),
+                not_before: scene.now + *delay,
+                counts: *counts,
+            }];
+            // The sender is told once that it takes longer; `detail` remembers that it was said.
+            if message.detail.is_none() {
+                let words = words::waiting(detail);
+                let record = MessageRecord {
+                    state: Delivery::Queued,
+                    detail: Some(words.clone()),
+                    updated_at: scene.now,
+                    ..message.clone()
+                };
+                effects.push(Effect::SaveMessage(Box::new(record)));
+                let pending = Status {
+                    event: event.clone(),
+                    state: Delivery::Queued,
+                    message: Some(words),
+                    reason: None,
+                    retriable: false,
+                };
+                effects.push(for_room(talk, Payload::Status(pending)));
+            }
+            effects
+        }
+        Err(SendError::Unknown { detail }) => unsure(scene, row, message, detail),
+    }
+}
+
+fn taken(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    event: &EventId,
+    accepted: &Accepted,
+) -> Vec<Effect> {
+    let Some(talk) = &scene.state.talk else {
+        return Vec::new();
+    };
+    let Target::Connector(connector) = &row.target else {
+        return Vec::new();
+    };
+    let record = MessageRecord {
+        state: Delivery::Accepted,
+        detail: None,
+        segments: accepted.segments,
+        encoding: Some(accepted.encoding.clone()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let parts: Vec<PartRecord> = (0u16..)
+        .zip(&accepted.network_ids)
+        .map(|(index, network_id)| PartRecord {
+            connector: connector.clone(),
+            network_id: network_id.clone(),
+            message: message.id,
+            index,
+            state: Delivery::Accepted,
+        })
+        .collect();
+    let mut effects = vec![
+        Effect::Remove(row.id),
+        Effect::SaveMessage(Box::new(record.clone())),
+    ];
+    effects.extend(parts.iter().cloned().map(Effect::AddPart));
+    effects.push(Effect::Count {
+        line: talk.line.id.clone(),
+        state: Delivery::Accepted.word(),
+    });
+    effects.push(status(talk, event, Delivery::Accepted));
+    effects.push(for_room(talk, Payload::MarkRead(event.clone())));
+    // Receipts that were faster than the answer.
+    let mut judged = parts;
+    let mut error = None;
+    for early in &scene.state.early {
+        let named = judged
+            .iter()
+            .find(|part| early.network_ids.contains(&part.network_id))
+            .cloned();
+        if let Some(named) = named {
+            receipt::apply(&mut judged, &named, early.outcome, &mut effects);
+            error = early.error.as_deref().or(error);
+        }
+    }
+    if !scene.state.early.is_empty() {
+        effects.extend(receipt::judge(scene, &record, &judged, error, false));
+    }
+    effects
+}
+
+/// The row was in flight when the program stopped: nobody knows whether it left.
+pub(super) fn lost(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
+    match &scene.state.message {
+        Some(message) => unsure(scene, row, message, words::STOPPED),
+        None => vec![Effect::Remove(row.id)],
+    }
+}
+
+fn unsure(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord, cause: &str) -> Vec<Effect> {
+    let Some(talk) = &scene.state.talk else {
+        return vec![Effect::Remove(row.id)];
+    };
+    let words = words::uncertain(&scene.site.command_prefix, cause);
+    let mut effects = end(scene, message, Delivery::Uncertain, &words);
+    effects.push(Effect::Park(row.id));
+    if let Some(event) = &message.event {
+        effects.extend(failure(
+            talk,
+            event,
+            Delivery::Uncertain,
+            &words,
+            "uncertain",
+            true,
+        ));
+    }
+    effects
+}
+
+/// A row's time is over.
+pub(super) fn expired(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
+    let mut effects = vec![Effect::Remove(row.id)];
+    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
+        return effects;
+    };
+    // What was parked has been told of when it was parked; now only its body goes.
+    if row.state == OutboxState::Queued {
+        effects.extend(end(scene, message, Delivery::Expired, words::EXPIRED_HERE));
+        if let Some(event) = &message.event {
+            let reason = Reason::Expired.word();
+            effects.extend(failure(
+                talk,
+                event,
+                Delivery::Expired,
+                words::EXPIRED_HERE,
+                reason,
+                false,
+            ));
+        }
+    }
+    effects
+}
+
+fn end(scene: &Scene<'_>, message: &MessageRecord, state: Delivery, words: &str) -> Vec<Effect> {
+    let record = MessageRecord {
+        state,
+        detail: Some(words.to_owned()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let mut effects = vec![Effect::SaveMessage(Box::new(record))];
+    if let Some(talk) = &scene.state.talk {
+        effects.push(Effect::Count {
+            line: talk.line.id.clone(),
+            state: state.word(),
+        });
+    }
+    effects
+}

@@ -1,0 +1,222 @@
+//! From a phone: messages and their parts.
+
+use super::{Scene, Unprocessable, answer_in, for_room, notice};
+use crate::effect::{Carried, Effect, Queue};
+use crate::event::Then;
+use crate::payload::{Payload, Say, Speaker};
+use crate::render;
+use crate::state::Talk;
+use crate::words;
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::delivery::State as Delivery;
+use swingbridge_domain::id::{AssemblyId, MessageId};
+use swingbridge_domain::inbox::{InboundMessage, Membership};
+use swingbridge_domain::message::{Message, Text};
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target, Timer};
+
+/// A message came. Its conversation is opened first when there is none.
+pub(super) fn received(scene: &Scene<'_>, inbound: &InboundMessage) -> Result<Vec<Effect>, Unprocessable> {
+    if let Some(talk) = &scene.state.talk {
+        return Ok(deliver(scene, talk, inbound));
+    }
+    let Some(line) = scene.site.line_of(&inbound.connector, &inbound.to) else {
+        return Err(Unprocessable(format!(
+            "a message came by connector {} for an address that no line has; give the line that address in `lines`, then \
+             run `admin requeue`",
+            inbound.connector
+        )));
+    };
+    let address = inbound.from.understand(line.region);
+    Ok(vec![Effect::Open {
+        line: line.id.clone(),
+        address,
+        then: Then::Deliver(Box::new(inbound.clone())),
+    }])
+}
+
+/// A conversation that was asked for is there.
+pub(super) fn opened(scene: &Scene<'_>, then: &Then) -> Vec<Effect> {
+    let Some(talk) = &scene.state.talk else {
+        return Vec::new();
+    };
+    match then {
+        Then::Deliver(inbound) => deliver(scene, talk, inbound),
+        Then::Nothing => Vec::new(),
+        Then::Started { by, answer_in: room } => {
+            let mut effects = vec![for_room(talk, Payload::Open)];
+            if let (Some(_), Some(user)) = (
+                &talk.conversation.room,
+                by.as_ref().filter(|user| !scene.is_there(user)),
+            ) {
+                effects.push(for_room(talk, Payload::Invite(vec![user.clone()])));
+            }
+            if let Some(room) = room {
+                let text = match &talk.conversation.room {
+                    Some(existing) => words::chat_exists(&talk.shown(), existing),
+                    None => words::chat_starts(&talk.shown(), &talk.line.name),
+                };
+                effects.push(answer_in(room, text, None));
+            }
+            effects
+        }
+    }
+}
+
+fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
+    match inbound.part {
+        Some(part) => {
+            let text = render::inbound(&inbound.message);
+            vec![Effect::Assemble {
+                conversation: talk.conversation.id,
+                part,
+                text,
+            }]
+        }
+        None => {
+            let text = inbound
+                .message
+                .first_text()
+                .cloned()
+                .filter(|_| plain_only(&inbound.message));
+            let text = text.unwrap_or_else(|| Text {
+                plain: render::inbound(&inbound.message),
+                ..Text::default()
+            });
+            show(scene, talk, text, None, inbound.sent_at, None)
+        }
+    }
+}
+
+fn plain_only(message: &Message) -> bool {
+    message.parts.len() == 1
+}
+
+/// Shows a text in the room as the contact, and asks people back in when all have left.
+fn show(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    text: Text,
+    replaces: Option<MessageId>,
+    sent_at: Option<Timestamp>,
+    assembly: Option<AssemblyId>,
+) -> Vec<Effect> {
+    let mut effects = Vec::new();
+    let invite = scene.to_invite(talk);
+    if let (Some(room), false) = (&talk.conversation.room, invite.is_empty()) {
+        effects.extend(invite.iter().map(|user| Effect::SetMember {
+            room: room.clone(),
+            user: user.clone(),
+            membership: Membership::Invite,
+        }));
+        effects.push(for_room(talk, Payload::Invite(invite)));
+    }
+    let record = MessageRecord {
+        id: MessageId(0),
+        conversation: talk.conversation.id,
+        direction: Direction::In,
+        event: None,
+        sender: None,
+        state: Delivery::Queued,
+        detail: None,
+        segments: 0,
+        encoding: None,
+        created_at: scene.now,
+        updated_at: scene.now,
+    };
+    let carried = match replaces {
+        // An edit is no message of its own.
+        Some(_) => Carried::None,
+        None => Carried::New(record, assembly),
+    };
+    effects.push(Effect::Queue(Box::new(Queue {
+        target: Target::Homeserver,
+        lane: Lane::Conversation(talk.conversation.id),
+        payload: Payload::Say(Say {
+            by: Speaker::Contact,
+            text,
+            replaces,
+            in_reply_to: None,
+            sent_at,
+        }),
+        expires_at: None,
+        message: carried,
+    })));
+    effects.push(Effect::Touch(talk.conversation.id));
+    effects.push(Effect::Count {
+        line: talk.line.id.clone(),
+        state: "received",
+    });
+    effects
+}
+
+/// A part was added to an assembly.
+pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
+    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
+        return Vec::new();
+    };
+    let complete = parts.len() == usize::from(assembly.total);
+    let mut effects = Vec::new();
+    if first && !complete {
+        let due = scene.now + scene.site.policy.assembly_wait;
+        effects.push(Effect::SetTimer {
+            timer: Timer::AssemblyDue(assembly.id),
+            due,
+        });
+        let gone = scene.now + scene.site.policy.assembly_keep;
+        effects.push(Effect::SetTimer {
+            timer: Timer::AssemblyGone(assembly.id),
+            due: gone,
+        });
+    }
+    // Shown with a gap before: every late part fills it. Not shown yet: wait for all.
+    if complete || assembly.message.is_some() {
+        let text = Text {
+            plain: render::assembled(assembly.total, parts),
+            ..Text::default()
+        };
+        let shown_as = if assembly.message.is_none() && !complete {
+            Some(assembly.id)
+        } else {
+            None
+        };
+        effects.extend(show(
+            scene,
+            talk,
+            text,
+            assembly.message,
+            Some(assembly.started_at),
+            shown_as,
+        ));
+    }
+    if complete {
+        effects.push(Effect::Disassemble(assembly.id));
+    }
+    effects
+}
+
+/// The parts of a message were waited for long enough: it is shown with its gaps.
+pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
+    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
+        return Vec::new();
+    };
+    if assembly.message.is_some() {
+        return Vec::new();
+    }
+    let text = Text {
+        plain: render::assembled(assembly.total, parts),
+        ..Text::default()
+    };
+    show(
+        scene,
+        talk,
+        text,
+        None,
+        Some(assembly.started_at),
+        Some(assembly.id),
+    )
+}
+
+/// Says in a new room of a contact that can not be answered that this is so.
+pub(super) fn unanswerable(talk: &Talk) -> Option<Effect> {
+    (!talk.address.can_reply()).then(|| notice(talk, words::CANNOT_ANSWER, None))
+}

@@ -1,0 +1,156 @@
+//! Delivery receipts: states of parts, and of the message that they make up.
+
+use super::{Scene, failure, status};
+use crate::effect::Effect;
+use crate::words;
+use swingbridge_domain::delivery::{Outcome, Reason, State as Delivery};
+use swingbridge_domain::inbox::Receipt;
+use swingbridge_domain::store::{MessageRecord, PartRecord, Timer};
+
+/// A receipt came; it may be for a part that nobody has told us of yet.
+pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
+    let (Some(part), Some(message)) = (&scene.state.part, &scene.state.message) else {
+        let Some(first) = receipt.network_ids.first() else {
+            return Vec::new();
+        };
+        let timer = Timer::EarlyReceiptGone(receipt.connector.clone(), first.clone());
+        let due = scene.now + scene.site.policy.early_receipt_wait;
+        return vec![
+            Effect::KeepReceipt(receipt.clone()),
+            Effect::SetTimer { timer, due },
+        ];
+    };
+    let mut parts = scene.state.parts.clone();
+    let mut effects = Vec::new();
+    apply(&mut parts, part, receipt.outcome, &mut effects);
+    effects.extend(judge(scene, message, &parts, receipt.error.as_deref(), false));
+    effects
+}
+
+/// Other parts' receipts were waited for long enough.
+pub(super) fn settle(scene: &Scene<'_>) -> Vec<Effect> {
+    match &scene.state.message {
+        Some(message) => judge(scene, message, &scene.state.parts, None, true),
+        None => Vec::new(),
+    }
+}
+
+/// Moves a part forward; a receipt that says less than is known changes nothing.
+pub(super) fn apply(
+    parts: &mut [PartRecord],
+    named: &PartRecord,
+    outcome: Outcome,
+    effects: &mut Vec<Effect>,
+) {
+    let Some(next) = state_of(outcome) else { return };
+    let Some(part) = parts
+        .iter_mut()
+        .find(|part| part.index == named.index && part.network_id == named.network_id)
+    else {
+        return;
+    };
+    let forward = match part.state {
+        Delivery::Read => false,
+        Delivery::Delivered => next == Delivery::Read,
+        // Good news after bad is true: the phone has it.
+        Delivery::Rejected | Delivery::Expired => matches!(next, Delivery::Delivered | Delivery::Read),
+        known => next > known,
+    };
+    if forward {
+        part.state = next;
+        effects.push(Effect::SetPart(part.clone(), next));
+    }
+}
+
+fn state_of(outcome: Outcome) -> Option<Delivery> {
+    match outcome {
+        Outcome::Sent => Some(Delivery::Sent),
+        Outcome::Delivered => Some(Delivery::Delivered),
+        Outcome::Read => Some(Delivery::Read),
+        Outcome::Expired => Some(Delivery::Expired),
+        Outcome::Rejected => Some(Delivery::Rejected),
+        Outcome::Unknown => None,
+    }
+}
+
+/// The state of a message, given its parts: the worst that is known. Some networks send one receipt for many parts, so after
+/// a while the silent ones are taken to be like the others.
+pub(super) fn judge(
+    scene: &Scene<'_>,
+    message: &MessageRecord,
+    parts: &[PartRecord],
+    error: Option<&str>,
+    waited: bool,
+) -> Vec<Effect> {
+    let Some(talk) = &scene.state.talk else {
+        return Vec::new();
+    };
+    let any = |state: Delivery| parts.iter().any(|part| part.state == state);
+    let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
+    let next = if any(Delivery::Rejected) {
+        Delivery::Rejected
+    } else if any(Delivery::Expired) {
+        Delivery::Expired
+    } else if !parts.is_empty() && (parts.iter().all(arrived) || (waited && parts.iter().any(arrived))) {
+        if parts.iter().all(|part| part.state == Delivery::Read) {
+            Delivery::Read
+        } else {
+            Delivery::Delivered
+        }
+    } else if parts.iter().any(arrived) {
+        // Some arrived, the others are silent: ask again later, once.
+        let due = scene.now + scene.site.policy.parts_wait;
+        return vec![Effect::SetTimer {
+            timer: Timer::PartsSettle(message.id),
+            due,
+        }];
+    } else if any(Delivery::Sent) {
+        Delivery::Sent
+    } else {
+        return Vec::new();
+    };
+    let worth_saying = match message.state {
+        Delivery::Read => false,
+        Delivery::Delivered => next == Delivery::Read,
+        Delivery::Rejected | Delivery::Expired => matches!(next, Delivery::Delivered | Delivery::Read),
+        Delivery::Uncertain => true,
+        known => next > known,
+    };
+    if !worth_saying {
+        return Vec::new();
+    }
+    let detail = match next {
+        Delivery::Rejected => Some(words::not_delivered(error)),
+        Delivery::Expired => Some(words::EXPIRED_AT_NETWORK.to_owned()),
+        _ => None,
+    };
+    let record = MessageRecord {
+        state: next,
+        detail: detail.clone(),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let mut effects = vec![Effect::SaveMessage(Box::new(record))];
+    if next != Delivery::Sent {
+        effects.push(Effect::Count {
+            line: talk.line.id.clone(),
+            state: next.word(),
+        });
+    }
+    let Some(event) = &message.event else {
+        return effects;
+    };
+    match detail {
+        Some(words) => {
+            let reason = if next == Delivery::Expired {
+                Reason::Expired
+            } else {
+                Reason::NetworkRefused
+            };
+            effects.extend(failure(talk, event, next, &words, reason.word(), false));
+        }
+        None if next == Delivery::Sent => {}
+        None => effects.push(status(talk, event, next)),
+    }
+    effects
+}

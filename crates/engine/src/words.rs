@@ -1,0 +1,93 @@
+//! What people read. One place, so that the same thing is always said in the same words.
+
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::id::RoomId;
+
+pub const CANNOT_ANSWER: &str = "This sender is a name, not a number: it cannot be answered. What you write here goes nowhere, and you will be told so.";
+pub const EMERGENCY: &str = "This is an emergency number. It cannot be texted from here: call it from a phone, now. Nothing was sent.";
+pub const EXPIRED_HERE: &str =
+    "Not sent: it could not be handed to the network in time. Write it again if it still matters.";
+pub const EXPIRED_AT_NETWORK: &str = "Not delivered: the phone could not be reached in time, and the network gave up. Write it again if it still matters.";
+/// Why it is not known whether something in flight at a stop has left.
+pub const STOPPED: &str = "the gateway was stopped while it was on its way";
+pub const NO_PERMISSION: &str = "Not sent: you may not use this line. Ask the operator to add you to it.";
+pub const LINE_GONE: &str =
+    "Not sent: the line of this conversation is no longer configured. Ask the operator.";
+pub const UNDECRYPTABLE: &str = "Not sent: this came encrypted, and this gateway cannot take part in encrypted rooms yet. Use a room without encryption.";
+pub const WITHDRAWN: &str = "Withdrawn before it left: the phone will not get it.";
+pub const CANNOT_WITHDRAW: &str = "The text has left already: SMS cannot take it back from the phone.";
+pub const NO_EDITS: &str =
+    "Not sent: SMS cannot change a text that has left. Send the correction as a message of its own.";
+pub const NO_REACTIONS: &str = "Not sent: SMS has no reactions. Write it in words.";
+pub const NO_MEDIA: &str =
+    "Not sent: SMS carries only text, and links to media are turned off on this gateway.";
+pub const NO_POLLS: &str = "Not sent: SMS has no polls. Ask it in words.";
+pub const EMPTY: &str = "Not sent: there is no text in it.";
+
+pub fn unsupported(kind: &str) -> String {
+    format!("Not sent: SMS cannot carry this kind of message ({kind}).")
+}
+
+pub fn not_delivered(error: Option<&str>) -> String {
+    match error {
+        Some(error) => {
+            format!("Not delivered: the network reports that the phone will not get it ({error}).")
+        }
+        None => "Not delivered: the network reports that the phone will not get it.".to_owned(),
+    }
+}
+
+pub fn refused(reason: Reason, detail: &str) -> String {
+    let what = match reason {
+        Reason::BadAddress => "the network says that this number cannot be reached",
+        Reason::BadContent => "the network cannot carry this text",
+        Reason::NotAllowed => "the network does not allow this to be sent from this line",
+        Reason::Emergency => return EMERGENCY.to_owned(),
+        Reason::Expired => return EXPIRED_HERE.to_owned(),
+        Reason::NetworkFault => "the network failed",
+        Reason::NetworkRefused => "the network refused it",
+    };
+    format!("Not sent: {what} ({detail}).")
+}
+
+pub fn gave_up(prefix: &str, tries: u32, detail: &str) -> String {
+    format!("Not sent after {tries} tries: {detail}. Reply to it with `{prefix} retry` to try again.")
+}
+
+pub fn waiting(detail: &str) -> String {
+    format!("Waiting for the network: {detail}. It will be sent as soon as that is over.")
+}
+
+pub fn uncertain(prefix: &str, detail: &str) -> String {
+    format!(
+        "It is not known whether this was sent: {detail}. The phone may have it. Reply to it with `{prefix} retry` to send it \
+         again all the same."
+    )
+}
+
+pub fn link(room: &RoomId) -> String {
+    format!("https://matrix.to/#/{room}")
+}
+
+pub fn chat_exists(contact: &str, room: &RoomId) -> String {
+    format!("There is a chat with {contact} already: {}", link(room))
+}
+
+pub fn chat_starts(contact: &str, line: &str) -> String {
+    format!("Starting a chat with {contact} on {line}: the invitation is on its way.")
+}
+
+pub fn announce(contact: &str, line: &str, room: &RoomId) -> String {
+    format!("New conversation on {line} with {contact}: {}", link(room))
+}
+
+pub fn welcome(prefix: &str) -> String {
+    format!(
+        "Hello. I connect this homeserver with phones. Write `help` here for what I can do, or `start-chat NUMBER` to text \
+         somebody. In a conversation's room commands begin with `{prefix}`."
+    )
+}
+
+pub fn could_not_show(contact: &str, cause: &str) -> String {
+    format!("A message from {contact} came, but the homeserver would not take it: {cause}")
+}
