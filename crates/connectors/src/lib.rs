@@ -1,1 +1,3 @@
 //! Connectors: one folder for each network service.
+
+pub mod smpp;
