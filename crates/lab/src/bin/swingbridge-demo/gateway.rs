@@ -56,7 +56,18 @@ impl Gateway {
         let output = self
             .command("init")
             .args(["--homeserver", &self.homeserver(), "--domain", "localhost"])
-            .args(["--line", LINE, "--region", "GB", "--admin", user])
+            .args(["--listen", &format!("127.0.0.1:{}", self.ports.gateway)])
+            .args(["--operations", &format!("127.0.0.1:{}", self.ports.operations)])
+            .args([
+                "--line",
+                LINE,
+                "--line-name",
+                "Lab",
+                "--region",
+                "GB",
+                "--admin",
+                user,
+            ])
             .output()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
         ensure!(

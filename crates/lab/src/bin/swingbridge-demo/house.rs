@@ -115,7 +115,10 @@ async fn carrier(ports: &Ports) -> Result<smsc::Handle> {
     let config = smsc::Config {
         listen: SocketAddr::from(([127, 0, 0, 1], ports.smpp)),
         http: Some(SocketAddr::from(([127, 0, 0, 1], ports.phones))),
-        accounts: vec![Account::new(gateway::SYSTEM_ID, gateway::PASSWORD)],
+        accounts: vec![Account {
+            numbers: vec![smsc::key(gateway::LINE)],
+            ..Account::new(gateway::SYSTEM_ID, gateway::PASSWORD)
+        }],
         phones: PHONES
             .iter()
             .map(|(number, name)| ((*number).to_owned(), Some((*name).to_owned())))
