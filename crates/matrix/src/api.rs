@@ -1,0 +1,252 @@
+//! Requests to the homeserver: one HTTP client, the application service's token, and the user to act as.
+
+use crate::config::Config;
+use crate::failure::Failure;
+use bytes::{Bytes, BytesMut};
+use ruma::api::auth_scheme::{AuthScheme, SendAccessToken};
+use ruma::api::path_builder::VersionHistory;
+use ruma::api::{AppserviceUserIdentity, MatrixVersion, Metadata, OutgoingRequest, SupportedVersions};
+use ruma::{DeviceId, UserId};
+use ruma_client::{Error, HttpClient, HttpClientExt};
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::time::Duration;
+use swingbridge_domain::secret::Secret;
+
+/// The client could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    #[error("the homeserver's address {0:?} is not an http or https URL")]
+    Address(String),
+    #[error("{what} is not valid in Matrix: {value:?}")]
+    Name { what: &'static str, value: String },
+    #[error("the certificates given for the homeserver cannot be read: {0}")]
+    Roots(String),
+    #[error("the HTTP client cannot be built: {0}")]
+    Client(String),
+}
+
+/// The user (and the user's device) that a request is made as.
+#[derive(Clone, Copy)]
+pub(crate) struct As<'a> {
+    pub user: &'a UserId,
+    pub device: Option<&'a DeviceId>,
+}
+
+impl<'a> From<&'a UserId> for As<'a> {
+    fn from(user: &'a UserId) -> Self {
+        Self { user, device: None }
+    }
+}
+
+/// The homeserver's client API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    http: Http,
+    /// Without a slash at the end.
+    base: String,
+    token: Secret,
+    versions: SupportedVersions,
+}
+
+/// The same HTTP client, with the time that one request may take.
+#[derive(Clone, Debug)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+    timeout: Duration,
+}
+
+#[derive(Debug)]
+pub(crate) enum HttpError {
+    Net(reqwest::Error),
+    /// 429 and 5xx, read here because ruma drops the time to wait when the body is not as it should be.
+    Busy(Failure),
+}
+
+impl Api {
+    pub fn new(config: &Config) -> Result<Self, BuildError> {
+        let url = &config.homeserver;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(BuildError::Address(url.to_string()));
+        }
+        // Whoever came first may have installed one; any will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let mut client = reqwest::Client::builder()
+            .connect_timeout(config.connect_timeout)
+            .tcp_nodelay(true)
+            .no_proxy()
+            .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")));
+        if let Some(pem) = &config.roots {
+            let roots = reqwest::Certificate::from_pem_bundle(pem)
+                .map_err(|error| BuildError::Roots(error.to_string()))?;
+            if roots.is_empty() {
+                return Err(BuildError::Roots("no certificate is in them".to_owned()));
+            }
+            client = client.tls_certs_merge(roots);
+        }
+        let client = client
+            .build()
+            .map_err(|error| BuildError::Client(error.to_string()))?;
+        Ok(Self {
+            http: Http {
+                client,
+                timeout: config.request_timeout,
+            },
+            base: url.as_str().trim_end_matches('/').to_owned(),
+            token: config.as_token.clone(),
+            versions: versions(),
+        })
+    }
+
+    /// The same with another time limit for one request.
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        Self {
+            http: Http {
+                client: self.http.client.clone(),
+                timeout,
+            },
+            base: self.base.clone(),
+            token: self.token.clone(),
+            versions: self.versions.clone(),
+        }
+    }
+
+    /// Makes a request as one of our users; as the registration's own user when there is none.
+    pub async fn call<'a, R>(
+        &'a self,
+        who: Option<As<'_>>,
+        request: R,
+    ) -> Result<R::IncomingResponse, Failure>
+    where
+        R: OutgoingRequest + Metadata<PathBuilder = VersionHistory>,
+        R::Authentication: AuthScheme<Input<'a> = SendAccessToken<'a>>,
+        R::EndpointError: Into<Failure>,
+    {
+        let token = SendAccessToken::Appservice(self.token.expose());
+        let answer = self.http.send_customized_matrix_request(
+            &self.base,
+            token,
+            Cow::Borrowed(&self.versions),
+            request,
+            |request| {
+                if let Some(who) = who {
+                    let mut identity = AppserviceUserIdentity::new(who.user);
+                    identity.device_id = who.device;
+                    identity.maybe_add_to_uri(request.uri_mut())?;
+                }
+                Ok(())
+            },
+        );
+        answer.await.map_err(failure)
+    }
+
+    /// A plain request, for what ruma has no type for: streams, and other people's tokens.
+    pub fn plain(&self, path: &str, token: Option<&Secret>) -> reqwest::RequestBuilder {
+        self.http
+            .client
+            .get(format!("{}{path}", self.base))
+            .bearer_auth(token.unwrap_or(&self.token).expose())
+    }
+
+    pub fn timeout(&self) -> Duration {
+        self.http.timeout
+    }
+
+    /// Where requests go, for messages to people.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+}
+
+/// What is asked for is the newest path of each endpoint that servers have had for years, media with authentication
+/// included; what a server lacks shows by its answer, since `/versions` says both too much and too little.
+fn versions() -> SupportedVersions {
+    SupportedVersions {
+        versions: [MatrixVersion::V1_1, MatrixVersion::V1_7, MatrixVersion::V1_11].into(),
+        features: Default::default(),
+    }
+}
+
+impl HttpClient for Http {
+    type RequestBody = BytesMut;
+    type ResponseBody = Bytes;
+    type Error = HttpError;
+
+    async fn send_http_request(
+        &self,
+        request: http::Request<BytesMut>,
+    ) -> Result<http::Response<Bytes>, HttpError> {
+        let mut request: reqwest::Request =
+            request.map(BytesMut::freeze).try_into().map_err(HttpError::Net)?;
+        *request.timeout_mut() = Some(self.timeout);
+        let answer = self.client.execute(request).await.map_err(HttpError::Net)?;
+        let status = answer.status();
+        let headers = answer.headers().clone();
+        let body = answer.bytes().await.map_err(HttpError::Net)?;
+        if status.as_u16() == 429 || status.is_server_error() {
+            return Err(HttpError::Busy(busy(status.as_u16(), &headers, &body)));
+        }
+        let mut response = http::Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+}
+
+#[derive(Default, Deserialize)]
+struct ErrorAnswer {
+    errcode: Option<String>,
+    #[serde(default)]
+    error: String,
+    retry_after_ms: Option<u64>,
+}
+
+/// Reads an answer that asks for patience (`Retry-After` goes before `retry_after_ms`).
+fn busy(status: u16, headers: &http::HeaderMap, body: &[u8]) -> Failure {
+    let answer: ErrorAnswer = serde_json::from_slice(body).unwrap_or_default();
+    let header = headers
+        .get(http::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+        .map(Duration::from_secs);
+    let delay = header.or(answer.retry_after_ms.map(Duration::from_millis));
+    Failure::from_answer(status, answer.errcode, &answer.error, delay)
+}
+
+/// Reads an answer of a plain request.
+pub(crate) async fn refused(answer: reqwest::Response) -> Failure {
+    let status = answer.status().as_u16();
+    let headers = answer.headers().clone();
+    match answer.bytes().await {
+        Ok(body) => busy(status, &headers, &body),
+        Err(error) => net(error),
+    }
+}
+
+/// No answer at all. The text names neither path nor query.
+pub(crate) fn net(error: reqwest::Error) -> Failure {
+    let what = if error.is_timeout() {
+        "it did not answer in time"
+    } else if error.is_connect() {
+        "it cannot be reached"
+    } else {
+        "the connection broke"
+    };
+    let error = error.without_url();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(next) = cause.and_then(std::error::Error::source) {
+        cause = Some(next);
+    }
+    Failure::away(match cause {
+        Some(cause) => format!("{what} ({cause})"),
+        None => what.to_owned(),
+    })
+}
+
+fn failure<E: Into<Failure>>(error: Error<HttpError, E>) -> Failure {
+    match error {
+        Error::Response(HttpError::Net(error)) => net(error),
+        Error::Response(HttpError::Busy(failure)) => failure,
+        Error::FromHttpResponse(error) => error.into(),
+        _ => Failure::invalid("request"),
+    }
+}

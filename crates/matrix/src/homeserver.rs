@@ -1,0 +1,158 @@
+//! [`Matrix`]: the homeserver as the engine sees it.
+
+use crate::api::{Api, BuildError};
+use crate::config::{Config, Names};
+use crate::failure::Failure;
+use crate::people::People;
+use crate::rooms::RoomVersion;
+use async_trait::async_trait;
+use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
+use std::sync::Arc;
+use std::time::Duration;
+use swingbridge_domain::clock::Clock;
+use swingbridge_domain::homeserver::{Action, Ghost, Homeserver, Missed, PerformError, Performed, Sender};
+use swingbridge_domain::id::{EventId, RoomId};
+use swingbridge_domain::secret::Keys;
+use tokio::sync::OnceCell;
+
+/// How long the homeserver may take to say what happened during a long downtime.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The homeserver, spoken to as an application service.
+pub struct Matrix {
+    pub(crate) config: Config,
+    pub(crate) names: Names,
+    pub(crate) api: Api,
+    /// For answers that take long.
+    pub(crate) slow: Api,
+    pub(crate) people: People,
+    pub(crate) bot: OwnedUserId,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) room_version: OnceCell<RoomVersion>,
+}
+
+impl Matrix {
+    /// Builds the client; asks the homeserver nothing yet.
+    ///
+    /// # Errors
+    /// [`BuildError`] when the configuration can not work; final.
+    pub fn new(config: Config, keys: Keys, clock: Arc<dyn Clock>) -> Result<Arc<Self>, BuildError> {
+        let api = Api::new(&config)?;
+        let names = config.names();
+        let name = |what, value: &str| BuildError::Name {
+            what,
+            value: value.to_owned(),
+        };
+        ruma::ServerName::parse(&config.server_name).map_err(|_| name("server_name", &config.server_name))?;
+        let bot = UserId::parse(names.bot()).map_err(|_| name("bot", names.bot()))?;
+        UserId::parse(names.ghost("a")).map_err(|_| name("prefix", &config.prefix))?;
+        let slow = api.with_timeout(SYNC_TIMEOUT.max(config.request_timeout));
+        Ok(Arc::new(Self {
+            config,
+            names,
+            api,
+            slow,
+            people: People::new(),
+            bot,
+            keys,
+            clock,
+            room_version: OnceCell::new(),
+        }))
+    }
+
+    /// The names of our users and rooms.
+    pub fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Makes sure that the bot is there with its name and picture. Called once at start; everything else makes what it needs
+    /// by itself.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat.
+    pub async fn ensure_bot(&self) -> Result<(), Failure> {
+        self.people
+            .ensure(&self.api, &self.bot, &self.config.bot_name)
+            .await?;
+        if let Some(uri) = &self.config.bot_avatar {
+            self.people.picture(&self.api, &self.bot, uri).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a ghost is there with its name; gives its user id.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat.
+    pub async fn ensure_ghost(&self, ghost: &Ghost) -> Result<OwnedUserId, Failure> {
+        let user = self.ghost_id(ghost)?;
+        self.people.ensure(&self.api, &user, &ghost.name).await?;
+        Ok(user)
+    }
+
+    pub(crate) fn ghost_id(&self, ghost: &Ghost) -> Result<OwnedUserId, Failure> {
+        user_id(&self.names.ghost(&ghost.pseudonym))
+    }
+
+    /// The user behind `sender`, made when it is not there.
+    pub(crate) async fn sender(&self, sender: &Sender) -> Result<OwnedUserId, Failure> {
+        match sender {
+            Sender::Ghost(ghost) => self.ensure_ghost(ghost).await,
+            Sender::Bot => {
+                self.people
+                    .ensure(&self.api, &self.bot, &self.config.bot_name)
+                    .await?;
+                Ok(self.bot.clone())
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Matrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Matrix")
+            .field("homeserver", &self.api.base())
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Homeserver for Matrix {
+    async fn perform(&self, action: &Action, transaction: &str) -> Result<Performed, PerformError> {
+        match action {
+            Action::CreateRoom(new) => self.create_room(new).await,
+            Action::Post(post) => self.post(post, transaction).await,
+            Action::Status(status) => self.status(status, transaction).await,
+            Action::MarkRead { room, event } => self.mark_read(room, event).await,
+            Action::Join { room } => self.join(room).await,
+            Action::Leave { room, ghost, alias } => self.leave(room, ghost.as_ref(), alias.as_deref()).await,
+            Action::Invite { room, users } => self.invite(room, users).await,
+            Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
+        }
+    }
+
+    async fn text_of(&self, room: &RoomId, event: &EventId) -> Result<Option<String>, PerformError> {
+        self.text(room, event).await.map_err(Into::into)
+    }
+
+    async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError> {
+        self.what_was_missed(token).await.map_err(Into::into)
+    }
+}
+
+pub(crate) fn user_id(text: &str) -> Result<OwnedUserId, Failure> {
+    UserId::parse(text).map_err(|_| Failure::invalid("user id"))
+}
+
+pub(crate) fn room_id(room: &RoomId) -> Result<OwnedRoomId, Failure> {
+    OwnedRoomId::try_from(room.as_str()).map_err(|_| Failure::invalid("room id"))
+}
+
+pub(crate) fn event_id(event: &EventId) -> Result<OwnedEventId, Failure> {
+    OwnedEventId::try_from(event.as_str()).map_err(|_| Failure::invalid("event id"))
+}
+
+pub(crate) fn alias_id(alias: &str) -> Result<OwnedRoomAliasId, Failure> {
+    OwnedRoomAliasId::try_from(alias).map_err(|_| Failure::invalid("room alias"))
+}

@@ -1,0 +1,106 @@
+//! Media: fetched from the homeserver as the bot, and handed on under links that expire.
+
+mod links;
+
+use crate::api::{net, refused};
+use crate::failure::Failure;
+use crate::homeserver::Matrix;
+use axum::http::header;
+use bytes::Bytes;
+use futures_util::Stream;
+
+pub use links::{Links, router};
+
+/// One file on its way.
+pub struct Fetched {
+    /// MIME type as the homeserver says.
+    pub content_type: Option<String>,
+    /// Octets, where known beforehand.
+    pub length: Option<u64>,
+    pub body: reqwest::Response,
+}
+
+impl Fetched {
+    /// The file, piece by piece.
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static {
+        futures_util::stream::unfold(self.body, async |mut body| match body.chunk().await {
+            Ok(Some(piece)) => Some((Ok(piece), body)),
+            Ok(None) => None,
+            Err(error) => Some((Err(error.without_url()), body)),
+        })
+    }
+}
+
+/// Opens the file at `mxc` (`mxc://server/id`), by authenticated media (Matrix 1.11) or else by the old path.
+///
+/// # Errors
+/// [`Failure`]; `M_NOT_FOUND` when there is no such file. Safe to repeat.
+pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
+    let (server, id) = parts(mxc).ok_or_else(|| Failure::invalid("mxc URI"))?;
+    let mut last = None;
+    for base in ["/_matrix/client/v1/media/download", "/_matrix/media/v3/download"] {
+        let user = form_urlencoded(matrix.bot.as_str());
+        let path = format!("{base}/{server}/{id}?user_id={user}");
+        let answer = matrix.api.plain(&path, None).send().await.map_err(net)?;
+        if answer.status().is_success() {
+            let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+            return Ok(Fetched {
+                content_type: text(header::CONTENT_TYPE),
+                length: answer.content_length(),
+                body: answer,
+            });
+        }
+        let failure = refused(answer).await;
+        if !matches!(failure, Failure::Refused { .. }) {
+            return Err(failure);
+        }
+        // What the new path says counts, unless there is no such path.
+        let unknown = failure.refused_as("M_UNRECOGNIZED");
+        if !unknown {
+            return Err(last.unwrap_or(failure));
+        }
+        last = Some(failure);
+    }
+    Err(last.unwrap_or_else(|| Failure::away("no answer")))
+}
+
+fn form_urlencoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
+
+/// Server and id of an `mxc:` URI; only letters that can do no harm in a path (Matrix, section "Matrix Content URIs").
+fn parts(mxc: &str) -> Option<(&str, &str)> {
+    let (server, id) = mxc.strip_prefix("mxc://")?.split_once('/')?;
+    let safe = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || more.contains(letter))
+    };
+    (safe(server, ".-:[]") && safe(id, "-_")).then_some((server, id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_uris_become_paths() {
+        assert_eq!(
+            parts("mxc://example.org:8448/Abc-_1"),
+            Some(("example.org:8448", "Abc-_1"))
+        );
+        for bad in [
+            "https://a/b",
+            "mxc://a",
+            "mxc:///b",
+            "mxc://a/",
+            "mxc://a/../b",
+            "mxc://a/b?c",
+            "mxc://a/b/c",
+            "mxc://../b%2f",
+        ] {
+            assert_eq!(parts(bad), None, "{bad}");
+        }
+    }
+}

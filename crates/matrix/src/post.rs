@@ -1,0 +1,334 @@
+//! What the bridge says in rooms: messages, states of messages, read receipts.
+
+use crate::failure::Failure;
+use crate::homeserver::{Matrix, event_id, room_id};
+use ruma::api::client::message::send_message_event;
+use ruma::api::client::receipt::create_receipt;
+use ruma::api::client::room::get_room_event;
+use ruma::events::{AnyMessageLikeEventContent, MessageLikeEventType};
+use ruma::serde::Raw;
+use ruma::{MilliSecondsSinceUnixEpoch, RoomId as MatrixRoomId, UInt, UserId};
+use serde_json::{Value, json};
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::homeserver::{PerformError, Performed, Post, SendStatus, Sender};
+use swingbridge_domain::id::{EventId, RoomId};
+use swingbridge_domain::message::{Text, Tone};
+
+/// An event to be sent.
+struct Outgoing<'a> {
+    room: &'a MatrixRoomId,
+    kind: &'a str,
+    content: Value,
+    sent_at: Option<Timestamp>,
+    transaction: &'a str,
+}
+
+impl Matrix {
+    pub(crate) async fn post(&self, post: &Post, transaction: &str) -> Result<Performed, PerformError> {
+        let room = room_id(&post.room)?;
+        let user = self.sender(&post.sender).await?;
+        let event = Outgoing {
+            room: &room,
+            kind: "m.room.message",
+            content: message(post),
+            sent_at: post.sent_at,
+            transaction,
+        };
+        match self.send(&user, &event).await {
+            Err(failure) if failure.no_access() => {
+                // Not in the room (any more), most likely: then in again, and once more. Another refusal is one.
+                let ghost = matches!(post.sender, Sender::Ghost(_)).then_some(&*user);
+                if !self.bring_in(&room, ghost).await? {
+                    return Err(failure.into());
+                }
+                let answer = self.send(&user, &event).await;
+                Ok(said(answer.map_err(PerformError::from)?))
+            }
+            answer => Ok(said(answer.map_err(PerformError::from)?)),
+        }
+    }
+
+    pub(crate) async fn status(
+        &self,
+        status: &SendStatus,
+        transaction: &str,
+    ) -> Result<Performed, PerformError> {
+        let room = room_id(&status.room)?;
+        let user = self.sender(&Sender::Bot).await?;
+        let delivered_to = status
+            .delivered_to
+            .as_ref()
+            .map(|ghost| self.names.ghost(&ghost.pseudonym));
+        let event = Outgoing {
+            room: &room,
+            kind: "com.beeper.message_send_status",
+            content: send_status(status, delivered_to),
+            sent_at: None,
+            transaction,
+        };
+        match self.send(&user, &event).await {
+            Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
+            answer => Ok(said(answer.map_err(PerformError::from)?)),
+        }
+    }
+
+    pub(crate) async fn mark_read(&self, room: &RoomId, event: &EventId) -> Result<Performed, PerformError> {
+        let room = room_id(room)?;
+        let user = self.sender(&Sender::Bot).await?;
+        let kind = create_receipt::v3::ReceiptType::Read;
+        let request = create_receipt::v3::Request::new(room.clone(), kind, event_id(event)?);
+        match self.api.call(Some((&*user).into()), request).await {
+            Ok(_) => Ok(Performed::default()),
+            Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    /// The plain text of an event, for a quote.
+    pub(crate) async fn text(&self, room: &RoomId, event: &EventId) -> Result<Option<String>, Failure> {
+        let request = get_room_event::v3::Request::new(room_id(room)?, event_id(event)?);
+        let answer = match self.api.call(Some((&*self.bot).into()), request).await {
+            Ok(answer) => answer,
+            Err(failure) if failure.no_access() => return Ok(None),
+            Err(failure) => return Err(failure),
+        };
+        let Ok(event) = serde_json::from_str::<Value>(answer.event.json().get()) else {
+            return Ok(None);
+        };
+        let kind = event.get("type").and_then(Value::as_str);
+        let content = event.get("content").and_then(Value::as_object);
+        Ok(kind
+            .zip(content)
+            .and_then(|(kind, content)| crate::event::plain_text(kind, content)))
+    }
+
+    /// Sends with the user's device, which is made when the homeserver has lost it.
+    async fn send(&self, user: &UserId, event: &Outgoing<'_>) -> Result<EventId, Failure> {
+        match self.send_once(user, event).await {
+            Err(failure) if failure.refused_as("M_UNKNOWN_DEVICE") => {
+                self.people.make_device(&self.api, user).await?;
+                self.send_once(user, event).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn send_once(&self, user: &UserId, event: &Outgoing<'_>) -> Result<EventId, Failure> {
+        let body: Raw<AnyMessageLikeEventContent> = Raw::from_json(
+            serde_json::value::to_raw_value(&event.content).map_err(|_| Failure::invalid("event"))?,
+        );
+        let kind = MessageLikeEventType::from(event.kind);
+        let mut request = send_message_event::v3::Request::new_raw(
+            event.room.to_owned(),
+            event.transaction.into(),
+            kind,
+            body,
+        );
+        request.timestamp = event
+            .sent_at
+            .and_then(|at| UInt::try_from(at.millis()).ok())
+            .map(MilliSecondsSinceUnixEpoch);
+        let answer = self.api.call(Some(self.people.sender(user)), request).await?;
+        Ok(EventId::new(answer.event_id.as_str()))
+    }
+}
+
+fn said(event: EventId) -> Performed {
+    Performed {
+        room: None,
+        event: Some(event),
+    }
+}
+
+/// The content of `m.room.message` for a post.
+fn message(post: &Post) -> Value {
+    let mut content = words(&post.text, "");
+    if let Some(replaces) = &post.replaces {
+        let new = content;
+        content = words(&post.text, "* ");
+        content["m.new_content"] = new;
+        content["m.relates_to"] = json!({ "rel_type": "m.replace", "event_id": replaces });
+    } else if let Some(target) = &post.in_reply_to {
+        content["m.relates_to"] = json!({ "m.in_reply_to": { "event_id": target } });
+    }
+    content
+}
+
+fn words(text: &Text, mark: &str) -> Value {
+    let kind = match text.tone {
+        Tone::Plain => "m.text",
+        Tone::Emote => "m.emote",
+        Tone::Notice => "m.notice",
+    };
+    let mut content = json!({
+        "msgtype": kind,
+        "body": format!("{mark}{}", text.plain),
+        // A text from a phone mentions nobody, whatever it says: no "@room", no name that pings.
+        "m.mentions": {},
+    });
+    if let Some(html) = &text.html {
+        content["format"] = json!("org.matrix.custom.html");
+        content["formatted_body"] = json!(format!("{mark}{html}"));
+    }
+    content
+}
+
+/// The content of `com.beeper.message_send_status`. `delivered_to_users` is there from the hand-over on: empty says that a report
+/// of delivery may follow.
+fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
+    let unsupported = status.reason.as_deref() == Some("unsupported");
+    let word = match status.state {
+        State::Queued | State::Sending => "PENDING",
+        State::Accepted | State::Sent | State::Delivered | State::Read => "SUCCESS",
+        State::Uncertain => "FAIL_RETRIABLE",
+        State::Rejected | State::Expired if status.retriable && !unsupported => "FAIL_RETRIABLE",
+        State::Rejected | State::Expired => "FAIL_PERMANENT",
+    };
+    let mut content = json!({
+        "m.relates_to": { "rel_type": "m.reference", "event_id": status.event },
+        "network": status.network,
+        "status": word,
+        "dev.swingbridge.state": status.state.word(),
+    });
+    match word {
+        "SUCCESS" => {
+            let delivered = delivered_to.filter(|_| matches!(status.state, State::Delivered | State::Read));
+            content["delivered_to_users"] = json!(Vec::from_iter(delivered));
+        }
+        "PENDING" => {}
+        _ => {
+            content["reason"] = json!(reason(status.state, status.reason.as_deref()));
+            if let Some(reason) = &status.reason {
+                content["internal_error"] = json!(reason);
+            }
+        }
+    }
+    if let Some(message) = &status.message {
+        content["message"] = json!(message);
+    }
+    content
+}
+
+/// The reason in the words that clients know.
+fn reason(state: State, reason: Option<&str>) -> &'static str {
+    match (state, reason) {
+        (_, Some("unsupported" | "bad_content")) => "com.beeper.unsupported_event",
+        (_, Some("undecryptable")) => "com.beeper.undecryptable_event",
+        (_, Some("not_allowed")) => "m.no_permission",
+        (State::Expired, _) | (_, Some("expired")) => "m.event_too_old",
+        _ => "m.foreign_network_error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swingbridge_domain::homeserver::Ghost;
+
+    fn status(state: State, reason: Option<&str>, retriable: bool) -> Value {
+        let status = SendStatus {
+            room: RoomId::new("!r"),
+            event: EventId::new("$e"),
+            state,
+            message: None,
+            reason: reason.map(str::to_owned),
+            retriable,
+            delivered_to: Some(Ghost {
+                pseudonym: "abc".into(),
+                name: "A".into(),
+            }),
+            network: "sms".into(),
+        };
+        send_status(&status, Some("@sms_abc:x".into()))
+    }
+
+    #[test]
+    fn each_state_has_its_word() {
+        let word = |state, reason, retriable| status(state, reason, retriable)["status"].clone();
+        assert_eq!(word(State::Queued, None, false), "PENDING");
+        assert_eq!(word(State::Sending, None, false), "PENDING");
+        assert_eq!(word(State::Accepted, None, false), "SUCCESS");
+        assert_eq!(
+            word(State::Rejected, Some("network_fault"), true),
+            "FAIL_RETRIABLE"
+        );
+        assert_eq!(
+            word(State::Rejected, Some("bad_address"), false),
+            "FAIL_PERMANENT"
+        );
+        assert_eq!(word(State::Expired, None, true), "FAIL_RETRIABLE");
+        assert_eq!(word(State::Uncertain, None, false), "FAIL_RETRIABLE");
+        assert_eq!(word(State::Rejected, Some("unsupported"), true), "FAIL_PERMANENT");
+    }
+
+    #[test]
+    fn delivery_is_told_only_once_it_is_known() {
+        assert_eq!(
+            status(State::Accepted, None, false)["delivered_to_users"],
+            json!([])
+        );
+        assert_eq!(
+            status(State::Delivered, None, false)["delivered_to_users"],
+            json!(["@sms_abc:x"])
+        );
+        assert_eq!(status(State::Queued, None, false).get("delivered_to_users"), None);
+        assert_eq!(
+            status(State::Uncertain, None, false).get("delivered_to_users"),
+            None
+        );
+    }
+
+    #[test]
+    fn reasons_are_those_that_clients_know() {
+        assert_eq!(
+            status(State::Rejected, Some("unsupported"), false)["reason"],
+            "com.beeper.unsupported_event"
+        );
+        assert_eq!(
+            status(State::Rejected, Some("not_allowed"), false)["reason"],
+            "m.no_permission"
+        );
+        assert_eq!(status(State::Expired, None, false)["reason"], "m.event_too_old");
+        assert_eq!(
+            status(State::Rejected, Some("network_refused"), false)["reason"],
+            "m.foreign_network_error"
+        );
+        assert_eq!(status(State::Accepted, None, false).get("reason"), None);
+    }
+
+    fn post(replaces: Option<&str>, in_reply_to: Option<&str>) -> Value {
+        message(&Post {
+            room: RoomId::new("!r"),
+            sender: Sender::Bot,
+            text: Text {
+                plain: "hi @room".into(),
+                html: Some("<b>hi</b>".into()),
+                tone: Tone::Notice,
+            },
+            replaces: replaces.map(EventId::new),
+            in_reply_to: in_reply_to.map(EventId::new),
+            sent_at: None,
+        })
+    }
+
+    #[test]
+    fn an_edit_has_the_new_text_and_a_marked_fallback() {
+        let content = post(Some("$old"), None);
+        assert_eq!(content["body"], "* hi @room");
+        assert_eq!(content["m.new_content"]["body"], "hi @room");
+        assert_eq!(content["m.new_content"]["formatted_body"], "<b>hi</b>");
+        assert_eq!(
+            content["m.relates_to"],
+            json!({"rel_type": "m.replace", "event_id": "$old"})
+        );
+    }
+
+    #[test]
+    fn a_text_mentions_nobody_and_keeps_its_tone() {
+        let content = post(None, Some("$it"));
+        assert_eq!(content["m.mentions"], json!({}));
+        assert_eq!(content["msgtype"], "m.notice");
+        assert_eq!(content["m.relates_to"]["m.in_reply_to"]["event_id"], "$it");
+    }
+}

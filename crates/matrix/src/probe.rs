@@ -1,0 +1,229 @@
+//! Trying out the homeserver: each probe says what was found, and for a failure its cause and its cure.
+
+use crate::failure::Failure;
+use crate::homeserver::Matrix;
+use ruma::api::client::account::whoami;
+use ruma::api::client::appservice::request_ping;
+use ruma::api::client::discovery::get_capabilities;
+use std::time::Duration;
+
+/// What a probe found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was tried, in a few words: `the homeserver answers`.
+    pub what: &'static str,
+    pub result: Result<String, Fault>,
+}
+
+/// Why a probe failed, and what a person does about it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}. {cure}")]
+pub struct Fault {
+    pub cause: String,
+    pub cure: String,
+}
+
+impl Fault {
+    fn new(cause: impl Into<String>, cure: impl Into<String>) -> Self {
+        Self {
+            cause: cause.into(),
+            cure: cure.into(),
+        }
+    }
+}
+
+impl Matrix {
+    /// Tries everything that needs no answer of ours, in the order in which one depends on the other; ends at the first
+    /// failure on which the rest depends.
+    pub async fn probe(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        let versions = self.probe_versions().await;
+        let reached = versions.is_ok();
+        found.push(Finding {
+            what: "the homeserver answers",
+            result: versions,
+        });
+        if !reached {
+            return found;
+        }
+        let token = self.probe_token().await;
+        let known = token.is_ok();
+        found.push(Finding {
+            what: "it takes our token and lets us act as the bot",
+            result: token,
+        });
+        if known {
+            found.push(Finding {
+                what: "the version of new rooms",
+                result: self.probe_rooms().await,
+            });
+        }
+        found
+    }
+
+    /// The versions of the client API.
+    pub(crate) async fn probe_versions(&self) -> Result<String, Fault> {
+        let unreachable = |cause: String| {
+            Fault::new(
+                format!("{} does not answer as a homeserver: {cause}", self.api.base()),
+                "Is the homeserver running, is the address in the configuration right, and may this machine reach it?",
+            )
+        };
+        #[derive(serde::Deserialize)]
+        struct Answer {
+            versions: Vec<String>,
+        }
+        let request = self
+            .api
+            .plain("/_matrix/client/versions", None)
+            .timeout(self.api.timeout());
+        let answer = request
+            .send()
+            .await
+            .map_err(|error| unreachable(crate::api::net(error).to_string()))?;
+        if !answer.status().is_success() {
+            return Err(unreachable(crate::api::refused(answer).await.to_string()));
+        }
+        let answer: Answer = answer
+            .json()
+            .await
+            .map_err(|_| unreachable("its answer has no list of versions".to_owned()))?;
+        match answer.versions.last() {
+            Some(newest) => Ok(format!("{}, versions up to {newest}", self.api.base())),
+            None => Err(unreachable("it names no version".to_owned())),
+        }
+    }
+
+    /// Whether the as_token is known, and the bot ours to act as.
+    pub(crate) async fn probe_token(&self) -> Result<String, Fault> {
+        if let Err(failure) = self.ensure_bot().await {
+            return Err(self.token_fault(&failure));
+        }
+        match self.api.call(Some(self.bot()), whoami::v3::Request::new()).await {
+            Ok(answer) if answer.user_id == self.bot => Ok(format!("acting as {}", answer.user_id)),
+            Ok(answer) => Err(Fault::new(
+                format!(
+                    "acting as {}, the homeserver takes us for {}",
+                    self.bot, answer.user_id
+                ),
+                "The as_token belongs to somebody else: use the one of this bridge's registration.",
+            )),
+            Err(failure) => Err(self.token_fault(&failure)),
+        }
+    }
+
+    fn token_fault(&self, failure: &Failure) -> Fault {
+        match failure.code() {
+            Some("M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" | "M_UNAUTHORIZED") => Fault::new(
+                format!("the homeserver does not know the as_token ({failure})"),
+                "Give registration.yaml to the homeserver (Synapse: app_service_config_files) and restart it; if it has one already, \
+                 the as_token in it is another than in the configuration.",
+            ),
+            Some("M_EXCLUSIVE" | "M_FORBIDDEN" | "M_INVALID_USERNAME") => Fault::new(
+                format!("the homeserver does not let us be {} ({failure})", self.bot),
+                "The registration that the homeserver has read does not cover this bot or this server name: write registration.yaml \
+                 anew, check server_name, and restart the homeserver.",
+            ),
+            _ => Fault::new(
+                format!("the homeserver does not let the bot in ({failure})"),
+                "Look into the homeserver's log for this request.",
+            ),
+        }
+    }
+
+    async fn probe_rooms(&self) -> Result<String, Fault> {
+        if let Some(wanted) = &self.config.room_version {
+            let request = get_capabilities::v3::Request::new();
+            if let Ok(answer) = self.api.call(Some(self.bot()), request).await {
+                let versions = answer.capabilities.room_versions;
+                if !versions
+                    .available
+                    .keys()
+                    .any(|version| version.as_str() == wanted)
+                {
+                    return Err(Fault::new(
+                        format!("the homeserver cannot make rooms of version {wanted}"),
+                        format!(
+                            "Leave the room version out of the configuration; the homeserver's own choice is {}.",
+                            versions.default
+                        ),
+                    ));
+                }
+            }
+        }
+        match self.room_version().await {
+            Ok(version) => Ok(version.id().to_owned()),
+            Err(failure) => Err(Fault::new(
+                format!("the homeserver does not say which room version it makes ({failure})"),
+                "Set the room version in the configuration: \"11\" works almost everywhere.",
+            )),
+        }
+    }
+
+    /// Asks the homeserver to call us (`POST /appservice/{id}/ping`), so the router must be serving. Synapse then also
+    /// sends at once what it kept for us. Gives the time that the call took.
+    ///
+    /// # Errors
+    /// [`Fault`] with cause and cure; safe to repeat.
+    pub async fn ping(&self) -> Result<Duration, Fault> {
+        let request = request_ping::v1::Request::new(self.config.appservice_id.clone());
+        match self.api.call(None, request).await {
+            Ok(answer) => Ok(answer.duration),
+            Err(failure) => Err(self.ping_fault(&failure)),
+        }
+    }
+
+    /// Pings until it works, for the start of the program: then the homeserver delivers at once what it kept. Gives up after
+    /// ten tries in about three minutes, since some homeservers can not ping; messages come all the same. Ends at once when
+    /// dropped.
+    pub async fn announce(&self) {
+        let mut pause = Duration::from_secs(1);
+        for attempt in 1..=10 {
+            match self.ping().await {
+                Ok(took) => {
+                    tracing::info!(?took, "the homeserver reaches us");
+                    return;
+                }
+                Err(fault) if attempt == 10 => tracing::warn!(%fault, "no ping from the homeserver"),
+                Err(fault) => tracing::debug!(%fault, attempt, "no ping from the homeserver yet"),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(30));
+        }
+    }
+
+    fn ping_fault(&self, failure: &Failure) -> Fault {
+        match failure.code() {
+            Some("M_CONNECTION_FAILED" | "M_CONNECTION_TIMEOUT") => Fault::new(
+                format!("the homeserver cannot reach us ({failure})"),
+                "Check url in registration.yaml: it must be an address of this program as the homeserver's machine (or container) \
+                 sees it, and no firewall may stand between. After a change restart the homeserver.",
+            ),
+            Some("M_BAD_STATUS") => Fault::new(
+                format!("the homeserver reached something that refused it ({failure})"),
+                "The hs_token in the homeserver's registration is another than in the configuration, or url in registration.yaml leads \
+                 to another program.",
+            ),
+            Some("M_URL_NOT_SET") => Fault::new(
+                "the registration that the homeserver has read has no url",
+                "Set url in registration.yaml to this program's address and restart the homeserver.",
+            ),
+            Some("M_FORBIDDEN") => Fault::new(
+                format!(
+                    "the homeserver knows us under another id than {:?}",
+                    self.config.appservice_id
+                ),
+                "Use the id of registration.yaml in the configuration.",
+            ),
+            Some("M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN") => self.token_fault(failure),
+            Some("M_UNRECOGNIZED") => Fault::new(
+                "the homeserver has no ping for application services",
+                "Nothing to do: it is older than Matrix 1.7 or never had it. Whether it reaches us shows with the first message.",
+            ),
+            _ => Fault::new(
+                format!("the ping failed ({failure})"),
+                "Look into the homeserver's log for this request.",
+            ),
+        }
+    }
+}
