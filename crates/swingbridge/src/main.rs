@@ -1,2 +1,59 @@
-//! The Swingbridge program.
-fn main() {}
+//! Swingbridge: Matrix to phones.
+//!
+//! Read it in this order: [`cli`] (what can be asked), `config` (what the operator decided), [`wiring`] (the one place that
+//! builds adapters and opens secrets), `http` (what is served) and `commands` (one file for each subcommand).
+
+mod cli;
+mod commands;
+mod config;
+mod edges;
+mod exit;
+mod http;
+mod log;
+mod notify;
+mod stop;
+mod wiring;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use commands::{check, docs, example, gateway, init, registration};
+use config::{Sources, environment};
+use exit::Failure;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("swingbridge: {:#}", failure.error);
+            failure.exit.into()
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    let config_given = cli.config.is_some();
+    let sources = Sources {
+        config: cli.config.unwrap_or_else(|| "config.yaml".into()),
+        registration: cli.registration,
+        variables: environment::variables(),
+    };
+    if cli.generate_example_config {
+        example::run(&sources.config, cli.force)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if cli.generate_registration {
+        registration::run(&sources, cli.force)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    match cli.command {
+        Some(Command::Init(options)) => init::run(&options, sources, config_given, cli.force)?,
+        Some(Command::Check) => return check::run(&sources),
+        Some(Command::Docs { topic }) => print!("{}", docs::page(topic)),
+        Some(Command::Gateway) => gateway::run(&sources)?,
+        None if config_given => gateway::run(&sources)?,
+        None => Cli::command().print_help()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,3 @@
+pub fn page(_: crate::cli::Topic) -> String {
+    super::init::template::example()
+}

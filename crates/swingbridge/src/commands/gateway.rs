@@ -1,0 +1,248 @@
+//! `gateway`: runs.
+
+use crate::config::{self, Config, Sources};
+use crate::exit::{Ends, Exit, Failure};
+use crate::notify::Notifier;
+use crate::{http, log, stop, wiring};
+use std::sync::Arc;
+use swingbridge_domain::connector::{Connector, Shutdown};
+use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::store::Store;
+use swingbridge_engine::{Engine, Ports};
+use swingbridge_matrix::Matrix;
+use swingbridge_matrix::appservice::AppService;
+use swingbridge_matrix::provisioning::Provisioning;
+use swingbridge_ops::health::{Health, Reach};
+use swingbridge_ops::metrics::Exporter;
+use swingbridge_ops::observe::Observed;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+pub fn run(sources: &Sources) -> Result<(), Failure> {
+    let config = config::load(sources).map_err(Failure::load)?;
+    log::start(config.logging);
+    log::guard_panics();
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let notifier = Notifier::new(sources.variables.get("NOTIFY_SOCKET"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(gateway(config, notifier))
+    // The store is closed by now; whatever else is left does not keep us.
+}
+
+async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
+    registered(&config)?;
+    let exporter = swingbridge_ops::metrics::install(env!("CARGO_PKG_VERSION"))?;
+    let shutdown = stop::on_signal()?;
+
+    let keys = wiring::keys(&config);
+    let matrix = wiring::matrix(&config, keys.clone())?;
+    let connectors = wiring::connectors(&config)?;
+    let appservice = &config.appservice;
+    let listener = http::listen("appservice.port", &appservice.hostname, appservice.port).await?;
+    let operations = match config.operations.listen() {
+        Some(address) => {
+            Some(http::listen("operations.address", &address.ip().to_string(), address.port()).await?)
+        }
+        None => None,
+    };
+    let config = Arc::new(config);
+    let opening = config.clone();
+    let store = tokio::task::spawn_blocking(move || wiring::store(&opening))
+        .await?
+        .ends(Exit::Database)?;
+    known(&matrix).await?;
+    let engine = Engine::open(
+        wiring::site(&config),
+        Ports {
+            store: store.clone(),
+            homeserver: matrix.clone(),
+            connectors: connectors.clone(),
+            links: wiring::links(&config, keys.clone())?,
+            clock: wiring::clock(),
+            keys,
+        },
+    )
+    .await
+    .ends(Exit::Database)?;
+    let running = Running {
+        config,
+        matrix,
+        connectors,
+        store,
+        engine,
+        exporter,
+        shutdown,
+    };
+    running.until_stopped(listener, operations, &notifier).await
+}
+
+/// All the parts, put together.
+struct Running {
+    config: Arc<Config>,
+    matrix: Arc<Matrix>,
+    connectors: Vec<Arc<dyn Connector>>,
+    store: Arc<dyn Store>,
+    engine: Engine,
+    exporter: Exporter,
+    shutdown: Shutdown,
+}
+
+impl Running {
+    async fn until_stopped(
+        self,
+        listener: TcpListener,
+        operations: Option<TcpListener>,
+        notifier: &Notifier,
+    ) -> Result<(), Failure> {
+        let Self {
+            config,
+            matrix,
+            connectors,
+            store,
+            engine,
+            exporter,
+            shutdown,
+        } = self;
+        let mut tasks = JoinSet::new();
+        let inbox: Arc<dyn Inbox> = Arc::new(engine.clone());
+        let service = AppService {
+            matrix: matrix.clone(),
+            inbox,
+            directory: Arc::new(engine.clone()),
+        };
+        let provisioning = config.provisioning.enabled().then(|| Provisioning {
+            matrix: matrix.clone(),
+            directory: Arc::new(engine.clone()),
+            permissions: config.permissions.clone(),
+            shared_secret: config.provisioning.secret().cloned(),
+            network: wiring::network(),
+            command_prefix: config.appservice.bot.command_prefix.clone(),
+        });
+        let media = config.messages.media == config::messages::Media::Link;
+        let router = http::matrix_side(service, provisioning, media);
+        tasks.spawn(http::serve(listener, router, shutdown.clone()));
+
+        let health = Arc::new(Health::new(
+            store.clone(),
+            connectors.clone(),
+            reach(matrix.clone()),
+            wiring::clock(),
+            shutdown.clone(),
+        ));
+        if let Some(listener) = operations {
+            let router = swingbridge_ops::http::router(health.clone(), exporter.clone());
+            tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        }
+        let observed = Observed {
+            store: store.clone(),
+            connectors,
+            health,
+            clock: wiring::clock(),
+            exporter,
+        };
+        tasks.spawn(observed.run(shutdown.clone()));
+        let stopping = shutdown.clone();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = matrix.announce() => {}
+                () = stopping.requested() => {}
+            }
+        });
+        let running = engine.clone();
+        let stopping = shutdown.clone();
+        tasks.spawn(async move { running.run(stopping).await });
+        drop(engine);
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            lines = config.lines.len(),
+            address = %config.appservice.url(),
+            "the gateway runs"
+        );
+        notifier.ready();
+
+        shutdown.requested().await;
+        notifier.stopping();
+        let mut panicked = false;
+        while let Some(ended) = tasks.join_next().await {
+            panicked |= ended.is_err();
+        }
+        // What is queued is committed before the store lets go; that may take the disk's time.
+        tokio::task::spawn_blocking(move || drop(store)).await?;
+        if panicked {
+            return Err(Failure::msg(
+                Exit::Other,
+                "a part of the gateway had failed before it was asked to stop",
+            ));
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn reach(matrix: Arc<Matrix>) -> Reach {
+    Box::new(move || {
+        let matrix = matrix.clone();
+        Box::pin(async move {
+            let found = matrix.probe_versions().await;
+            found.map(|_| ()).map_err(|fault| fault.cause)
+        })
+    })
+}
+
+/// Ends the start when the registration beside us is not the one of this configuration.
+fn registered(config: &Config) -> Result<(), Failure> {
+    // Without the file the tokens came from the configuration: there is nothing to compare.
+    let Ok(registration) = config::read_registration(&config.appservice.registration) else {
+        return Ok(());
+    };
+    let url = wiring::own_url(config)?;
+    let matrix = wiring::matrix_config(config)?;
+    let mut wrong = Vec::new();
+    for difference in registration.differences(&matrix, &url) {
+        let text = format!("{} {}", difference.key, difference.text);
+        match difference.key {
+            "id" | "as_token" | "hs_token" | "namespaces.users" | "namespaces.aliases" => wrong.push(text),
+            _ => tracing::warn!(registration = %text, "the registration differs from the configuration"),
+        }
+    }
+    if wrong.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::msg(
+        Exit::Config,
+        format!(
+            "{} does not match the configuration:\n  {}\n    make a new one with `swingbridge --generate-registration --force` and \
+             give it to the homeserver, or change the configuration back",
+            config.appservice.registration.display(),
+            wrong.join("\n  ")
+        ),
+    ))
+}
+
+/// Ends the start when the homeserver refuses us. While it is away we start all the same: it comes back by itself.
+async fn known(matrix: &Matrix) -> Result<(), Failure> {
+    let found = matrix.probe().await;
+    // The first one says whether the homeserver is there at all.
+    match found.first().map(|finding| &finding.result) {
+        Some(Ok(answer)) => tracing::info!(%answer, "the homeserver answers"),
+        Some(Err(fault)) => {
+            tracing::warn!(%fault, "the homeserver does not answer yet; what arrives is kept for it");
+            return Ok(());
+        }
+        None => return Ok(()),
+    }
+    for finding in found.into_iter().skip(1) {
+        match finding.result {
+            Ok(detail) => tracing::debug!(what = finding.what, detail, "probed"),
+            Err(fault) => {
+                return Err(Failure::msg(
+                    Exit::Token,
+                    format!("{}\n    {}", fault.cause, fault.cure),
+                ));
+            }
+        }
+    }
+    Ok(())
+}

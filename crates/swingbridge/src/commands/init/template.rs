@@ -1,0 +1,268 @@
+//! The commented configuration.
+
+use crate::cli::Init;
+use std::path::Path;
+
+/// The configuration that `init` writes. Relative paths in it begin at its own folder.
+pub fn filled(options: &Init, registration: &Path, folder: &Path) -> String {
+    let (hostname, port) = options
+        .listen
+        .rsplit_once(':')
+        .unwrap_or((&options.listen, "29370"));
+    let hostname = hostname.trim_matches(['[', ']']);
+    let users: Vec<&String> = options.admins.iter().chain(&options.users).collect();
+    let registration = registration.strip_prefix(folder).unwrap_or(registration);
+    let password = options.smpp_password.as_ref().map(|password| password.expose());
+    let values: &[(&str, String)] = &[
+        ("homeserver", given(options.homeserver.as_deref())),
+        ("domain", given(options.domain.as_deref())),
+        ("hostname", text(hostname)),
+        ("port", port.to_owned()),
+        (
+            "address",
+            optional(
+                "address",
+                options.appservice_address.as_deref(),
+                "http://10.0.0.5:29370",
+            ),
+        ),
+        (
+            "bot",
+            text(
+                &options
+                    .bot
+                    .clone()
+                    .unwrap_or_else(|| format!("{}bot", options.prefix)),
+            ),
+        ),
+        ("prefix", text(&options.prefix)),
+        ("command_prefix", text(&format!("!{}", options.prefix))),
+        ("registration", text(&registration.to_string_lossy())),
+        (
+            "database_type",
+            if options.postgres.is_some() {
+                "postgres"
+            } else {
+                "sqlite"
+            }
+            .into(),
+        ),
+        (
+            "uri",
+            optional(
+                "uri",
+                options.postgres.as_deref(),
+                "postgres://swingbridge:PASSWORD@localhost/swingbridge",
+            ),
+        ),
+        ("smpp_host", given(options.smpp_host.as_deref())),
+        ("smpp_port", options.smpp_port.unwrap_or(2775).to_string()),
+        ("smpp_system_id", given(options.smpp_system_id.as_deref())),
+        ("smpp_password", given(password)),
+        ("line", given(options.line.as_deref())),
+        (
+            "line_name",
+            optional("name", options.line_name.as_deref(), "Helpdesk"),
+        ),
+        ("region", optional("region", options.region.as_deref(), "GB")),
+        (
+            "users",
+            format!(
+                "[{}]",
+                users.iter().map(|user| text(user)).collect::<Vec<_>>().join(", ")
+            ),
+        ),
+        (
+            "inbox_room",
+            optional("inbox_room", options.inbox_room.as_deref(), "!abcdef:example.org"),
+        ),
+        ("permissions", permissions(options)),
+        ("operations", text(&options.operations)),
+    ];
+    values.iter().fold(TEMPLATE.to_owned(), |filled, (name, value)| {
+        filled.replace(&format!("<{name}>"), value)
+    })
+}
+
+/// The configuration with values of an example, for the documentation.
+pub fn example() -> String {
+    let some = |text: &str| Some(text.to_owned());
+    let options = Init {
+        directory: ".".into(),
+        homeserver: some("http://127.0.0.1:8008"),
+        domain: some("example.org"),
+        listen: "127.0.0.1:29370".into(),
+        appservice_address: None,
+        operations: "127.0.0.1:29371".into(),
+        prefix: "sms".into(),
+        bot: None,
+        postgres: None,
+        smpp_host: some("smpp.example.net"),
+        smpp_port: Some(2775),
+        smpp_system_id: some("example"),
+        smpp_password: Some(swingbridge_domain::secret::Secret::new("change me")),
+        line: some("+447700900000"),
+        line_name: None,
+        region: some("GB"),
+        users: vec!["@bob:example.org".into()],
+        admins: vec!["@alice:example.org".into()],
+        inbox_room: None,
+    };
+    filled(&options, Path::new("registration.yaml"), Path::new(""))
+}
+
+/// A text in quotes; JSON's are YAML's too.
+fn text(value: &str) -> String {
+    serde_json::Value::from(value).to_string()
+}
+
+fn given(value: Option<&str>) -> String {
+    text(value.unwrap_or_default())
+}
+
+fn optional(key: &str, value: Option<&str>, example: &str) -> String {
+    match value {
+        Some(value) => format!("{key}: {}", text(value)),
+        None => format!("#{key}: {}", text(example)),
+    }
+}
+
+fn permissions(options: &Init) -> String {
+    let line = |who: &String, what: &str| format!("  {}: {what}", text(who));
+    let mut lines: Vec<String> = options.admins.iter().map(|user| line(user, "admin")).collect();
+    lines.extend(options.users.iter().map(|user| line(user, "user")));
+    if lines.is_empty() {
+        lines.push("  #\"@alice:example.org\": admin".into());
+        lines.push("  #\"example.org\": user".into());
+    }
+    lines.join("\n")
+}
+
+const TEMPLATE: &str = r##"# The configuration of a Swingbridge gateway. `swingbridge check` tries what stands here.
+#
+# What is commented out shows the default, or an example where there is none. Every secret can stand in a file of its own
+# instead: `password_file: /path` in place of `password`. Environment variables go over what stands here:
+# SWINGBRIDGE_HOMESERVER__DOMAIN=example.org, with two underscores between section and key. Times have a unit: 30s, 15m, 24h.
+
+homeserver:
+  # Where the gateway reaches the homeserver's client API.
+  address: <homeserver>
+  # The homeserver's name: the part of user ids after the colon.
+  domain: <domain>
+  # A file of certificates (PEM) to trust besides the public authorities.
+  #ca_file: homeserver-ca.pem
+  # The version of new rooms; without it the homeserver's default.
+  #room_version: "12"
+
+appservice:
+  # The name by which the homeserver knows the gateway.
+  #id: swingbridge
+  # Where the gateway listens. Plain HTTP: keep it on loopback or a private network.
+  hostname: <hostname>
+  port: <port>
+  # Where the homeserver reaches the gateway, when that is not the address above.
+  <address>
+  bot:
+    username: <bot>
+    #displayname: SMS
+    #avatar: mxc://example.org/abcdef
+    # What commands begin with outside the bot's own rooms.
+    command_prefix: <command_prefix>
+  # What ghosts' user ids and room aliases begin with. Changing it later makes new ghosts and rooms.
+  prefix: <prefix>
+  # The registration holds the tokens. They may be given here instead, as as_token and hs_token.
+  registration: <registration>
+
+database:
+  # sqlite or postgres
+  type: <database_type>
+  #path: swingbridge.db
+  # full keeps every acknowledged message through a power cut; normal is faster and may lose the last ones then.
+  #synchronous: full
+  <uri>
+
+# 32 random bytes from which everything secret of this site derives: the ghosts' pseudonyms, and what seals the database.
+# Keep a copy in a safe place.
+site_key_file: site.key
+
+# Accounts on phone networks.
+connectors:
+  smpp:
+    type: smpp
+    host: <smpp_host>
+    port: <smpp_port>
+    system_id: <smpp_system_id>
+    password: <smpp_password>
+    # The version to offer: "3.4" or "5.0".
+    #version: "3.4"
+    # One connection both ways (transceiver), or one for each direction (transmitter_receiver); and how many of them.
+    #bind: transceiver
+    #binds: 1
+    # How many texts may be under way on one connection, and how many may be sent in a second (no limit without it).
+    #window: 10
+    #rate: 10
+    # The local address to connect from; providers allow accounts by it.
+    #source_address: 192.0.2.10
+    # TLS, with public authorities, a private one, or pinned certificates. All settings: docs/generated/config.md.
+    #tls:
+    #  ca_file: provider-ca.pem
+
+# Our own numbers, and who may use them.
+lines:
+  main:
+    connector: smpp
+    # The number that phones see and answer to, in quotes; a short code; or a sender's name, which cannot be answered.
+    address: <line>
+    # What people see of the line; without it, its name here.
+    <line_name>
+    # By whose rules numbers without a country code are read.
+    <region>
+    # The users who may use the line; they are invited to every conversation.
+    users: <users>
+    # A room whose members share the line; new conversations are announced there.
+    <inbox_room>
+    # How much of a contact's number the homeserver gets to see in room names and topics: masked or full.
+    #display: masked
+    # Put under what is written on a shared line, so that phones see who wrote.
+    #signature: "— {name}"
+
+# Who may do what: users, homeservers or "*"; user or admin. The most exact one counts.
+permissions:
+<permissions>
+
+messages:
+  # A text that did not reach the phone by then is given up, and its sender is told.
+  #validity: 24h
+  # How often a text is tried when the network reports a passing fault.
+  #attempts: 5
+  # How long the parts of a long text are waited for before it is shown with a gap, and how long a late one may fill it.
+  #assembly_timeout: 2m
+  #assembly_keep: 24h
+  # What SMS cannot carry: `text` says it in words, `refuse` tells the sender.
+  #reactions: refuse
+  #edits: refuse
+  # Pictures, files and voice messages: `refuse`, or `link` to send an expiring link to phones.
+  #media: refuse
+  #link_ttl: 7d
+  # Where phones reach such links; a proxy passes them on to the port above.
+  #public_url: https://sms.example.org
+
+provisioning:
+  # A secret with which a program acts for any user at /_matrix/provision/v3. Without it, only people's own access tokens
+  # count. `disable` turns the API off.
+  #shared_secret: disable
+
+operations:
+  # Where /health/live, /health/ready and /metrics are served, or off. No password: keep it on loopback.
+  address: <operations>
+
+logging:
+  # error, warn, info, debug or trace; never with texts or full numbers.
+  #level: info
+  # human or json
+  #format: human
+
+retention:
+  # How long ids and states of messages are remembered. What they say is erased as soon as they are delivered.
+  #messages: 90d
+"##;

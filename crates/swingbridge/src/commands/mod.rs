@@ -1,0 +1,8 @@
+//! One file for each subcommand.
+
+pub mod check;
+pub mod docs;
+pub mod example;
+pub mod gateway;
+pub mod init;
+pub mod registration;

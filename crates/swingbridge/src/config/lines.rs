@@ -1,0 +1,118 @@
+use super::problem::{Problem, did_you_mean};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use swingbridge_domain::address::{Address, AddressError, Region};
+use swingbridge_domain::id::{ConnectorId, LineId, RoomId, UserId};
+use swingbridge_domain::line::{self, Access};
+
+/// A line: a number of ours, and who may use it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Line {
+    /// The connector that serves it, by its name under `connectors`.
+    pub connector: String,
+    /// The number (or sender's name) that phones see and answer to: `"+447700900000"`, in quotes.
+    pub address: String,
+    /// What people see. Without it: the line's name here.
+    pub name: Option<String>,
+    /// The region by whose rules numbers without a country code are read: two letters of ISO 3166-1, such as `GB`.
+    #[schemars(with = "Option<String>")]
+    pub region: Option<Region>,
+    /// The Matrix users who may use the line. They are invited to every conversation of it.
+    pub users: Vec<String>,
+    /// The room whose members share the line; new conversations are announced there: `"!abc:example.org"`.
+    pub inbox_room: Option<String>,
+    /// How much of a contact's number the homeserver gets to see, in room names and topics: `masked` or `full`.
+    #[schemars(with = "String")]
+    pub display: line::Display,
+    /// A line to put under texts that are written on a shared line; `{name}` is the writer: `"— {name}"`.
+    pub signature: Option<String>,
+}
+
+/// The longest sender's name in letters (3GPP TS 23.040 section 9.1.2.5).
+const LONGEST_NAME: usize = 11;
+
+impl Line {
+    /// Checks the settings and makes the engine's line of them.
+    pub fn check<'a>(
+        &self,
+        id: &str,
+        connectors: impl Clone + IntoIterator<Item = &'a str>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<line::Line> {
+        let path = |key: &str| format!("lines.{id}.{key}");
+        let before = problems.len();
+        if self.connector.is_empty() {
+            problems.push(
+                Problem::new(path("connector"), "is not set")
+                    .cure("give the name of the connector that serves this line"),
+            );
+        } else if !connectors.clone().into_iter().any(|name| name == self.connector) {
+            problems.push(
+                Problem::new(
+                    path("connector"),
+                    format!("there is no connector `{}`", self.connector),
+                )
+                .cure(did_you_mean(&self.connector, connectors)),
+            );
+        }
+        let address = match own_address(&self.address, self.region) {
+            Ok(address) => Some(address),
+            Err(cause) => {
+                problems.push(Problem::new(path("address"), cause).cure(
+                    "give the line's number with + and the country code, in quotes; a short code; or a name of at most 11 letters",
+                ));
+                None
+            }
+        };
+        if self.users.is_empty() && self.inbox_room.is_none() {
+            problems.push(
+                Problem::new(path("users"), "nobody may use this line")
+                    .cure("list the Matrix users who may, or give the `inbox_room` that shares it"),
+            );
+        }
+        for user in self.users.iter().filter(|user| !super::validate::user_id(user)) {
+            problems.push(
+                Problem::new(path("users"), format!("`{user}` is no Matrix user id"))
+                    .cure("write user ids as \"@alice:example.org\", in quotes"),
+            );
+        }
+        if let Some(room) = &self.inbox_room
+            && !(room.starts_with('!') && room.len() > 1)
+        {
+            problems.push(
+                Problem::new(path("inbox_room"), "is no room id")
+                    .cure("room ids begin with `!`; clients show them in the room's advanced settings"),
+            );
+        }
+        if problems.len() > before {
+            return None;
+        }
+        Some(line::Line {
+            id: LineId::new(id),
+            connector: ConnectorId::new(&self.connector),
+            address: address?,
+            name: self.name.clone().unwrap_or_else(|| id.to_owned()),
+            region: self.region,
+            access: Access {
+                users: self.users.iter().map(UserId::new).collect(),
+                inbox: self.inbox_room.as_ref().map(RoomId::new),
+            },
+            display: self.display,
+            signature: self.signature.clone(),
+        })
+    }
+}
+
+fn own_address(text: &str, region: Option<Region>) -> Result<Address, String> {
+    if text.trim().is_empty() {
+        return Err("is not set".into());
+    }
+    match Address::from_user(text, region) {
+        Ok(address) => Ok(address),
+        Err(AddressError::NameOnly) if text.trim().chars().count() <= LONGEST_NAME => {
+            Ok(Address::Name(text.trim().to_owned()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}

@@ -1,0 +1,407 @@
+//! What the operator decided: one file for each section.
+//!
+//! Read it in this order: `tree` (values with the place where they were set), `environment` and `secrets` (what goes over
+//! them), `read` (from values to types), the sections, and [`load`], which does all of it and reports everything that
+//! is wrong at once.
+
+pub mod appservice;
+pub mod connectors;
+pub mod database;
+pub mod duration;
+pub mod environment;
+pub mod homeserver;
+pub mod lines;
+pub mod logging;
+pub mod messages;
+pub mod operations;
+mod permissions;
+pub mod problem;
+pub mod provisioning;
+mod read;
+pub mod retention;
+pub mod secrets;
+mod tree;
+mod validate;
+
+#[cfg(test)]
+mod tests;
+
+use connectors::Account;
+use environment::Variables;
+use problem::{Problem, Problems, did_you_mean};
+use read::read;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use swingbridge_domain::line::{Line, Permission, Permissions};
+use swingbridge_domain::secret::Secret;
+use swingbridge_matrix::registration::Registration;
+use tree::{Kind, Map, Node};
+
+/// The sections, and the settings that stand beside them.
+const SECTIONS: &[&str] = &[
+    "homeserver",
+    "appservice",
+    "database",
+    "site_key",
+    "site_key_file",
+    "connectors",
+    "lines",
+    "permissions",
+    "messages",
+    "provisioning",
+    "operations",
+    "logging",
+    "retention",
+];
+
+/// A configuration that was read and understood.
+#[derive(Debug)]
+pub struct Config {
+    pub homeserver: homeserver::Homeserver,
+    pub appservice: appservice::Appservice,
+    pub database: database::Database,
+    pub site_key: SiteKey,
+    /// By their names.
+    pub connectors: Vec<(String, Account)>,
+    /// In the order of the file.
+    pub lines: Vec<Line>,
+    pub permissions: Permissions,
+    pub messages: messages::Messages,
+    pub provisioning: provisioning::Provisioning,
+    pub operations: operations::Operations,
+    pub logging: logging::Logging,
+    pub retention: retention::Retention,
+    /// What is no error, and still not good.
+    pub warnings: Vec<String>,
+}
+
+/// The key from which all others of the site derive.
+pub struct SiteKey(pub [u8; 32]);
+
+impl std::fmt::Debug for SiteKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[site key]")
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    #[error("{path} cannot be read: {error}")]
+    Unreadable { path: PathBuf, error: std::io::Error },
+    #[error("{0}")]
+    Invalid(Problems),
+}
+
+/// Where a configuration comes from.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    pub config: PathBuf,
+    /// Goes over `appservice.registration`.
+    pub registration: Option<PathBuf>,
+    pub variables: Variables,
+}
+
+impl Sources {
+    /// The folder at which relative paths of the configuration begin.
+    fn folder(&self) -> &Path {
+        match self.config.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+}
+
+/// Reads the configuration. Tokens that it does not hold come from the registration file.
+///
+/// # Errors
+/// [`LoadError`], with everything that is wrong.
+pub fn load(sources: &Sources) -> Result<Config, LoadError> {
+    let (mut config, mut problems) = load_without_registration(sources)?;
+    let tokens = &config.appservice;
+    if tokens.as_token.is_empty() || tokens.hs_token.is_empty() {
+        match read_registration(&config.appservice.registration) {
+            Ok(registration) => {
+                let fill = |token: &mut Secret, from: &Secret| {
+                    if token.is_empty() {
+                        *token = from.clone();
+                    }
+                };
+                fill(&mut config.appservice.as_token, &registration.as_token);
+                fill(&mut config.appservice.hs_token, &registration.hs_token);
+                config
+                    .warnings
+                    .extend(secrets::readable_by_others(&config.appservice.registration));
+            }
+            Err(cause) => {
+                problems.push(Problem::new("appservice.registration", cause).cure(
+                    "make one with `swingbridge --generate-registration`, or give as_token and hs_token",
+                ))
+            }
+        }
+    }
+    finish(config, problems, sources)
+}
+
+/// Reads a registration file.
+///
+/// # Errors
+/// What is wrong with it, in words without its contents.
+pub fn read_registration(path: &Path) -> Result<Registration, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Registration::parse(&text).map_err(|_| format!("{} is no registration", path.display()))
+}
+
+/// Reads the configuration for making a registration: the tokens may be missing.
+///
+/// # Errors
+/// [`LoadError`], with everything that is wrong.
+pub fn load_for_registration(sources: &Sources) -> Result<Config, LoadError> {
+    let (config, problems) = load_without_registration(sources)?;
+    finish(config, problems, sources)
+}
+
+fn finish(config: Config, list: Vec<Problem>, sources: &Sources) -> Result<Config, LoadError> {
+    if list.is_empty() {
+        return Ok(config);
+    }
+    let source = sources.config.display().to_string();
+    Err(LoadError::Invalid(Problems { source, list }))
+}
+
+fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>), LoadError> {
+    let text = std::fs::read_to_string(&sources.config).map_err(|error| LoadError::Unreadable {
+        path: sources.config.clone(),
+        error,
+    })?;
+    let mut root = Node::parse(&text).map_err(|problem| {
+        LoadError::Invalid(Problems {
+            source: sources.config.display().to_string(),
+            list: vec![problem],
+        })
+    })?;
+    let mut problems = Vec::new();
+    environment::apply(&mut root, &sources.variables, &mut problems);
+    let warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
+    let mut config = understand(&root, &mut problems);
+    config.warnings = warnings;
+    place(&mut config, sources);
+    Ok((config, problems))
+}
+
+/// Lets relative paths begin at the configuration's folder.
+fn place(config: &mut Config, sources: &Sources) {
+    let folder = sources.folder();
+    config.database.path = folder.join(&config.database.path);
+    config.homeserver.ca_file = config.homeserver.ca_file.take().map(|path| folder.join(path));
+    config.appservice.registration = match &sources.registration {
+        Some(path) => path.clone(),
+        None => folder.join(&config.appservice.registration),
+    };
+    for (_, account) in &mut config.connectors {
+        account.place(folder);
+    }
+}
+
+fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
+    let sections: &[(String, Node)] = match &root.kind {
+        Kind::Map(map) => map,
+        _ => &[],
+    };
+    for (name, node) in sections {
+        if !SECTIONS.contains(&name.as_str()) {
+            problems.push(
+                Problem::new(name, "there is no such section")
+                    .origin(&node.origin)
+                    .cure(did_you_mean(name, SECTIONS.iter().copied())),
+            );
+        }
+    }
+    // Problems of form come first, in the order of the file; those of meaning only where the form is right.
+    let formed = problems.len();
+    let connectors: Vec<(String, Account)> = entries(root, "connectors", problems)
+        .iter()
+        .filter_map(|(id, node)| Some((id.clone(), Account::read(id, node, problems)?)))
+        .collect();
+    let connector_names: Vec<String> = entries(root, "connectors", &mut Vec::new())
+        .iter()
+        .map(|(id, _)| id.clone())
+        .collect();
+    let written: Vec<(String, lines::Line)> = entries(root, "lines", problems)
+        .iter()
+        .filter_map(|(id, node)| Some((id.clone(), read(&["lines", id], node, problems)?)))
+        .collect();
+    let permissions: BTreeMap<String, Permission> = section(root, "permissions", problems);
+    let mut config = Config {
+        homeserver: section(root, "homeserver", problems),
+        appservice: section(root, "appservice", problems),
+        database: section(root, "database", problems),
+        site_key: SiteKey([0; 32]),
+        connectors,
+        lines: Vec::new(),
+        permissions: Permissions(permissions.into_iter().collect()),
+        messages: section(root, "messages", problems),
+        provisioning: section(root, "provisioning", problems),
+        operations: section(root, "operations", problems),
+        logging: section(root, "logging", problems),
+        retention: section(root, "retention", problems),
+        warnings: Vec::new(),
+    };
+    let mut meaning = Vec::new();
+    check(&mut config, root, &connector_names, &written, &mut meaning);
+    // A value that was not understood was read as its default: what follows from that is no news.
+    let told: Vec<String> = problems[formed..]
+        .iter()
+        .map(|problem| problem.path.clone())
+        .collect();
+    let follows = |path: &str| told.iter().any(|told| within(told, path) || within(path, told));
+    let fresh = meaning.into_iter().filter(|problem| !follows(&problem.path));
+    problems.extend(fresh.map(|problem| match root.find(&problem.path) {
+        Some(node) if problem.origin.is_none() => problem.origin(&node.origin),
+        _ => problem,
+    }));
+    config
+}
+
+fn check(
+    config: &mut Config,
+    root: &Node,
+    connector_names: &[String],
+    written: &[(String, lines::Line)],
+    problems: &mut Vec<Problem>,
+) {
+    config.homeserver.check(problems);
+    config.appservice.check(problems);
+    config.database.check(problems);
+    let site_key: Secret = root
+        .get("site_key")
+        .and_then(|node| read(&["site_key"], node, problems))
+        .unwrap_or_default();
+    match validate::site_key(site_key.expose()) {
+        Some(key) => config.site_key = SiteKey(key),
+        None => {
+            let cause = if site_key.is_empty() {
+                "is not set"
+            } else {
+                "must be 64 hexadecimal digits (32 bytes)"
+            };
+            problems.push(Problem::new("site_key", cause).cure(
+                "`swingbridge init` makes one; set site_key_file to it. Losing it loses the ghosts' identities",
+            ));
+        }
+    }
+    names("connectors", connector_names.iter(), problems);
+    names("lines", written.iter().map(|(id, _)| id), problems);
+    if connector_names.is_empty() {
+        problems.push(
+            Problem::new("connectors", "there is none")
+                .cure("describe your SMPP account, or set BRIDGE_SMPP_HOST and its companions"),
+        );
+    }
+    for (id, account) in &config.connectors {
+        account.check(id, problems);
+    }
+    if written.is_empty() {
+        problems.push(
+            Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
+        );
+    }
+    config.lines = written
+        .iter()
+        .filter_map(|(id, line)| line.check(id, connector_names.iter().map(String::as_str), problems))
+        .collect();
+    for (index, line) in config.lines.iter().enumerate() {
+        let earlier = &config.lines[..index];
+        if let Some(same) = earlier
+            .iter()
+            .find(|other| other.address == line.address && other.connector == line.connector)
+        {
+            problems.push(
+                Problem::new(
+                    format!("lines.{}.address", line.id),
+                    format!("is the address of line `{}` too", same.id),
+                )
+                .cure("make one line of the two"),
+            );
+        }
+        // Without permissions there is a better thing to say than this.
+        let users = line
+            .access
+            .users
+            .iter()
+            .filter(|_| !config.permissions.0.is_empty());
+        for user in users {
+            if config.permissions.of(user).is_none() {
+                problems.push(
+                    Problem::new(
+                        format!("lines.{}.users", line.id),
+                        format!("{user} has no permission to use the bridge"),
+                    )
+                    .cure(format!(
+                        "add `\"{user}\": user` or `\"{}\": user` to permissions",
+                        user.server()
+                    )),
+                );
+            }
+        }
+    }
+    permissions::check(&config.permissions.0, problems);
+    config.messages.check(problems);
+    config.provisioning.check(problems);
+    config.operations.check(problems);
+    config.retention.check(problems);
+}
+
+/// Whether `inner` is `outer` or lies in it.
+fn within(inner: &str, outer: &str) -> bool {
+    inner
+        .strip_prefix(outer)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+}
+
+/// Names of connectors and lines stand in metrics and commands.
+fn names<'a>(section: &str, names: impl Iterator<Item = &'a String>, problems: &mut Vec<Problem>) {
+    for name in names {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        {
+            problems.push(
+                Problem::new(format!("{section}.{name}"), "cannot be used as a name")
+                    .cure("use letters, digits, - and _ only"),
+            );
+        }
+    }
+}
+
+fn section<T: DeserializeOwned + Default>(root: &Node, name: &str, problems: &mut Vec<Problem>) -> T {
+    root.get(name)
+        .filter(|node| !matches!(node.kind, Kind::Null))
+        .and_then(|node| read(&[name], node, problems))
+        .unwrap_or_default()
+}
+
+/// The entries of a section that holds named things.
+fn entries<'a>(root: &'a Node, name: &str, problems: &mut Vec<Problem>) -> &'a Map {
+    const NONE: &Map = &Vec::new();
+    match root.get(name) {
+        None => NONE,
+        Some(node) => match &node.kind {
+            Kind::Map(map) => map,
+            Kind::Null => NONE,
+            _ => {
+                problems.push(
+                    Problem::new(
+                        name,
+                        format!("must be a section of named {name}, not {}", node.what()),
+                    )
+                    .origin(&node.origin),
+                );
+                NONE
+            }
+        },
+    }
+}

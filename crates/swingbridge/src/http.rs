@@ -1,0 +1,60 @@
+//! The two listeners: one for the homeserver (and for people's clients and phones), one for the operator's tools.
+
+use crate::exit::{Exit, Failure};
+use axum::Router;
+use axum::serve::ListenerExt;
+use std::net::SocketAddr;
+use swingbridge_domain::connector::Shutdown;
+use swingbridge_matrix::appservice::AppService;
+use swingbridge_matrix::provisioning::Provisioning;
+use swingbridge_matrix::{appservice, media, provisioning, unrecognized};
+use tokio::net::TcpListener;
+
+/// Takes an address. `setting` is named when it cannot be had.
+pub async fn listen(setting: &str, host: &str, port: u16) -> Result<TcpListener, Failure> {
+    TcpListener::bind((host, port)).await.map_err(|error| {
+        let cure = match error.kind() {
+            std::io::ErrorKind::AddrInUse => {
+                "another program, or another gateway, has it: stop that one, or choose another port"
+            }
+            std::io::ErrorKind::AddrNotAvailable => {
+                "this machine has no such address: choose 127.0.0.1 or another of its own"
+            }
+            std::io::ErrorKind::PermissionDenied => "ports below 1024 need a privilege: choose a higher one",
+            _ => "choose another address",
+        };
+        Failure::msg(
+            Exit::Listen,
+            format!("{setting}: cannot listen on {host} port {port}: {error}\n    {cure}"),
+        )
+    })
+}
+
+/// Everything that is served on the homeserver's listener. `media` only where links are turned on.
+pub fn matrix_side(service: AppService, provisioning: Option<Provisioning>, media: bool) -> Router {
+    let matrix = service.matrix.clone();
+    let mut router = appservice::router(service);
+    if let Some(parts) = provisioning {
+        router = router.merge(provisioning::router(parts));
+    }
+    if media {
+        router = router.merge(media::router(matrix));
+    }
+    router.fallback(unrecognized)
+}
+
+/// Serves until `shutdown`, then lets what is under way come to its end.
+pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
+    let address = listener
+        .local_addr()
+        .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |address| address);
+    let listener = listener.tap_io(|stream| {
+        // Answers are small; without this each waits for the peer's delayed acknowledgement. Nothing is lost without it.
+        let _ = stream.set_nodelay(true);
+    });
+    let served =
+        axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.requested().await });
+    if let Err(error) = served.await {
+        tracing::error!(%address, %error, "a listener ended");
+    }
+}

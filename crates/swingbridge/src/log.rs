@@ -1,0 +1,51 @@
+//! The log and the panic hook. Neither ever holds what people write.
+
+use crate::config::logging::{Format, Level, Logging};
+use std::io::IsTerminal;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// Starts the log, on standard error. Called once.
+pub fn start(logging: Logging) {
+    let level = match logging.level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    };
+    // Other people's code may put requests and addresses into its finer levels: those are never shown.
+    let filter = Targets::new()
+        .with_default(level.min(LevelFilter::WARN))
+        .with_target("swingbridge", level);
+    let layer = match logging.format {
+        Format::Human => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .with_filter(filter)
+            .boxed(),
+        Format::Json => fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .with_writer(std::io::stderr)
+            .with_filter(filter)
+            .boxed(),
+    };
+    tracing_subscriber::registry().with(layer).init();
+}
+
+/// Lets panics say where they happened, and not more: a text made at run time may hold what somebody wrote.
+pub fn guard_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        // A text that was written into the code holds nothing of anybody's.
+        let fixed = panic.payload().downcast_ref::<&'static str>().copied();
+        let text = fixed.unwrap_or("its text is withheld");
+        tracing::error!(%place, text, "the program met a case that it believed impossible; please report it");
+    }));
+}

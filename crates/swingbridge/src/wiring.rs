@@ -1,0 +1,176 @@
+//! The one place that builds adapters and opens secrets.
+//!
+//! Architecture Invariant: nothing else names a connector's or a store's concrete type, and nothing else hands out keys and tokens.
+
+use crate::config::Config;
+use crate::config::connectors::Account;
+use crate::config::database::{Kind, Synchronous};
+use crate::config::messages::{Fallback, Media};
+use crate::edges::{SystemClock, SystemEntropy};
+use crate::exit::{Ends, Exit, Failure};
+use std::sync::Arc;
+use swingbridge_connectors::smpp::SmppConnector;
+use swingbridge_domain::clock::Clock;
+use swingbridge_domain::connector::Connector;
+use swingbridge_domain::homeserver::MediaLinks;
+use swingbridge_domain::id::{ConnectorId, UserId};
+use swingbridge_domain::secret::Keys;
+use swingbridge_domain::store::Store;
+use swingbridge_engine::site::{self, Policy, Site};
+use swingbridge_matrix::media::Links;
+use swingbridge_matrix::provisioning::Network;
+use swingbridge_matrix::{Matrix, Protocol};
+use url::Url;
+
+/// The network that all connectors of today reach.
+const NETWORK: &str = "sms";
+const NETWORK_NAME: &str = "SMS";
+
+pub fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock)
+}
+
+/// The keys of the site.
+pub fn keys(config: &Config) -> Keys {
+    Keys::derive(&config.site_key.0, Arc::new(SystemEntropy))
+}
+
+/// Opens the database. Blocks.
+pub fn store(config: &Config) -> Result<Arc<dyn Store>, swingbridge_store::OpenError> {
+    swingbridge_store::open(&store_config(config), swingbridge_store::BATCH)
+}
+
+fn store_config(config: &Config) -> swingbridge_store::Config {
+    let database = &config.database;
+    match database.kind {
+        Kind::Sqlite => swingbridge_store::Config::Sqlite {
+            path: database.path.clone(),
+            synchronous: match database.synchronous {
+                Synchronous::Full => swingbridge_store::Synchronous::Full,
+                Synchronous::Normal => swingbridge_store::Synchronous::Normal,
+            },
+        },
+        Kind::Postgres => unimplemented!(),
+    }
+}
+
+/// Where the homeserver reaches us.
+pub fn own_url(config: &Config) -> Result<Url, Failure> {
+    Url::parse(&config.appservice.url()).ends(Exit::Config)
+}
+
+/// The Matrix side's own configuration.
+pub fn matrix_config(config: &Config) -> Result<swingbridge_matrix::Config, Failure> {
+    let (appservice, homeserver) = (&config.appservice, &config.homeserver);
+    let address = Url::parse(&homeserver.address).ends(Exit::Config)?;
+    let mut matrix = swingbridge_matrix::Config::new(
+        address,
+        &homeserver.domain,
+        &appservice.prefix,
+        appservice.as_token.clone(),
+        appservice.hs_token.clone(),
+    );
+    matrix.appservice_id.clone_from(&appservice.id);
+    matrix.bot.clone_from(&appservice.bot.username);
+    matrix.bot_name.clone_from(&appservice.bot.displayname);
+    matrix.bot_avatar.clone_from(&appservice.bot.avatar);
+    matrix.protocols = vec![Protocol {
+        id: NETWORK.into(),
+        name: NETWORK_NAME.into(),
+    }];
+    matrix.room_version.clone_from(&homeserver.room_version);
+    if let Some(file) = &homeserver.ca_file {
+        let roots = std::fs::read(file).map_err(|error| {
+            Failure::msg(
+                Exit::Config,
+                format!("homeserver.ca_file: {} cannot be read: {error}", file.display()),
+            )
+        })?;
+        matrix.roots = Some(roots);
+    }
+    Ok(matrix)
+}
+
+/// The homeserver's client.
+pub fn matrix(config: &Config, keys: Keys) -> Result<Arc<Matrix>, Failure> {
+    Matrix::new(matrix_config(config)?, keys, clock()).ends(Exit::Config)
+}
+
+/// One SMPP connector for each account.
+pub fn smpp(config: &Config) -> Result<Vec<Arc<SmppConnector>>, Failure> {
+    let build = |(id, account): &(String, Account)| {
+        let Account::Smpp(settings) = account;
+        let connector = SmppConnector::new(
+            ConnectorId::new(id),
+            (**settings).clone(),
+            clock(),
+            Arc::new(SystemEntropy),
+        );
+        connector.map(Arc::new).ends(Exit::Config)
+    };
+    config.connectors.iter().map(build).collect()
+}
+
+/// All connectors.
+pub fn connectors(config: &Config) -> Result<Vec<Arc<dyn Connector>>, Failure> {
+    let smpp = smpp(config)?.into_iter();
+    Ok(smpp.map(|connector| connector as Arc<dyn Connector>).collect())
+}
+
+/// Links to media, where they are turned on.
+pub fn links(config: &Config, keys: Keys) -> Result<Option<Arc<dyn MediaLinks>>, Failure> {
+    let (Media::Link, Some(public)) = (config.messages.media, &config.messages.public_url) else {
+        return Ok(None);
+    };
+    let public = Url::parse(public).ends(Exit::Config)?;
+    Ok(Some(Arc::new(Links::new(
+        keys,
+        &public,
+        config.messages.link_ttl.0,
+    ))))
+}
+
+/// The network as clients show it.
+pub fn network() -> Network {
+    Network {
+        id: NETWORK.into(),
+        name: NETWORK_NAME.into(),
+        url: String::new(),
+    }
+}
+
+/// What the operator decided, as the engine sees it.
+pub fn site(config: &Config) -> Site {
+    let (appservice, messages) = (&config.appservice, &config.messages);
+    let fallback = |fallback| match fallback {
+        Fallback::Text => site::Fallback::Text,
+        Fallback::Refuse => site::Fallback::Refuse,
+    };
+    Site {
+        bot: UserId::new(format!(
+            "@{}:{}",
+            appservice.bot.username, config.homeserver.domain
+        )),
+        ghost_prefix: format!("@{}_", appservice.prefix),
+        lines: config.lines.clone(),
+        // The engine asks the connectors.
+        capabilities: std::collections::BTreeMap::new(),
+        permissions: config.permissions.clone(),
+        policy: Policy {
+            validity: messages.validity.0,
+            assembly_wait: messages.assembly_timeout.0,
+            assembly_keep: messages.assembly_keep.0,
+            attempts: messages.attempts,
+            reactions: fallback(messages.reactions),
+            edits: fallback(messages.edits),
+            media: match messages.media {
+                Media::Refuse => site::MediaPolicy::Refuse,
+                Media::Link => site::MediaPolicy::Link,
+            },
+            retention: config.retention.messages.0,
+            ..Policy::default()
+        },
+        command_prefix: appservice.bot.command_prefix.clone(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
