@@ -72,7 +72,7 @@ impl Address {
         if !dialled.starts_with('+') && region.is_none() {
             return Err(AddressError::NoRegion);
         }
-        number(&dialled, region).ok_or(AddressError::NotANumber)
+        number(&dialled, region, Trust::Typed).ok_or(AddressError::NotANumber)
     }
 
     /// Reads what a network gave as a sender or recipient. Never fails: what is no number is a short code or a name.
@@ -88,8 +88,8 @@ impl Address {
         if !dialled.starts_with('+') && digits.len() <= 6 {
             return Address::Short(dialled);
         }
-        let international = || number(&format!("+{digits}"), None);
-        let national = || region.and_then(|region| number(&dialled, Some(region)));
+        let international = || number(&format!("+{digits}"), None, Trust::Typed);
+        let national = || region.and_then(|region| number(&dialled, Some(region), Trust::Given));
         let found = match hint {
             _ if dialled.starts_with('+') => international(),
             Hint::International => international().or_else(national),
@@ -229,16 +229,23 @@ fn strip_separators(text: &str) -> Option<String> {
     (!kept.is_empty()).then_some(kept)
 }
 
-fn number(text: &str, region: Option<Region>) -> Option<Address> {
+/// How sure it is that digits are a number at all.
+#[derive(Clone, Copy, PartialEq)]
+enum Trust {
+    /// A person typed it as one, or it has its country code: it need only be possible, for the metadata lags behind new
+    /// ranges.
+    Typed,
+    /// A network gave it without saying what it is: it must be valid, or "12345678" of any network would become a number.
+    Given,
+}
+
+fn number(text: &str, region: Option<Region>, trust: Trust) -> Option<Address> {
     let parsed = phonenumber::parse(region.map(|region| region.0), text).ok()?;
     let national = parsed.national().value().to_string();
     let length = parsed.code().value().to_string().len() + national.len();
-    // A national number must be valid, or "12345678" of any network would become one; what is written with its
-    // country code need only be possible, for the metadata lags behind new ranges.
-    let fits = if text.starts_with('+') {
-        (7..=15).contains(&length)
-    } else {
-        parsed.is_valid()
+    let fits = match trust {
+        Trust::Typed => (7..=15).contains(&length),
+        Trust::Given => parsed.is_valid(),
     };
     fits.then(|| Address::Number(parsed.format().mode(phonenumber::Mode::E164).to_string()))
 }
@@ -302,6 +309,7 @@ mod tests {
             ("+44 7700 900456", None, "tel:+447700900456"),
             ("tel:+447700900456", None, "tel:+447700900456"),
             ("07911 123456", region("GB"), "tel:+447911123456"),
+            ("07700 900456", region("GB"), "tel:+447700900456"),
             ("(650) 253-0000", region("US"), "tel:+16502530000"),
             ("030 123456", region("DE"), "tel:+4930123456"),
             ("12345", region("GB"), "short:12345"),

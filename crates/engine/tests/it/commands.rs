@@ -1,0 +1,127 @@
+use crate::house::*;
+use swingbridge_domain::homeserver::*;
+use swingbridge_domain::id::*;
+use swingbridge_domain::inbox::*;
+use swingbridge_domain::message::*;
+
+async fn management(house: &House, user: &str) -> RoomId {
+    let room = RoomId::new("!management");
+    house
+        .membership(&room, user, "@smsbot:example.org", Membership::Invite, true)
+        .await;
+    house.homeserver.until_said("Hello. I connect").await;
+    room
+}
+
+async fn ask(house: &House, room: &RoomId, by: &str, command: &str, answer: &str) {
+    house.say(room, by, Message::text(command)).await;
+    house.homeserver.until_said(answer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_command_is_answered() {
+    let house = House::new().await;
+    let room = management(&house, ALICE).await;
+    ask(&house, &room, ALICE, "help", "start-chat [LINE] NUMBER").await;
+    ask(&house, &room, ALICE, "version", "Swingbridge 0.1.0").await;
+    ask(&house, &room, ALICE, "ping", "Main: connected").await;
+    ask(
+        &house,
+        &room,
+        ALICE,
+        "lines",
+        "main: Main, SMS from +447700900123",
+    )
+    .await;
+    ask(&house, &room, ALICE, "list", "You have no conversations yet").await;
+    ask(&house, &room, ALICE, "hlep", "Did you mean `help`?").await;
+    ask(&house, &room, ALICE, "queues", "Only admins").await;
+    ask(&house, &room, ALICE, "start-chat 999", "emergency number").await;
+    ask(
+        &house,
+        &room,
+        ALICE,
+        "start-chat nowhere +447700900456",
+        "no line called",
+    )
+    .await;
+    ask(
+        &house,
+        &room,
+        ALICE,
+        "start-chat main 07700 900456",
+        "Starting a chat with +44 ••• 56",
+    )
+    .await;
+    house
+        .homeserver
+        .until("the room", |hs| hs.rooms_made(RoomKind::Direct).pop())
+        .await;
+    ask(
+        &house,
+        &room,
+        ALICE,
+        "start-chat +447700900456",
+        "There is a chat with +44 ••• 56 already",
+    )
+    .await;
+    ask(&house, &room, ALICE, "list", "on Main, last").await;
+    ask(
+        &house,
+        &room,
+        ALICE,
+        "id",
+        "The management room of @alice:example.org",
+    )
+    .await;
+    ask(&house, &room, BOB, "queues", "Waiting:").await;
+    ask(&house, &room, BOB, "buried", "Nothing is buried").await;
+    ask(
+        &house,
+        &room,
+        "@eve:other.org",
+        "help",
+        "You may not use this gateway",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_tells_segments_and_encoding() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house
+        .network
+        .answers
+        .lock()
+        .unwrap()
+        .push_back(Ok(accepted(&["a", "b"])));
+    let event = house.say(&room, ALICE, Message::text("long")).await;
+    house.homeserver.until("accepted", |hs| hs.statuses().pop()).await;
+    let status = Message {
+        in_reply_to: Some(Reference::Event(event)),
+        ..Message::text("!sb status")
+    };
+    house.say(&room, ALICE, status).await;
+    let said = house.homeserver.until_said("2 segments in GSM 03.38").await;
+    assert!(
+        said.contains("accepted") && said.contains("written by @alice:example.org"),
+        "{said}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_given_up_room_is_left_and_the_next_text_makes_a_new_one() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house.say(&room, ALICE, Message::text("!sb delete-portal")).await;
+    let left = |hs: &FakeHomeserver| {
+        hs.actions()
+            .into_iter()
+            .find(|a| matches!(a, Action::Leave { room: r, alias: Some(_), .. } if r == &room))
+    };
+    house.homeserver.until("the room being left", left).await;
+    house.text_in(PHONE, "hello again").await;
+    house.homeserver.until_said("contact: hello again").await;
+    assert_ne!(room_of(&house.homeserver, "hello again"), Some(room));
+}

@@ -1,0 +1,94 @@
+use crate::house::*;
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::id::*;
+use swingbridge_domain::inbox::*;
+use swingbridge_domain::message::*;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_flight_at_a_crash_is_uncertain_and_not_sent_again() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    *house.network.hang.lock().unwrap() = true;
+    let event = house.say(&room, ALICE, Message::text("in flight")).await;
+    house.network.until_sent(1).await;
+    house.say(&room, ALICE, Message::text("queued behind it")).await;
+    let house = house.kill_and_restart().await;
+    house.network.until_sent(1).await;
+    assert_eq!(house.network.texts(), ["queued behind it"]);
+    let uncertain = |hs: &FakeHomeserver| {
+        hs.statuses()
+            .into_iter()
+            .find(|s| s.event == event && s.state == State::Uncertain)
+    };
+    house.homeserver.until("uncertain", uncertain).await;
+    house
+        .homeserver
+        .until_said("the gateway was stopped while it was on its way")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_conversation_is_one_room_across_restarts() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let house = house.kill_and_restart().await;
+    house.text_in(PHONE, "me again").await;
+    house.homeserver.until_said("contact: me again").await;
+    assert_eq!(room_of(&house.homeserver, "me again"), Some(room));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let seen = house.say(&room, ALICE, Message::text("seen")).await;
+    house.network.until_sent(1).await;
+    let arrival = |id: &EventId, text: &str| Arrival {
+        dedupe: Dedupe::Id {
+            scope: "event".into(),
+            id: id.as_str().into(),
+        },
+        what: What::Room(RoomEvent {
+            room: room.clone(),
+            event: id.clone(),
+            sender: UserId::new(ALICE),
+            sent_at: swingbridge_domain::clock::Timestamp(1_800_000_000_000),
+            what: RoomEventKind::Message(Message::text(text)),
+        }),
+    };
+    *house.homeserver.missed.lock().unwrap() = vec![
+        arrival(&seen, "seen"),
+        arrival(&EventId::new("$missed"), "missed"),
+    ];
+    let house = house.kill_and_restart().await;
+    house.network.until_sent(1).await;
+    assert_eq!(house.network.texts(), ["missed"]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_key_is_refused() {
+    let house = House::new().await;
+    house.conversation().await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = swingbridge_store::Config::Sqlite {
+        path: folder.path().join("db"),
+        synchronous: swingbridge_store::Synchronous::Normal,
+    };
+    for (key, fits) in [([1; 32], true), ([1; 32], true), ([2; 32], false)] {
+        let store = swingbridge_store::open(&config, swingbridge_store::BATCH).unwrap();
+        let ports = swingbridge_engine::Ports {
+            store,
+            homeserver: house.homeserver.clone(),
+            connectors: vec![],
+            links: None,
+            clock: house.clock.clone(),
+            keys: swingbridge_domain::secret::Keys::derive(&key, std::sync::Arc::new(TestEntropy)),
+        };
+        let opened = swingbridge_engine::Engine::open(site(), ports).await;
+        assert_eq!(opened.is_ok(), fits);
+        if let Err(error) = opened {
+            assert!(error.to_string().contains("another site key"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The engine on a real store, with a homeserver and a network that do as they are told.
+
+#![allow(clippy::unwrap_used)]
+
+mod commands;
+mod crash;
+mod house;
+mod inbound;
+mod outbound;
+mod rooms;

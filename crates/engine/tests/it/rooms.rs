@@ -1,0 +1,171 @@
+use crate::house::*;
+use swingbridge_domain::directory::{Directory, DirectoryError};
+use swingbridge_domain::homeserver::*;
+use swingbridge_domain::id::*;
+use swingbridge_domain::inbox::*;
+use swingbridge_domain::line::Access;
+use swingbridge_domain::message::Message;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_invites_the_bot_for_commands_and_a_stranger_is_declined() {
+    let house = House::new().await;
+    let management = RoomId::new("!management");
+    house
+        .membership(
+            &management,
+            ALICE,
+            "@smsbot:example.org",
+            Membership::Invite,
+            true,
+        )
+        .await;
+    house.homeserver.until_said("Hello. I connect").await;
+    let stranger = RoomId::new("!stranger");
+    house
+        .membership(
+            &stranger,
+            "@eve:other.org",
+            "@smsbot:example.org",
+            Membership::Invite,
+            true,
+        )
+        .await;
+    let left = |hs: &FakeHomeserver| {
+        hs.actions()
+            .into_iter()
+            .find(|a| matches!(a, Action::Leave { room, .. } if room == &stranger))
+    };
+    house.homeserver.until("a declined invitation", left).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_all_have_left_the_next_text_invites_them_again() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house
+        .membership(&room, ALICE, ALICE, Membership::Join, false)
+        .await;
+    house
+        .membership(&room, ALICE, ALICE, Membership::Leave, false)
+        .await;
+    house.text_in(PHONE, "are you there?").await;
+    let invited = |hs: &FakeHomeserver| {
+        hs.actions()
+            .into_iter()
+            .find(|a| matches!(a, Action::Invite { room: r, .. } if r == &room))
+    };
+    let invite = house.homeserver.until("an invitation", invited).await;
+    assert_eq!(
+        invite,
+        Action::Invite {
+            room,
+            users: vec![UserId::new(ALICE)]
+        }
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_line_belongs_to_the_members_of_its_inbox() {
+    let inbox = RoomId::new("!inbox");
+    let mut shared = site();
+    shared.lines[0].access = Access {
+        users: vec![],
+        inbox: Some(inbox.clone()),
+    };
+    shared.lines[0].signature = Some("— {name}".into());
+    let house = House::with(shared).await;
+    for user in [ALICE, BOB] {
+        house
+            .membership(&inbox, user, user, Membership::Join, false)
+            .await;
+    }
+    let room = house.conversation().await;
+    let made = house.homeserver.rooms_made(RoomKind::Group);
+    assert_eq!(made[0].invite, [UserId::new(ALICE), UserId::new(BOB)]);
+    house
+        .homeserver
+        .until_said("bot: New conversation on Main with +44 ••• 56")
+        .await;
+    house.say(&room, BOB, Message::text("Hello")).await;
+    house.network.until_sent(1).await;
+    assert_eq!(house.network.texts(), ["Hello\n— bob"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_looked_up_can_be_invited() {
+    let house = House::new().await;
+    let found = house
+        .engine
+        .resolve(None, None, "07700 900456", false)
+        .await
+        .unwrap();
+    assert_eq!(found.room, None);
+    let ghost = format!("@sms_{}:example.org", found.ghost.pseudonym);
+    house
+        .membership(&RoomId::new("!dm"), ALICE, &ghost, Membership::Invite, true)
+        .await;
+    let made = house
+        .homeserver
+        .until("the room", |hs| hs.rooms_made(RoomKind::Direct).pop())
+        .await;
+    assert_eq!(made.ghost.unwrap().pseudonym, found.ghost.pseudonym);
+    let declined = |hs: &FakeHomeserver| {
+        hs.actions()
+            .into_iter()
+            .find(|a| matches!(a, Action::Leave { room, .. } if room.as_str() == "!dm"))
+    };
+    house
+        .homeserver
+        .until("the ghost leaving the other room", declined)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_directory_makes_rooms_and_says_why_not() {
+    let house = House::new().await;
+    let alice = UserId::new(ALICE);
+    let made = house
+        .engine
+        .resolve(Some(&alice), None, PHONE, true)
+        .await
+        .unwrap();
+    assert!(made.room.is_some());
+    assert_eq!(house.engine.contacts(&alice).await.unwrap().len(), 1);
+    assert_eq!(
+        house
+            .engine
+            .contacts(&UserId::new("@eve:other.org"))
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    let nobody = UserId::new("@eve:other.org");
+    assert_eq!(
+        house.engine.resolve(Some(&nobody), None, PHONE, true).await,
+        Err(DirectoryError::NotAllowed)
+    );
+    let emergency = house.engine.resolve(Some(&alice), None, "999", true).await;
+    assert!(matches!(emergency, Err(DirectoryError::NotReachable(words)) if words.contains("emergency")));
+    let known = house.engine.ghost(&made.ghost.pseudonym).await.unwrap();
+    assert_eq!(known.map(|ghost| ghost.pseudonym), Some(made.ghost.pseudonym));
+    assert_eq!(house.engine.ghost("nobody").await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upgraded_room_stays_the_same_conversation() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let new = RoomId::new("!upgraded");
+    house
+        .happen(
+            &room,
+            ALICE,
+            &EventId::new("$tombstone"),
+            RoomEventKind::Replaced { by: new.clone() },
+        )
+        .await;
+    house.text_in(PHONE, "after the move").await;
+    house.homeserver.until_said("after the move").await;
+    assert_eq!(room_of(&house.homeserver, "after the move"), Some(new));
+}
