@@ -3,6 +3,7 @@
 pub mod chat;
 pub mod client;
 pub mod faults;
+pub mod homeserver;
 pub mod pcap;
 pub mod peers;
 pub mod postgres;
