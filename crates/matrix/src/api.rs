@@ -140,12 +140,18 @@ impl Api {
         answer.await.map_err(failure)
     }
 
-    /// A plain request, for what ruma has no type for: streams, and other people's tokens.
+    /// A plain request, for what ruma has no type for: streams, other people's tokens, and none at all.
     pub fn plain(&self, path: &str, token: Option<&Secret>) -> reqwest::RequestBuilder {
-        self.http
-            .client
-            .get(format!("{}{path}", self.base))
-            .bearer_auth(token.unwrap_or(&self.token).expose())
+        let request = self.http.client.get(format!("{}{path}", self.base));
+        match token {
+            Some(token) => request.bearer_auth(token.expose()),
+            None => request,
+        }
+    }
+
+    /// Our own token.
+    pub fn token(&self) -> &Secret {
+        &self.token
     }
 
     pub fn timeout(&self) -> Duration {

@@ -62,7 +62,7 @@ impl Matrix {
     }
 
     /// The versions of the client API.
-    pub(crate) async fn probe_versions(&self) -> Result<String, Fault> {
+    pub async fn probe_versions(&self) -> Result<String, Fault> {
         let unreachable = |cause: String| {
             Fault::new(
                 format!("{} does not answer as a homeserver: {cause}", self.api.base()),

@@ -41,7 +41,12 @@ pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
     for base in ["/_matrix/client/v1/media/download", "/_matrix/media/v3/download"] {
         let user = form_urlencoded(matrix.bot.as_str());
         let path = format!("{base}/{server}/{id}?user_id={user}");
-        let answer = matrix.api.plain(&path, None).send().await.map_err(net)?;
+        let answer = matrix
+            .api
+            .plain(&path, Some(matrix.api.token()))
+            .send()
+            .await
+            .map_err(net)?;
         if answer.status().is_success() {
             let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
             return Ok(Fetched {

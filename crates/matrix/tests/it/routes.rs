@@ -1,0 +1,1 @@
+//! What the homeserver may ask of us, asked by hand.
