@@ -18,6 +18,7 @@ mod accounts;
 mod call;
 mod config;
 mod connections;
+mod creation;
 mod faults;
 mod media;
 mod members;

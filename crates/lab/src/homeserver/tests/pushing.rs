@@ -223,7 +223,14 @@ async fn the_service_is_asked_for_aliases_users_and_third_parties() {
     let stub = stub(Some(&service), |_| {}).await;
     let alice = stub.user("alice");
     let client = alice.client().unwrap();
-    let alias = ["_matrix", "client", "v3", "directory", "room", "#sms_new:localhost"];
+    let alias = [
+        "_matrix",
+        "client",
+        "v3",
+        "directory",
+        "room",
+        "#sms_new:localhost",
+    ];
     assert!(client.get(&alias, &[]).await.is_err());
     client
         .third_party_user("sms", &[("phone", "+1555")])
