@@ -35,6 +35,9 @@ struct Smsc {
     /// Its password
     #[arg(long, default_value = "secret")]
     password: String,
+    /// A number of the account, for the page to write to
+    #[arg(long = "line", value_name = "NUMBER")]
+    lines: Vec<String>,
     /// A phone on the page: its number, and whose it is
     #[arg(long = "phone", value_name = "NUMBER[=NAME]")]
     phones: Vec<String>,
@@ -58,7 +61,10 @@ async fn main() -> std::io::Result<()> {
     let carrier = smsc::start(Config {
         listen: arguments.listen,
         http: Some(arguments.http),
-        accounts: vec![Account::new(arguments.system_id, arguments.password)],
+        accounts: vec![Account {
+            numbers: arguments.lines,
+            ..Account::new(arguments.system_id, arguments.password)
+        }],
         phones: arguments.phones.iter().map(phone).collect(),
         receipts: Receipts {
             delay: Duration::from_millis(arguments.receipt_delay),

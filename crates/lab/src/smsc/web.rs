@@ -8,7 +8,7 @@
 //! | `POST /api/phones/{number}/send` `{text, to}` | writes a text on a phone: `{id}` |
 //! | `POST /api/phones/{number}/reach` `{reach}` | `on`, `off` or `barred` |
 //! | `GET /api/messages?phone=` | `[{id, phone, peer, from_phone, text, at, progress, segments}]` |
-//! | `GET /api/status` | `{bound, undelivered, accounts}` |
+//! | `GET /api/status` | `{lines, bound, undelivered, taken, refused, incomplete}` |
 //! | `GET /api/events` | server-sent events: `phone`, `message`, `bound`, and `resync` after a gap |
 
 use std::convert::Infallible;
@@ -140,6 +140,7 @@ async fn status(State(carrier): State<Arc<Carrier>>) -> Json<serde_json::Value> 
     Json(carrier.read(|state| {
         let accounts = Accounts::new(&state.submissions, &state.messages, state.assembler.incomplete());
         json!({
+            "lines": carrier.config.accounts.iter().flat_map(|account| &account.numbers).map(|n| key(n)).collect::<Vec<_>>(),
             "bound": state.bound.len(),
             "undelivered": state.outbox.len() + state.in_flight.len(),
             "taken": accounts.taken,
