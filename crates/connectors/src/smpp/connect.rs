@@ -24,7 +24,7 @@ pub enum AttemptError {
     #[error("no connection: {0}")]
     Connect(io::Error),
     /// The TLS handshake failed.
-    #[error("TLS failed: {0}")]
+    #[error("TLS failed: {}", words(.0))]
     Tls(io::Error),
     /// All that took too long.
     #[error("no connection in time")]
@@ -66,7 +66,7 @@ impl AttemptError {
                 "check host and port, and whether the provider allows this machine's address"
             }
             AttemptError::Tls(error) => match certificate(error) {
-                Some(error) if is_pin(error) => {
+                Some(error) if pin_mismatch(error).is_some() => {
                     "ask the provider whether its key was changed, then change tls.pins"
                 }
                 Some(_) => {
@@ -87,13 +87,21 @@ fn certificate(error: &io::Error) -> Option<&CertificateError> {
     }
 }
 
-fn is_pin(error: &CertificateError) -> bool {
+fn pin_mismatch(error: &CertificateError) -> Option<&PinMismatch> {
     match error {
         CertificateError::Other(other) => {
             let source: &(dyn Error + 'static) = other.0.as_ref();
-            source.is::<PinMismatch>()
+            source.downcast_ref()
         }
-        _ => false,
+        _ => None,
+    }
+}
+
+/// Our own error would be shown in its `Debug` form.
+fn words(error: &io::Error) -> String {
+    match certificate(error).and_then(pin_mismatch) {
+        Some(mismatch) => mismatch.to_string(),
+        None => error.to_string(),
     }
 }
 
