@@ -19,7 +19,7 @@ use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::homeserver::Missed;
 use swingbridge_domain::id::{EventId, RoomId, UserId};
-use swingbridge_domain::inbox::{Arrival, Membership, RoomEvent, RoomEventKind};
+use swingbridge_domain::inbox::{Arrival, Membership, RoomEvent, RoomEventKind, What};
 
 /// Events of one room in one answer. The usual 10 loses messages in every burst.
 const PAGE: u32 = 500;
@@ -176,9 +176,18 @@ impl Matrix {
             request.limit = UInt::from(PAGE);
             request.filter = timeline();
             let page = self.slow.call(Some(self.bot()), request).await?;
-            let oldest = page.chunk.last().map(|event| time(event.json().get()));
-            newest_first.extend(page.chunk.iter().filter_map(|event| self.understood(event, room)));
-            let far_enough = down_to.is_some_and(|down_to| oldest.is_none_or(|oldest| oldest < down_to));
+            let mut found: Vec<Arrival> = page
+                .chunk
+                .iter()
+                .filter_map(|event| self.understood(event, room))
+                .collect();
+            // Others' events alone tell the time: our own may carry that of a text.
+            let far_enough = down_to.is_some_and(|down_to| {
+                let all = found.len();
+                found.retain(|arrival| sent_at(arrival) >= down_to);
+                all > 0 && found.is_empty()
+            });
+            newest_first.extend(found);
             if page.chunk.is_empty() || far_enough || page.end.is_none() || page.end == from {
                 break;
             }
@@ -239,13 +248,11 @@ fn timeline() -> RoomEventFilter {
     filter
 }
 
-fn time(event: &str) -> Timestamp {
-    #[derive(Deserialize)]
-    struct Timed {
-        #[serde(default)]
-        origin_server_ts: f64,
+fn sent_at(arrival: &Arrival) -> Timestamp {
+    match &arrival.what {
+        What::Room(event) => event.sent_at,
+        What::Network(_) => Timestamp::default(),
     }
-    Timestamp(serde_json::from_str::<Timed>(event).map_or(0, |timed| timed.origin_server_ts as i64))
 }
 
 /// An invite of the bot, from the few events that an invited user is shown. They may have neither id nor time; the same

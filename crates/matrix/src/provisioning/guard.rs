@@ -24,6 +24,8 @@ pub(super) struct Guard {
     matrix: Arc<Matrix>,
     permissions: Permissions,
     secret: Option<Expected>,
+    /// Our own token opens everything on the homeserver; shown here it is somebody's mistake.
+    own: Expected,
     lately: Mutex<Lately>,
 }
 
@@ -47,6 +49,7 @@ impl Lately {
 impl Guard {
     pub fn new(matrix: Arc<Matrix>, permissions: Permissions, secret: Option<&Secret>) -> Self {
         Self {
+            own: Expected::new(&matrix.config.as_token),
             matrix,
             permissions,
             secret: secret.filter(|secret| !secret.is_empty()).map(Expected::new),
@@ -96,6 +99,9 @@ impl Guard {
                 "the homeserver does not know this token",
             )
         };
+        if self.own.is(token) {
+            return Err(unknown());
+        }
         let key = digest(token);
         let now = self.matrix.clock.now();
         {
