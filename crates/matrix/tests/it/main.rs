@@ -1,5 +1,7 @@
 //! The Matrix side against homeservers: a real Synapse, and the lab's strict stub with the habits of others.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
+
 mod bridge;
 mod provisioning;
 mod routes;
