@@ -1,7 +1,8 @@
 //! Who can be reached: behind third-party lookup and the provisioning API.
 
-use crate::engine::{Engine, Kernel};
+use crate::engine::Engine;
 use crate::event::{Event, Then};
+use crate::kernel::Kernel;
 use crate::process::{Fault, Work};
 use crate::state::{State, Talk};
 use crate::step::Scene;

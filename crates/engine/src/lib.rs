@@ -7,11 +7,14 @@
 //! Architecture Invariant: [`step::step`] reads no clock, no store and no network, and awaits nothing. All that it asks for is
 //! committed in the same transaction as the removal of what caused it.
 
+mod clockwork;
 mod commands;
 mod directory;
 pub mod effect;
 mod engine;
 pub mod event;
+mod inbox;
+mod kernel;
 mod lanes;
 mod outbox;
 pub mod payload;

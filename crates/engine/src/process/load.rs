@@ -1,79 +1,23 @@
-//! Load, step and apply: one event and all that follows from it, in one transaction.
+//! What is known: only what the event needs is read.
 
+use super::Work;
 use crate::commands::{self, Command};
-use crate::effect::{Carried, Effect, Queue};
-use crate::event::{Event, Then};
-use crate::lanes::Change;
-use crate::payload::Payload;
-use crate::site::Site;
+use crate::event::Event;
 use crate::state::{State, Talk};
-use crate::step::{self, Unprocessable};
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
-use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::connector::Health;
-use swingbridge_domain::id::{ConnectorId, EventId, LineId, MessageId, OutboxId};
+use swingbridge_domain::id::{EventId, LineId, MessageId};
 use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Message, Reference};
-use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{
-    Assembly, Contact, Conversation, EarlyReceipt, Lane, NewOutboxRow, OutboxState, StoreError, Tables,
-    Timer, seal,
-};
+use swingbridge_domain::store::{Assembly, Contact, Conversation, Lane, StoreError, Timer, seal};
+
+type Loaded<T> = Result<T, StoreError>;
 
 /// Conversations that `list` shows.
 const LISTED: u32 = 50;
 
-/// One transaction's worth of processing.
-pub(crate) struct Work<'a> {
-    pub site: &'a Site,
-    pub keys: &'a Keys,
-    pub health: &'a BTreeMap<ConnectorId, Health>,
-    pub tables: &'a mut dyn Tables,
-    pub now: Timestamp,
-    /// What the dispatcher is to know after the commit.
-    pub changes: Vec<Change>,
-    pub counts: Vec<(LineId, &'static str)>,
-}
-
-/// Why an event was not processed.
-pub(crate) enum Fault {
-    Store(StoreError),
-    Unprocessable(String),
-}
-
-impl From<StoreError> for Fault {
-    fn from(error: StoreError) -> Self {
-        Fault::Store(error)
-    }
-}
-
-impl From<Unprocessable> for Fault {
-    fn from(Unprocessable(why): Unprocessable) -> Self {
-        Fault::Unprocessable(why)
-    }
-}
-
-type Loaded<T> = Result<T, StoreError>;
-
 impl Work<'_> {
-    /// Processes `event` and what follows from it.
-    pub fn happen(&mut self, event: Event) -> Result<(), Fault> {
-        let mut events = vec![event];
-        while let Some(event) = events.pop() {
-            let state = self.load(&event)?;
-            let mut following = Vec::new();
-            for effect in step::step(self.site, &state, &event, self.now)? {
-                following.extend(self.apply(effect)?);
-            }
-            events.extend(following.into_iter().rev());
-        }
-        Ok(())
-    }
-
-    // What is known
-
-    fn load(&mut self, event: &Event) -> Loaded<State> {
+    pub fn load(&mut self, event: &Event) -> Loaded<State> {
         let mut state = State::default();
         match event {
             Event::Network(Inbound::Message(message)) => {
@@ -335,13 +279,13 @@ impl Work<'_> {
         })
     }
 
-    fn seal<T: serde::Serialize>(&self, context: &str, value: &T) -> Loaded<Vec<u8>> {
+    pub fn seal<T: serde::Serialize>(&self, context: &str, value: &T) -> Loaded<Vec<u8>> {
         let plain =
             serde_json::to_vec(value).map_err(|_| StoreError::Failed("a value cannot be written".into()))?;
         Ok(self.keys.seal(context, &plain))
     }
 
-    fn index(&self, address: &Address) -> [u8; 32] {
+    pub fn index(&self, address: &Address) -> [u8; 32] {
         self.keys.index("address", &address.canonical())
     }
 
@@ -370,147 +314,6 @@ impl Work<'_> {
             Some(found) => self.talk(found),
             None => Ok(None),
         }
-    }
-
-    // What is asked for
-
-    /// Carries out an effect; gives what happens by it.
-    fn apply(&mut self, effect: Effect) -> Result<Option<Event>, Fault> {
-        match effect {
-            Effect::Open { line, address, then } => {
-                return Ok(Some(self.open_conversation(&line, &address, then)?));
-            }
-            Effect::Queue(queue) => self.queue(*queue)?,
-            Effect::SaveMessage(record) => self.tables.message_update(&record)?,
-            Effect::AddPart(part) => self.tables.part_add(&part)?,
-            Effect::SetPart(part, state) => self.tables.part_set_state(&part, state)?,
-            Effect::KeepReceipt(receipt) => {
-                let sealed = self.seal(seal::INBOX, &receipt)?;
-                for network_id in &receipt.network_ids {
-                    self.tables.early_receipt_add(&EarlyReceipt {
-                        connector: receipt.connector.clone(),
-                        network_id: network_id.clone(),
-                        sealed: sealed.clone(),
-                        received_at: self.now,
-                    })?;
-                }
-            }
-            Effect::DropReceipts {
-                connector,
-                network_id,
-            } => {
-                let dropped = self.tables.early_receipts_take(&connector, &network_id)?.len();
-                metrics::counter!("swingbridge_receipts_unmatched_total", "connector" => connector.0)
-                    .increment(dropped as u64);
-            }
-            Effect::Assemble {
-                conversation,
-                part,
-                text,
-            } => {
-                let key = format!("{}/{}/{}", part.reference, part.width, part.total);
-                let known = self.tables.assembly_by_key(conversation, &key)?;
-                let (assembly, first) = match known {
-                    Some(known) => (known.id, false),
-                    None => (
-                        self.tables
-                            .assembly_add(conversation, &key, part.total, self.now)?,
-                        true,
-                    ),
-                };
-                let sealed = self.seal(seal::PART, &text)?;
-                if self.tables.assembly_part_add(assembly, part.index, &sealed)? {
-                    return Ok(Some(Event::PartAdded { assembly, first }));
-                }
-            }
-            Effect::Disassemble(assembly) => self.tables.assembly_remove(assembly)?,
-            Effect::SetRoom { conversation, room } => {
-                self.tables.conversation_set_room(conversation, Some(&room))?
-            }
-            Effect::Renew(conversation) => self.tables.conversation_renew(conversation)?,
-            Effect::Touch(conversation) => self.tables.conversation_touch(conversation, self.now)?,
-            Effect::SetRole { room, role } => self.tables.room_set_role(&room, &role)?,
-            Effect::ForgetRoom(room) => self.tables.room_forget(&room)?,
-            Effect::SetMember {
-                room,
-                user,
-                membership,
-            } => self.tables.member_set(&room, &user, membership)?,
-            Effect::Remove(id) => self.tables.outbox_remove(id)?,
-            Effect::Park(id) => self.tables.outbox_set_state(id, OutboxState::Parked)?,
-            Effect::Requeue {
-                id,
-                lane,
-                target,
-                not_before,
-                counts,
-            } => {
-                self.tables.outbox_postpone(id, not_before, counts)?;
-                self.changes.push(Change::Returned {
-                    target,
-                    lane,
-                    id,
-                    not_before,
-                });
-            }
-            Effect::SetTimer { timer, due } => self.tables.timer_set(&timer, due)?,
-            Effect::Exhume => {
-                self.tables.inbox_exhume()?;
-            }
-            Effect::Count { line, state } => self.counts.push((line, state)),
-        }
-        Ok(None)
-    }
-
-    pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {
-        let index = self.index(address);
-        let conversation = match self.tables.conversation_by_alias(line, &index)? {
-            Some(known) => known.id,
-            None => {
-                let contact = self.contact(address)?;
-                let id = self.tables.conversation_add(line, contact.id, self.now)?;
-                self.tables.alias_set(line, &index, id)?;
-                id
-            }
-        };
-        Ok(Event::Opened { conversation, then })
-    }
-
-    fn queue(&mut self, queue: Queue) -> Loaded<()> {
-        let Queue {
-            target,
-            lane,
-            mut payload,
-            expires_at,
-            message,
-        } = queue;
-        let message = match message {
-            Carried::None => None,
-            Carried::Known(id) => Some(id),
-            Carried::New(record, assembly) => {
-                let id = self.tables.message_add(&record)?;
-                if let Some(assembly) = assembly {
-                    self.tables.assembly_set_message(assembly, id)?;
-                }
-                Some(id)
-            }
-        };
-        if let (Payload::Send(send), Some(id)) = (&mut payload, message) {
-            send.outbound.id = id;
-        }
-        let sealed = self.seal(seal::OUTBOX, &payload)?;
-        let row = NewOutboxRow {
-            target: target.clone(),
-            lane: lane.clone(),
-            message,
-            not_before: self.now,
-            created_at: self.now,
-            expires_at,
-            sealed,
-        };
-        let id: OutboxId = self.tables.outbox_push(&row)?;
-        self.changes.push(Change::Added { target, lane, id });
-        Ok(())
     }
 }
 

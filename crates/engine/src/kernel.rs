@@ -1,0 +1,253 @@
+//! Transactions and lanes: what every task of the engine works with.
+
+use crate::event::Event;
+use crate::lanes::{Change, Lanes};
+use crate::process::{Fault, Work};
+use crate::site::Site;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use swingbridge_domain::clock::Clock;
+use swingbridge_domain::connector::{Health, Shutdown};
+use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
+use swingbridge_domain::id::{ConnectorId, EventId, LineId, OutboxId, RoomId};
+use swingbridge_domain::message::Media;
+use swingbridge_domain::secret::Keys;
+use swingbridge_domain::store::{self, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target};
+use tokio::sync::{Notify, Semaphore};
+
+/// Rows processed in one transaction.
+pub(crate) const BATCH: u32 = 256;
+
+pub(crate) struct Kernel {
+    pub site: Arc<Site>,
+    pub clock: Arc<dyn Clock>,
+    pub installation: String,
+    pub room_made: Notify,
+    pub keys: Keys,
+    pub store: Arc<dyn Store>,
+    pub homeserver: Arc<dyn Homeserver>,
+    pub links: Option<Arc<dyn MediaLinks>>,
+    pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
+    pub lanes: Mutex<Lanes>,
+    /// Something was added to the lanes.
+    pub outgoing: Notify,
+    /// Something was added to the inbox.
+    pub incoming: Notify,
+}
+
+impl Kernel {
+    /// Runs `work` in a transaction; the lanes learn of its rows after the commit, in the order of the commits.
+    pub async fn transact<T, F>(self: &Arc<Self>, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (sender, receiver) = futures_channel::oneshot::channel();
+        let job = Transaction {
+            kernel: self.clone(),
+            work: Some(work),
+            value: None,
+            changes: Vec::new(),
+            counts: Vec::new(),
+            sender,
+        };
+        self.store.submit(Box::new(job));
+        receiver.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Processes one event in a transaction of its own.
+    pub async fn happen(self: &Arc<Self>, event: Event) -> Result<(), StoreError> {
+        self.transact(move |work| work.happen(event)).await
+    }
+
+    /// Reads from the store what is to be sent, and settles what was in flight.
+    pub async fn line_up(self: &Arc<Self>) -> Result<(), StoreError> {
+        let heads = store::run(self.store.as_ref(), |tables| tables.outbox_heads()).await?;
+        let mut lost = Vec::new();
+        {
+            let mut lanes = lock(&self.lanes);
+            for head in heads {
+                match head.state {
+                    OutboxState::Queued => {
+                        lanes.apply(Change::Added {
+                            target: head.target,
+                            lane: head.lane,
+                            id: head.id,
+                        });
+                    }
+                    OutboxState::Sending => lost.push(head.id),
+                    OutboxState::Parked => {}
+                }
+            }
+        }
+        if !lost.is_empty() {
+            tracing::warn!(
+                count = lost.len(),
+                "texts were in flight when the program stopped: their fate is not known"
+            );
+        }
+        for ids in lost.chunks(BATCH as usize) {
+            let ids: Vec<OutboxId> = ids.to_vec();
+            self.transact(move |work| {
+                for id in ids {
+                    if let Some(row) = work.tables.outbox(id)? {
+                        work.happen(Event::Lost { row })?;
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until rows for `target` are due and slots are free; `None` at shutdown.
+    pub async fn next(
+        &self,
+        target: &Target,
+        slots: &Semaphore,
+        most: usize,
+        shutdown: &Shutdown,
+    ) -> Option<Vec<(Lane, OutboxId)>> {
+        loop {
+            let added = self.outgoing.notified();
+            tokio::pin!(added);
+            added.as_mut().enable();
+            if shutdown.is_requested() {
+                return None;
+            }
+            let now = self.clock.now();
+            let free = slots.available_permits().min(most);
+            let (taken, due) = {
+                let mut lanes = lock(&self.lanes);
+                (lanes.take(target, now, free), lanes.next_due(target))
+            };
+            if !taken.is_empty() {
+                return Some(taken);
+            }
+            let wait = due
+                .map_or(Duration::from_secs(60), |due| due.since(now))
+                .max(Duration::from_millis(5));
+            tokio::select! {
+                () = &mut added => {}
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.requested() => return None,
+            }
+        }
+    }
+
+    pub fn absorb(&self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let mut lanes = lock(&self.lanes);
+        for change in changes {
+            lanes.apply(change);
+        }
+        drop(lanes);
+        self.outgoing.notify_waiters();
+    }
+
+    pub fn release(&self, target: &Target, lane: &Lane) {
+        lock(&self.lanes).release(target, lane);
+        self.outgoing.notify_waiters();
+    }
+
+    pub fn returned(&self, target: &Target, lane: &Lane) -> u32 {
+        lock(&self.lanes).returned(target, lane)
+    }
+
+    pub fn passed(&self, target: &Target, lane: &Lane) {
+        lock(&self.lanes).passed(target, lane);
+    }
+
+    pub fn health(&self) -> Arc<BTreeMap<ConnectorId, Health>> {
+        lock(&self.health).clone()
+    }
+
+    pub async fn remember_room(self: &Arc<Self>, room: RoomId, role: RoomRole) -> Result<(), StoreError> {
+        store::run(self.store.as_ref(), move |tables| {
+            tables.room_set_role(&room, &role)
+        })
+        .await
+    }
+
+    /// The text to be quoted. A quote is a nicety: without an answer in time the text leaves without it.
+    pub async fn text_of(&self, room: &RoomId, event: &EventId) -> Option<String> {
+        let asked = self.homeserver.text_of(room, event);
+        tokio::time::timeout(Duration::from_secs(5), asked)
+            .await
+            .ok()?
+            .ok()?
+    }
+
+    pub fn link(&self, media: &Media) -> Option<String> {
+        Some(self.links.as_ref()?.link(media, self.clock.now()))
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A job of the engine's: what it queued is lined up in the order of the commits, on the store's own thread.
+struct Transaction<T, F> {
+    kernel: Arc<Kernel>,
+    work: Option<F>,
+    value: Option<T>,
+    changes: Vec<Change>,
+    counts: Vec<(LineId, &'static str)>,
+    sender: futures_channel::oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Transaction<T, F>
+where
+    T: Send,
+    F: FnOnce(&mut Work<'_>) -> Result<T, Fault> + Send,
+{
+    fn work(&mut self, tables: &mut dyn Tables) -> Result<(), StoreError> {
+        let function = self
+            .work
+            .take()
+            .ok_or_else(|| StoreError::Failed("a job ran twice".into()))?;
+        let health = self.kernel.health();
+        let mut work = Work {
+            site: &self.kernel.site,
+            keys: &self.kernel.keys,
+            health: &health,
+            tables,
+            now: self.kernel.clock.now(),
+            changes: Vec::new(),
+            counts: Vec::new(),
+        };
+        let value = function(&mut work).map_err(|fault| match fault {
+            Fault::Store(error) => error,
+            Fault::Unprocessable(why) => StoreError::Failed(why),
+        })?;
+        self.changes = work.changes;
+        self.counts = work.counts;
+        self.value = Some(value);
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, committed: Result<(), StoreError>) {
+        let Transaction {
+            kernel,
+            value,
+            changes,
+            counts,
+            sender,
+            ..
+        } = *self;
+        if committed.is_ok() {
+            kernel.absorb(changes);
+            for (line, state) in counts {
+                metrics::counter!("swingbridge_messages_total", "line" => line.0, "state" => state)
+                    .increment(1);
+            }
+        }
+        // Nobody waits any more: the work is committed all the same.
+        let _ = sender.send(committed.and_then(|()| value.ok_or(StoreError::Closed)));
+    }
+}

@@ -1,0 +1,211 @@
+//! To the networks.
+
+use super::{drain, queue_seconds};
+use crate::event::Event;
+use crate::kernel::Kernel;
+use crate::lanes::Change;
+use crate::payload::{Payload, Send};
+use crate::process::{Fault, Work};
+use crate::render;
+use crate::step::matrix::writer;
+use std::sync::Arc;
+use std::time::Duration;
+use swingbridge_domain::capability::Support;
+use swingbridge_domain::connector::{Connector, Outbound, SendError, Shutdown};
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::id::{EventId, OutboxId, RoomId};
+use swingbridge_domain::message::Body;
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, StoreError, Target, seal};
+use tokio::sync::Semaphore;
+
+/// Heads claimed in one transaction.
+const CLAIM: usize = 256;
+
+/// What is to be sent, once its row is marked as being sent.
+enum Departure {
+    Ready {
+        row: OutboxRow,
+        event: EventId,
+        outbound: Box<Outbound>,
+    },
+    /// A quote must be fetched first.
+    Quote {
+        id: OutboxId,
+        room: Option<RoomId>,
+        quoted: EventId,
+    },
+}
+
+/// Sends rows by a connector until `shutdown`, `at_once` messages at a time.
+pub(crate) async fn to_network(
+    kernel: Arc<Kernel>,
+    connector: Arc<dyn Connector>,
+    at_once: usize,
+    shutdown: Shutdown,
+) {
+    let target = Target::Connector(connector.id().clone());
+    let slots = Arc::new(Semaphore::new(at_once));
+    while let Some(taken) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
+        let ids: Vec<OutboxId> = taken.iter().map(|(_, id)| *id).collect();
+        let departures = match kernel.transact(move |work| depart(work, &ids)).await {
+            Ok(departures) => departures,
+            Err(error) => {
+                tracing::error!(%error, "texts cannot be taken from the queue; trying again");
+                let not_before = kernel.clock.now() + Duration::from_secs(1);
+                for (lane, id) in taken {
+                    kernel.absorb(vec![Change::Returned {
+                        target: target.clone(),
+                        lane: lane.clone(),
+                        id,
+                        not_before,
+                    }]);
+                    kernel.release(&target, &lane);
+                }
+                continue;
+            }
+        };
+        for ((lane, _), departure) in taken.into_iter().zip(departures) {
+            let Some(departure) = departure else {
+                kernel.release(&target, &lane);
+                continue;
+            };
+            let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
+            let permit = slots.clone().acquire_owned().await;
+            tokio::spawn(async move {
+                send(&kernel, connector.as_ref(), departure).await;
+                drop(permit);
+                kernel.release(&target, &lane);
+            });
+        }
+    }
+    drain(&slots, at_once).await;
+}
+
+/// Marks rows as being sent: after this commit a crash makes them uncertain.
+fn depart(work: &mut Work<'_>, ids: &[OutboxId]) -> Result<Vec<Option<Departure>>, Fault> {
+    ids.iter().map(|id| depart_one(work, *id, None)).collect()
+}
+
+/// `quote` is the text to be quoted, once it was asked for; empty when there is none to be had.
+fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<Option<Departure>, Fault> {
+    let Some(row) = work.tables.outbox(id)? else {
+        return Ok(None);
+    };
+    if row.expires_at.is_some_and(|end| end <= work.now) {
+        work.happen(Event::Expired { row })?;
+        return Ok(None);
+    }
+    let Payload::Send(send) = work.open(seal::OUTBOX, &row.sealed)? else {
+        return Ok(None);
+    };
+    let Send {
+        mut outbound,
+        event,
+        quote: quoted,
+        writer: by,
+    } = send;
+    if let (Some(quoted), None) = (&quoted, quote) {
+        let room = match &row.lane {
+            Lane::Conversation(id) => work
+                .tables
+                .conversation(*id)?
+                .and_then(|conversation| conversation.room),
+            _ => None,
+        };
+        return Ok(Some(Departure::Quote {
+            id,
+            room,
+            quoted: quoted.clone(),
+        }));
+    }
+    if let Some(text) = quote.filter(|text| !text.is_empty()) {
+        outbound.message = render::quoted(outbound.message, text);
+    }
+    if let Some(signature) = work
+        .site
+        .line(&outbound.line)
+        .and_then(|line| line.signature.as_deref())
+    {
+        outbound.message = render::signed(outbound.message, signature, writer(&by));
+    }
+    work.tables.outbox_set_state(id, OutboxState::Sending)?;
+    Ok(Some(Departure::Ready {
+        row,
+        event,
+        outbound: Box::new(outbound),
+    }))
+}
+
+async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Departure) {
+    let departure = match departure {
+        Departure::Quote { id, room, quoted } => {
+            let text = match room {
+                Some(room) => kernel.text_of(&room, &quoted).await.unwrap_or_default(),
+                None => String::new(),
+            };
+            match kernel
+                .transact(move |work| depart_one(work, id, Some(&text)))
+                .await
+            {
+                Ok(Some(departure)) => departure,
+                Ok(None) => return,
+                Err(error) => {
+                    tracing::error!(%error, "a text cannot be taken from the queue; it waits for the next start");
+                    return;
+                }
+            }
+        }
+        ready => ready,
+    };
+    let Departure::Ready {
+        row,
+        event,
+        mut outbound,
+    } = departure
+    else {
+        return;
+    };
+    let lacks_media = connector.capabilities().media == Support::Absent;
+    let mut answer = None;
+    if let (true, Some(Body::Media(media))) =
+        (lacks_media, outbound.message.parts.first().map(|part| &part.body))
+    {
+        match kernel.link(media) {
+            Some(link) => outbound.message = render::linked(media, &link),
+            None => answer = Some(Err(no_links())),
+        }
+    }
+    let answer = match answer {
+        Some(answer) => answer,
+        None => connector.send(*outbound).await,
+    };
+    if answer.is_ok() {
+        metrics::histogram!("swingbridge_queue_seconds", "direction" => queue_seconds(&row))
+            .record(kernel.clock.now().since(row.created_at).as_secs_f64());
+    }
+    // What the network said must be kept, however long the store takes: without it the text would be in doubt.
+    let mut wait = Duration::from_millis(100);
+    loop {
+        let event = Event::Answered {
+            row: row.clone(),
+            event: event.clone(),
+            answer: answer.clone(),
+        };
+        match kernel.happen(event).await {
+            Ok(()) => return,
+            Err(StoreError::Closed) => return,
+            Err(error) => {
+                tracing::error!(%error, row = %row.id, "the network's answer cannot be kept; trying again");
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(Duration::from_secs(10));
+            }
+        }
+    }
+}
+
+fn no_links() -> SendError {
+    SendError::Rejected {
+        reason: Reason::BadContent,
+        detail: "links to media are turned off".to_owned(),
+    }
+}

@@ -1,0 +1,153 @@
+//! What is asked for: effects become writes.
+
+use super::{Fault, Work};
+use crate::effect::{Carried, Effect, Queue};
+use crate::event::{Event, Then};
+use crate::lanes::Change;
+use crate::payload::Payload;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::id::{LineId, OutboxId};
+use swingbridge_domain::store::{EarlyReceipt, NewOutboxRow, OutboxState, StoreError, seal};
+
+type Loaded<T> = Result<T, StoreError>;
+
+impl Work<'_> {
+    /// Carries out an effect; gives what happens by it.
+    pub fn apply(&mut self, effect: Effect) -> Result<Option<Event>, Fault> {
+        match effect {
+            Effect::Open { line, address, then } => {
+                return Ok(Some(self.open_conversation(&line, &address, then)?));
+            }
+            Effect::Queue(queue) => self.queue(*queue)?,
+            Effect::SaveMessage(record) => self.tables.message_update(&record)?,
+            Effect::AddPart(part) => self.tables.part_add(&part)?,
+            Effect::SetPart(part, state) => self.tables.part_set_state(&part, state)?,
+            Effect::KeepReceipt(receipt) => {
+                let sealed = self.seal(seal::INBOX, &receipt)?;
+                for network_id in &receipt.network_ids {
+                    self.tables.early_receipt_add(&EarlyReceipt {
+                        connector: receipt.connector.clone(),
+                        network_id: network_id.clone(),
+                        sealed: sealed.clone(),
+                        received_at: self.now,
+                    })?;
+                }
+            }
+            Effect::DropReceipts {
+                connector,
+                network_id,
+            } => {
+                let dropped = self.tables.early_receipts_take(&connector, &network_id)?.len();
+                metrics::counter!("swingbridge_receipts_unmatched_total", "connector" => connector.0)
+                    .increment(dropped as u64);
+            }
+            Effect::Assemble {
+                conversation,
+                part,
+                text,
+            } => {
+                let key = format!("{}/{}/{}", part.reference, part.width, part.total);
+                let known = self.tables.assembly_by_key(conversation, &key)?;
+                let (assembly, first) = match known {
+                    Some(known) => (known.id, false),
+                    None => (
+                        self.tables
+                            .assembly_add(conversation, &key, part.total, self.now)?,
+                        true,
+                    ),
+                };
+                let sealed = self.seal(seal::PART, &text)?;
+                if self.tables.assembly_part_add(assembly, part.index, &sealed)? {
+                    return Ok(Some(Event::PartAdded { assembly, first }));
+                }
+            }
+            Effect::Disassemble(assembly) => self.tables.assembly_remove(assembly)?,
+            Effect::SetRoom { conversation, room } => {
+                self.tables.conversation_set_room(conversation, Some(&room))?
+            }
+            Effect::Renew(conversation) => self.tables.conversation_renew(conversation)?,
+            Effect::Touch(conversation) => self.tables.conversation_touch(conversation, self.now)?,
+            Effect::SetRole { room, role } => self.tables.room_set_role(&room, &role)?,
+            Effect::ForgetRoom(room) => self.tables.room_forget(&room)?,
+            Effect::SetMember {
+                room,
+                user,
+                membership,
+            } => self.tables.member_set(&room, &user, membership)?,
+            Effect::Remove(id) => self.tables.outbox_remove(id)?,
+            Effect::Park(id) => self.tables.outbox_set_state(id, OutboxState::Parked)?,
+            Effect::Requeue {
+                id,
+                lane,
+                target,
+                not_before,
+                counts,
+            } => {
+                self.tables.outbox_postpone(id, not_before, counts)?;
+                self.changes.push(Change::Returned {
+                    target,
+                    lane,
+                    id,
+                    not_before,
+                });
+            }
+            Effect::SetTimer { timer, due } => self.tables.timer_set(&timer, due)?,
+            Effect::Exhume => {
+                self.tables.inbox_exhume()?;
+            }
+            Effect::Count { line, state } => self.counts.push((line, state)),
+        }
+        Ok(None)
+    }
+
+    pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {
+        let index = self.index(address);
+        let conversation = match self.tables.conversation_by_alias(line, &index)? {
+            Some(known) => known.id,
+            None => {
+                let contact = self.contact(address)?;
+                let id = self.tables.conversation_add(line, contact.id, self.now)?;
+                self.tables.alias_set(line, &index, id)?;
+                id
+            }
+        };
+        Ok(Event::Opened { conversation, then })
+    }
+
+    fn queue(&mut self, queue: Queue) -> Loaded<()> {
+        let Queue {
+            target,
+            lane,
+            mut payload,
+            expires_at,
+            message,
+        } = queue;
+        let message = match message {
+            Carried::None => None,
+            Carried::Known(id) => Some(id),
+            Carried::New(record, assembly) => {
+                let id = self.tables.message_add(&record)?;
+                if let Some(assembly) = assembly {
+                    self.tables.assembly_set_message(assembly, id)?;
+                }
+                Some(id)
+            }
+        };
+        if let (Payload::Send(send), Some(id)) = (&mut payload, message) {
+            send.outbound.id = id;
+        }
+        let sealed = self.seal(seal::OUTBOX, &payload)?;
+        let row = NewOutboxRow {
+            target: target.clone(),
+            lane: lane.clone(),
+            message,
+            not_before: self.now,
+            created_at: self.now,
+            expires_at,
+            sealed,
+        };
+        let id: OutboxId = self.tables.outbox_push(&row)?;
+        self.changes.push(Change::Added { target, lane, id });
+        Ok(())
+    }
+}
