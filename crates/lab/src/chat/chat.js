@@ -57,9 +57,10 @@ async function takeSync(news) {
     rooms.delete(id);
     if (current === id) current = null;
   }
-  for (const id of Object.keys(news.rooms?.invite ?? {})) {
+  for (const [id, invited] of Object.entries(news.rooms?.invite ?? {})) {
     await api("POST", `rooms/${encodeURIComponent(id)}/join`, {}).catch(tell);
-    if (wanted) { current = id; wanted = false; }
+    const create = invited.invite_state?.events?.find((event) => event.type === "m.room.create");
+    if (wanted && create?.content.type !== "m.space") { current = id; wanted = false; }
   }
 }
 
@@ -134,14 +135,19 @@ function tell(error) {
 
 let wanted = false;
 
+const botIsIn = (room) => room.state.get(`m.room.member ${session.bot}`)?.membership === "join";
+
+// The room with the bot alone, made when there is none.
 async function managementRoom() {
-  for (const room of rooms.values()) {
-    const bot = room.state.get(`m.room.member ${session.bot}`);
-    if (bot?.membership === "join" && room.id === localStorage.getItem(session.bot)) return room.id;
-  }
+  const known = rooms.get(localStorage.getItem(session.bot));
+  if (known && botIsIn(known)) return known.id;
   const made = await api("POST", "createRoom", { is_direct: true, preset: "trusted_private_chat", invite: [session.bot] });
   localStorage.setItem(session.bot, made.room_id);
-  return made.room_id;
+  for (let tries = 0; tries < 100; tries++) {
+    if (botIsIn(room(made.room_id))) return made.room_id;
+    await new Promise((later) => setTimeout(later, 100));
+  }
+  throw new Error("the bot does not join: does the gateway run?");
 }
 
 $("start").onsubmit = async (submitted) => {
