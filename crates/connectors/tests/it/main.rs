@@ -1,5 +1,7 @@
 //! The connectors against the other side of their networks.
 
+#![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
+
 mod foreign;
 mod harness;
 mod inbound;
