@@ -35,8 +35,8 @@ pub struct Cli {
     #[arg(short = 'e', long)]
     pub generate_example_config: bool,
 
-    /// Replace files that are there
-    #[arg(long, global = true)]
+    /// Let -g and -e replace a file that is there
+    #[arg(long)]
     pub force: bool,
 
     /// Print the version
@@ -148,6 +148,10 @@ pub struct Init {
     /// The room whose members share the line
     #[arg(long, value_name = "ROOM_ID")]
     pub inbox_room: Option<String>,
+
+    /// Replace files that are there; never the site key
+    #[arg(long)]
+    pub force: bool,
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {

@@ -26,10 +26,8 @@ pub enum Exit {
     Token = 16,
     /// A connector's network cannot be reached or refuses the account.
     Connector = 17,
-    /// The homeserver is too old.
-    Unsupported = 18,
     /// A file is there already, or cannot be written.
-    File = 19,
+    File = 18,
 }
 
 /// The codes with their meaning, for the documentation.
@@ -54,7 +52,6 @@ pub const CODES: &[(u8, &str)] = &[
         Exit::Connector as u8,
         "a connector's network cannot be reached, or refuses the account",
     ),
-    (Exit::Unsupported as u8, "the homeserver is too old"),
     (Exit::File as u8, "a file is there already, or cannot be written"),
     (
         143,

@@ -48,7 +48,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     match cli.command {
-        Some(Command::Init(options)) => init::run(&options, sources, config_given, cli.force)?,
+        Some(Command::Init(options)) => init::run(&options, sources, config_given)?,
         Some(Command::Check) => return check::run(&sources),
         Some(Command::Docs { topic }) => print!("{}", docs::page(topic)),
         Some(Command::Gateway) => gateway::run(&sources)?,

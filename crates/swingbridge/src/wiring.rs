@@ -50,7 +50,10 @@ fn store_config(config: &Config) -> swingbridge_store::Config {
                 Synchronous::Normal => swingbridge_store::Synchronous::Normal,
             },
         },
-        Kind::Postgres => unimplemented!(),
+        Kind::Postgres => swingbridge_store::Config::Postgres {
+            url: database.uri.clone(),
+            schema: database.schema.clone(),
+        },
     }
 }
 
@@ -94,6 +97,16 @@ pub fn matrix_config(config: &Config) -> Result<swingbridge_matrix::Config, Fail
 /// The homeserver's client.
 pub fn matrix(config: &Config, keys: Keys) -> Result<Arc<Matrix>, Failure> {
     Matrix::new(matrix_config(config)?, keys, clock()).ends(Exit::Config)
+}
+
+/// A client for what runs on this machine: no proxy, little patience.
+pub fn local_client() -> reqwest::Result<reqwest::Client> {
+    // Whoever came first may have installed one; any will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .no_proxy()
+        .timeout(std::time::Duration::from_secs(5))
+        .build()
 }
 
 /// One SMPP connector for each account.

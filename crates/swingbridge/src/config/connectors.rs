@@ -10,6 +10,12 @@ pub enum Account {
     Smpp(Box<smpp::Config>),
 }
 
+impl Default for Account {
+    fn default() -> Self {
+        Self::Smpp(Box::default())
+    }
+}
+
 /// The kinds of accounts, by the word after `type`.
 pub const TYPES: &[&str] = &["smpp"];
 

@@ -12,9 +12,12 @@ pub struct Database {
     pub kind: Kind,
     /// SQLite: the database file. It is made when it is not there.
     pub path: PathBuf,
-    /// PostgreSQL: `postgres://USER:PASSWORD@HOST/NAME`.
+    /// PostgreSQL: `postgres://USER:PASSWORD@HOST/NAME`. A server on another machine is spoken to by TLS:
+    /// `?sslmode=verify-full&sslrootcert=FILE`, or `?sslmode=disable` where the way there is safe.
     #[schemars(with = "Option<String>")]
     pub uri: Secret,
+    /// PostgreSQL: the schema in which all tables stand; it is made when it is not there.
+    pub schema: String,
     /// SQLite: `full` keeps every acknowledged message through a power cut; `normal` is faster and may lose the last
     /// ones then (never in a crash of the gateway alone).
     pub synchronous: Synchronous,
@@ -42,6 +45,7 @@ impl Default for Database {
             kind: Kind::Sqlite,
             path: "swingbridge.db".into(),
             uri: Secret::default(),
+            schema: swingbridge_store::SCHEMA.into(),
             synchronous: Synchronous::Full,
         }
     }

@@ -16,7 +16,8 @@ pub mod template;
 /// The file of the site key, beside the configuration.
 const SITE_KEY: &str = "site.key";
 
-pub fn run(options: &Init, mut sources: Sources, config_given: bool, force: bool) -> Result<(), Failure> {
+pub fn run(options: &Init, mut sources: Sources, config_given: bool) -> Result<(), Failure> {
+    let force = options.force;
     if !config_given {
         sources.config = options.directory.join("config.yaml");
     }

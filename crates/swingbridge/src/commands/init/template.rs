@@ -86,8 +86,13 @@ pub fn filled(options: &Init, registration: &Path, folder: &Path) -> String {
 
 /// The configuration with values of an example, for the documentation.
 pub fn example() -> String {
+    filled(&told(), Path::new("registration.yaml"), Path::new(""))
+}
+
+/// What the example's operator told.
+fn told() -> Init {
     let some = |text: &str| Some(text.to_owned());
-    let options = Init {
+    Init {
         directory: ".".into(),
         homeserver: some("http://127.0.0.1:8008"),
         domain: some("example.org"),
@@ -107,8 +112,8 @@ pub fn example() -> String {
         users: vec!["@bob:example.org".into()],
         admins: vec!["@alice:example.org".into()],
         inbox_room: None,
-    };
-    filled(&options, Path::new("registration.yaml"), Path::new(""))
+        force: false,
+    }
 }
 
 /// A text in quotes; JSON's are YAML's too.
@@ -179,7 +184,9 @@ database:
   #path: swingbridge.db
   # full keeps every acknowledged message through a power cut; normal is faster and may lose the last ones then.
   #synchronous: full
+  # PostgreSQL: where it is, and the schema in which the tables stand.
   <uri>
+  #schema: swingbridge
 
 # 32 random bytes from which everything secret of this site derives: the ghosts' pseudonyms, and what seals the database.
 # Keep a copy in a safe place.
@@ -266,3 +273,72 @@ retention:
   # How long ids and states of messages are remembered. What they say is erased as soon as they are delivered.
   #messages: 90d
 "##;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{self, Sources};
+
+    /// Loads a configuration with the database on PostgreSQL, so that both kinds' settings may stand in it.
+    fn load(text: &str) -> Result<config::Config, config::LoadError> {
+        let folder = tempfile::TempDir::new().unwrap();
+        std::fs::write(folder.path().join("config.yaml"), text).unwrap();
+        std::fs::write(folder.path().join("site.key"), "0".repeat(64)).unwrap();
+        let variables = [
+            ("SWINGBRIDGE_DATABASE__TYPE", "postgres"),
+            ("SWINGBRIDGE_DATABASE__URI", "postgres://localhost/swingbridge"),
+            ("SWINGBRIDGE_APPSERVICE__AS_TOKEN", "one"),
+            ("SWINGBRIDGE_APPSERVICE__HS_TOKEN", "two"),
+        ];
+        config::load(&Sources {
+            config: folder.path().join("config.yaml"),
+            registration: None,
+            variables: variables
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        })
+    }
+
+    #[test]
+    fn the_example_is_a_good_configuration() {
+        let config = load(&example()).unwrap();
+        assert_eq!(config.lines.len(), 1);
+        assert_eq!(config.permissions.0.len(), 2);
+    }
+
+    #[test]
+    fn every_setting_that_is_commented_out_exists() {
+        let mut uncommented = 0;
+        let text: Vec<String> = example()
+            .lines()
+            .map(|line| match line.find('#') {
+                // Settings follow the sign at once, or are deeper in; prose has one space.
+                Some(at) if line[..at].trim().is_empty() && !line[at + 1..].starts_with(" ") => {
+                    uncommented += 1;
+                    line.replacen('#', "", 1)
+                }
+                Some(at) if line[..at].trim().is_empty() && line[at + 1..].starts_with("  ") => {
+                    uncommented += 1;
+                    line.replacen('#', "", 1)
+                }
+                _ => line.to_owned(),
+            })
+            .filter(|line| !line.trim_start().is_empty() || line.is_empty())
+            .collect();
+        assert!(uncommented > 25, "{uncommented}");
+        if let Err(error) = load(&text.join("\n")) {
+            panic!("{error}");
+        }
+    }
+
+    #[test]
+    fn what_init_is_told_stands_in_the_configuration_whatever_its_characters() {
+        let mut options = told();
+        options.line_name = Some("Help: \"desk\" #1".into());
+        options.smpp_password = Some(swingbridge_domain::secret::Secret::new("a: b # c \\ \" '"));
+        let config = load(&filled(&options, Path::new("registration.yaml"), Path::new(""))).unwrap();
+        assert_eq!(config.lines[0].name, "Help: \"desk\" #1");
+        let config::connectors::Account::Smpp(smpp) = &config.connectors[0].1;
+        assert_eq!(smpp.password.expose(), "a: b # c \\ \" '");
+    }
+}
