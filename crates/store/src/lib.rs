@@ -9,6 +9,7 @@
 
 mod database;
 mod migrate;
+mod postgres;
 mod sqlite;
 mod tables;
 mod writer;
@@ -16,10 +17,14 @@ mod writer;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
+use swingbridge_domain::secret::Secret;
 use swingbridge_domain::store::{Store, StoreError};
 
 /// How many jobs share a commit at most, when nothing else is said.
 pub const BATCH: NonZeroUsize = NonZeroUsize::new(512).expect("512 is not zero");
+
+/// The schema in a PostgreSQL database, when nothing else is said.
+pub const SCHEMA: &str = "swingbridge";
 
 /// Which database, and how.
 #[derive(Clone, Debug)]
@@ -27,6 +32,15 @@ pub enum Config {
     /// A file, made with mode 0600 when it is not there. Next to it stand `-wal` and `-shm` while it is open, and
     /// `.lock`, which keeps a second gateway out.
     Sqlite { path: PathBuf, synchronous: Synchronous },
+    /// A PostgreSQL server, version 12 or newer.
+    ///
+    /// `url` is `postgres://user:password@host:port/database`, with the options of libpq that tokio-postgres knows. TLS
+    /// is `sslmode=disable` or `sslmode=verify-full`, where `sslrootcert=FILE` names the certificates to trust in
+    /// place of the system's; when nothing is said, only a server on this machine is spoken to without TLS. What was
+    /// answered is as durable as the server's `synchronous_commit` says.
+    ///
+    /// All tables stand in `schema`, which is made when it is not there; [`SCHEMA`] is the usual name.
+    Postgres { url: Secret, schema: String },
 }
 
 /// When SQLite waits for the disk. Either way the file stays whole.
@@ -86,8 +100,11 @@ impl From<StoreError> for OpenError {
 pub fn open(config: &Config, batch: NonZeroUsize) -> Result<Arc<dyn Store>, OpenError> {
     let writer = match config.clone() {
         Config::Sqlite { path, synchronous } => {
-            writer::Writer::start(batch, move || sqlite::Sqlite::open(&path, synchronous))?
+            writer::Writer::start(batch, move |_| sqlite::Sqlite::open(&path, synchronous))?
         }
+        Config::Postgres { url, schema } => writer::Writer::start(batch, move |closing| {
+            postgres::Postgres::open(&url, &schema, closing)
+        })?,
     };
     Ok(Arc::new(writer))
 }

@@ -7,6 +7,8 @@ use crate::OpenError;
 use crate::database::{Database, Row, Statements, Value};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -15,24 +17,37 @@ use swingbridge_domain::store::{Job, Result, Store, StoreError};
 /// After this long without a job the engine tidies up.
 const IDLE: Duration = Duration::from_millis(250);
 
+/// Set when the store is being dropped, so that an engine does not wait for a server that is away.
+#[derive(Clone, Default)]
+pub(crate) struct Closing(Arc<AtomicBool>);
+
+impl Closing {
+    pub fn is_closing(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
 /// A store: the queue of the writer thread. Dropping it takes no more jobs, runs those that are queued, and waits for the
 /// thread to end.
 pub(crate) struct Writer {
     jobs: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    closing: Closing,
 }
 
 impl Writer {
     /// Opens the engine on a new thread, and answers when it is open.
     pub fn start<D: Database + 'static>(
         batch: NonZeroUsize,
-        open: impl FnOnce() -> Result<D, OpenError> + Send + 'static,
+        open: impl FnOnce(Closing) -> Result<D, OpenError> + Send + 'static,
     ) -> Result<Self, OpenError> {
         let (jobs, queue) = channel();
         let (opened, answer) = channel();
+        let closing = Closing::default();
+        let told = closing.clone();
         let thread = std::thread::Builder::new()
             .name("store".into())
-            .spawn(move || match open() {
+            .spawn(move || match open(told) {
                 Ok(mut db) => {
                     let _ = opened.send(Ok(()));
                     write(&mut db, &queue, batch.get());
@@ -46,6 +61,7 @@ impl Writer {
             Ok(Ok(())) => Ok(Self {
                 jobs: Some(jobs),
                 thread: Some(thread),
+                closing,
             }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(OpenError::Unavailable(
@@ -70,6 +86,7 @@ impl Store for Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         self.jobs = None;
+        self.closing.0.store(true, Ordering::Release);
         if let Some(thread) = self.thread.take()
             // The last owner may be a job's `finish`, on that very thread.
             && thread.thread().id() != std::thread::current().id()
@@ -100,6 +117,7 @@ fn write(db: &mut dyn Database, queue: &Receiver<Box<dyn Job>>, limit: usize) {
 
 /// Runs `batch` in one transaction and answers every job.
 fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) {
+    let started = Instant::now();
     metrics::histogram!("swingbridge_store_batch_jobs").record(batch.len() as f64);
     let results = match db.begin() {
         Ok(()) => transact(db, &mut batch),
@@ -109,6 +127,7 @@ fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) {
             vec![Err(error); batch.len()]
         }
     };
+    metrics::histogram!("swingbridge_store_commit_seconds").record(started.elapsed().as_secs_f64());
     for (job, result) in batch.into_iter().zip(results) {
         if catch_unwind(AssertUnwindSafe(|| job.finish(result))).is_err() {
             tracing::error!("a job panicked when it was told its result");
@@ -130,10 +149,7 @@ fn transact(db: &mut dyn Database, batch: &mut [Box<dyn Job>]) -> Vec<Result<()>
         db.rollback();
         return results;
     }
-    let started = Instant::now();
-    let committed = db.commit();
-    metrics::histogram!("swingbridge_store_commit_seconds").record(started.elapsed().as_secs_f64());
-    match committed {
+    match db.commit() {
         Ok(()) => results,
         Err(error) => lose(db, results, batch.len(), error),
     }

@@ -1,4 +1,7 @@
-//! One contract, held by every engine.
+//! One contract, held by every engine: [`contract`]. What only one engine promises stands in a file of its own.
 
-mod inbox;
+mod contract;
+mod durability;
+mod postgres;
+mod sqlite;
 mod support;

@@ -2,14 +2,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, Instant};
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::store::{Result, Store, Tables, run};
-use swingbridge_store::{Config, Synchronous};
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::id::*;
+use swingbridge_domain::store::*;
+use swingbridge_store::{BATCH, Config, Synchronous, open};
 
-/// A moment, and the ones after it.
+/// A moment that others are told from.
 pub const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
-/// A file that the operating system need not sync: tests that care say so.
+pub fn after(seconds: u64) -> Timestamp {
+    NOW + Duration::from_secs(seconds)
+}
+
+/// A database in a file, in `folder`. The tests run where nobody cuts the power.
 pub fn sqlite(folder: &Path) -> Config {
     Config::Sqlite {
         path: folder.join("swingbridge.db"),
@@ -17,8 +25,12 @@ pub fn sqlite(folder: &Path) -> Config {
     }
 }
 
+pub fn opened(config: &Config) -> Arc<dyn Store> {
+    open(config, BATCH).unwrap()
+}
+
 /// Runs a job and waits for its commit.
-pub fn work<T: Send + 'static>(
+pub fn attempt<T: Send + 'static>(
     store: &Arc<dyn Store>,
     job: impl FnOnce(&mut dyn Tables) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -26,4 +38,108 @@ pub fn work<T: Send + 'static>(
         .build()
         .unwrap()
         .block_on(run(store.as_ref(), job))
+}
+
+/// As [`attempt`], of what has to work.
+pub fn work<T: Send + 'static>(
+    store: &Arc<dyn Store>,
+    job: impl FnOnce(&mut dyn Tables) -> Result<T> + Send + 'static,
+) -> T {
+    attempt(store, job).unwrap()
+}
+
+/// A job made of a closure, whose result comes by a channel.
+pub fn submit(
+    store: &Arc<dyn Store>,
+    job: impl FnOnce(&mut dyn Tables) -> Result<()> + Send + 'static,
+) -> Receiver<Result<()>> {
+    let (sender, receiver) = channel();
+    store.submit(Box::new(Closure {
+        job: Some(Box::new(job)),
+        sender,
+    }));
+    receiver
+}
+
+type Work = Box<dyn FnOnce(&mut dyn Tables) -> Result<()> + Send>;
+
+struct Closure {
+    job: Option<Work>,
+    sender: Sender<Result<()>>,
+}
+
+impl Job for Closure {
+    fn work(&mut self, tables: &mut dyn Tables) -> Result<()> {
+        self.job.take().expect("a job runs once")(tables)
+    }
+
+    fn finish(self: Box<Self>, committed: Result<()>) {
+        let _ = self.sender.send(committed);
+    }
+}
+
+/// Occupies the store until it is told to go on, so that what is queued meanwhile shares a batch.
+pub fn occupy(store: &Arc<dyn Store>) -> Sender<()> {
+    let (go_on, told) = channel::<()>();
+    let (began, begun) = channel();
+    let _ = submit(store, move |_| {
+        let _ = began.send(());
+        let _ = told.recv();
+        Ok(())
+    });
+    begun.recv().unwrap();
+    go_on
+}
+
+/// Waits until `condition` holds.
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}
+
+pub fn line() -> LineId {
+    LineId::new("main")
+}
+
+pub fn connector() -> ConnectorId {
+    ConnectorId::new("smsc")
+}
+
+/// A conversation with the contact number `n`.
+pub fn conversation(t: &mut dyn Tables, n: u8) -> Result<ConversationId> {
+    let contact = t.contact_add(&[n; 32], b"sealed address", &format!("ghost{n}"))?;
+    t.conversation_add(&line(), contact, NOW)
+}
+
+/// A message on its way out.
+pub fn outgoing(conversation: ConversationId) -> MessageRecord {
+    MessageRecord {
+        id: MessageId(0),
+        conversation,
+        direction: Direction::Out,
+        event: Some(EventId::new("$event")),
+        sender: Some(UserId::new("@alice:example.org")),
+        state: State::Queued,
+        detail: None,
+        segments: 2,
+        encoding: Some("gsm7".into()),
+        created_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+/// Something for the connector, in the lane of a conversation.
+pub fn parcel(conversation: ConversationId, message: Option<MessageId>) -> NewOutboxRow {
+    NewOutboxRow {
+        target: Target::Connector(connector()),
+        lane: Lane::Conversation(conversation),
+        message,
+        not_before: NOW,
+        created_at: NOW,
+        expires_at: None,
+        sealed: b"sealed".to_vec(),
+    }
 }
