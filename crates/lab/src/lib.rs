@@ -4,6 +4,7 @@ pub mod chat;
 pub mod client;
 pub mod faults;
 pub mod homeserver;
+pub mod foreign;
 pub mod pcap;
 pub mod peers;
 pub mod postgres;

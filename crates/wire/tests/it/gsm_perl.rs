@@ -27,7 +27,7 @@ for my $code (1 .. 0x2fff) {
 fn the_default_tables_are_perls() {
     let Some(table) = perl(SCRIPT) else {
         let required = env::var_os("CI").is_some_and(|ci| ci == "true")
-            || env::var_os("SWINGBRIDGE_REQUIRE_PEERS").is_some_and(|wanted| wanted == "1");
+            || env::var_os("LAB_REQUIRE_PEERS").is_some_and(|wanted| wanted == "1");
         assert!(!required, "perl with Encode::GSM0338 is missing");
         eprintln!("skipped: perl with Encode::GSM0338 is missing");
         return;
