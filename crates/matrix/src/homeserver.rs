@@ -45,8 +45,12 @@ impl Matrix {
             value: value.to_owned(),
         };
         ruma::ServerName::parse(&config.server_name).map_err(|_| name("server_name", &config.server_name))?;
+        for (what, value) in [("bot", &config.bot), ("prefix", &config.prefix)] {
+            if !is_localpart(value) {
+                return Err(name(what, value));
+            }
+        }
         let bot = UserId::parse(names.bot()).map_err(|_| name("bot", names.bot()))?;
-        UserId::parse(names.ghost("a")).map_err(|_| name("prefix", &config.prefix))?;
         let slow = api.with_timeout(SYNC_TIMEOUT.max(config.request_timeout));
         Ok(Arc::new(Self {
             config,
@@ -139,6 +143,12 @@ impl Homeserver for Matrix {
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError> {
         self.what_was_missed(token).await.map_err(Into::into)
     }
+}
+
+/// What a new user may be called (Matrix, "User Identifiers"; homeservers make no others).
+fn is_localpart(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._=-/".contains(&byte);
+    !text.is_empty() && text.bytes().all(good)
 }
 
 pub(crate) fn user_id(text: &str) -> Result<OwnedUserId, Failure> {

@@ -21,6 +21,8 @@ pub struct Finding {
 pub struct Fault {
     pub cause: String,
     pub cure: String,
+    /// The homeserver was away or busy: the same probe may pass in a while, and nobody need act yet.
+    pub may_pass: bool,
 }
 
 impl Fault {
@@ -28,6 +30,14 @@ impl Fault {
         Self {
             cause: cause.into(),
             cure: cure.into(),
+            may_pass: false,
+        }
+    }
+
+    fn of(self, failure: &Failure) -> Self {
+        Self {
+            may_pass: matches!(failure, Failure::Away { .. }),
+            ..self
         }
     }
 }
@@ -57,17 +67,25 @@ impl Matrix {
                 what: "the version of new rooms",
                 result: self.probe_rooms().await,
             });
+            found.push(Finding {
+                what: "messages repeated after its restart stay one",
+                result: self.probe_device().await,
+            });
         }
         found
     }
 
-    /// The versions of the client API.
+    /// The versions of the client API: a cheap request that needs no token.
+    ///
+    /// # Errors
+    /// [`Fault`] with cause and cure; safe to repeat.
     pub async fn probe_versions(&self) -> Result<String, Fault> {
         let unreachable = |cause: String| {
-            Fault::new(
-                format!("{} does not answer as a homeserver: {cause}", self.api.base()),
-                "Is the homeserver running, is the address in the configuration right, and may this machine reach it?",
-            )
+            Fault {
+            cause: format!("{} does not answer as a homeserver: {cause}", self.api.base()),
+            cure: "Is the homeserver running, is the address in the configuration right, and may this machine reach it?".into(),
+            may_pass: true,
+        }
         };
         #[derive(serde::Deserialize)]
         struct Answer {
@@ -94,8 +112,11 @@ impl Matrix {
         }
     }
 
-    /// Whether the as_token is known, and the bot ours to act as.
-    pub(crate) async fn probe_token(&self) -> Result<String, Fault> {
+    /// Whether the as_token is known, and the bot ours to act as. Makes the bot.
+    ///
+    /// # Errors
+    /// [`Fault`] with cause and cure; safe to repeat.
+    pub async fn probe_token(&self) -> Result<String, Fault> {
         if let Err(failure) = self.ensure_bot().await {
             return Err(self.token_fault(&failure));
         }
@@ -113,7 +134,7 @@ impl Matrix {
     }
 
     fn token_fault(&self, failure: &Failure) -> Fault {
-        match failure.code() {
+        let fault = match failure.code() {
             Some("M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" | "M_UNAUTHORIZED") => Fault::new(
                 format!("the homeserver does not know the as_token ({failure})"),
                 "Give registration.yaml to the homeserver (Synapse: app_service_config_files) and restart it; if it has one already, \
@@ -128,6 +149,27 @@ impl Matrix {
                 format!("the homeserver does not let the bot in ({failure})"),
                 "Look into the homeserver's log for this request.",
             ),
+        };
+        fault.of(failure)
+    }
+
+    /// Whether our users can have devices, without which a homeserver forgets transactions when it restarts. Nobody can cure
+    /// a homeserver that has it not, so that is told as a finding.
+    async fn probe_device(&self) -> Result<String, Fault> {
+        let made = self.people.make_device(&self.api, &self.bot).await;
+        made.map_err(|failure| self.token_fault(&failure))?;
+        match self
+            .api
+            .call(Some(self.people.sender(&self.bot)), whoami::v3::Request::new())
+            .await
+        {
+            Ok(answer)
+                if answer.device_id.as_deref() == self.people.device() && answer.device_id.is_some() =>
+            {
+                Ok("our users have devices".to_owned())
+            }
+            Ok(_) => Ok("not certain: the homeserver does not say whether our users have devices".to_owned()),
+            Err(failure) => Err(self.token_fault(&failure)),
         }
     }
 
@@ -156,7 +198,8 @@ impl Matrix {
             Err(failure) => Err(Fault::new(
                 format!("the homeserver does not say which room version it makes ({failure})"),
                 "Set the room version in the configuration: \"11\" works almost everywhere.",
-            )),
+            )
+            .of(&failure)),
         }
     }
 
@@ -193,7 +236,7 @@ impl Matrix {
     }
 
     fn ping_fault(&self, failure: &Failure) -> Fault {
-        match failure.code() {
+        let fault = match failure.code() {
             Some("M_CONNECTION_FAILED" | "M_CONNECTION_TIMEOUT") => Fault::new(
                 format!("the homeserver cannot reach us ({failure})"),
                 "Check url in registration.yaml: it must be an address of this program as the homeserver's machine (or container) \
@@ -224,6 +267,7 @@ impl Matrix {
                 format!("the ping failed ({failure})"),
                 "Look into the homeserver's log for this request.",
             ),
-        }
+        };
+        fault.of(failure)
     }
 }

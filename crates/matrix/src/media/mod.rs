@@ -8,6 +8,7 @@ use crate::homeserver::Matrix;
 use axum::http::header;
 use bytes::Bytes;
 use futures_util::Stream;
+use std::time::Duration;
 
 pub use links::{Links, router};
 
@@ -17,16 +18,28 @@ pub struct Fetched {
     pub content_type: Option<String>,
     /// Octets, where known beforehand.
     pub length: Option<u64>,
-    pub body: reqwest::Response,
+    body: reqwest::Response,
+    patience: Duration,
 }
+
+/// The homeserver stopped in the middle of a file.
+#[derive(Debug, thiserror::Error)]
+#[error("the homeserver did not send the whole file: {0}")]
+pub struct Broken(Failure);
 
 impl Fetched {
     /// The file, piece by piece.
-    pub fn stream(self) -> impl Stream<Item = Result<Bytes, reqwest::Error>> + Send + 'static {
-        futures_util::stream::unfold(self.body, async |mut body| match body.chunk().await {
-            Ok(Some(piece)) => Some((Ok(piece), body)),
-            Ok(None) => None,
-            Err(error) => Some((Err(error.without_url()), body)),
+    pub fn stream(self) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
+        let patience = self.patience;
+        futures_util::stream::unfold(Some(self.body), move |body| async move {
+            let mut body = body?;
+            // The next piece, not the whole: the reader may be slow.
+            match tokio::time::timeout(patience, body.chunk()).await {
+                Ok(Ok(Some(piece))) => Some((Ok(piece), Some(body))),
+                Ok(Ok(None)) => None,
+                Ok(Err(error)) => Some((Err(Broken(net(error))), None)),
+                Err(_) => Some((Err(Broken(Failure::away("it stopped sending"))), None)),
+            }
         })
     }
 }
@@ -53,6 +66,7 @@ pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
                 content_type: text(header::CONTENT_TYPE),
                 length: answer.content_length(),
                 body: answer,
+                patience: matrix.api.timeout(),
             });
         }
         let failure = refused(answer).await;

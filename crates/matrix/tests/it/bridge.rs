@@ -52,7 +52,7 @@ impl Clock for Turned {
     }
 }
 
-struct Dice;
+pub struct Dice;
 
 impl Entropy for Dice {
     fn fill(&self, bytes: &mut [u8]) {

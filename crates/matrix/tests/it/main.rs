@@ -7,3 +7,4 @@ mod provisioning;
 mod routes;
 mod stub;
 mod synapse;
+mod tls;

@@ -13,15 +13,20 @@ use swingbridge_domain::inbox::{Membership, RoomEventKind, What};
 use swingbridge_domain::message::{Media, MediaKind};
 use swingbridge_lab::client::Client;
 use swingbridge_lab::client::{Place, Seen};
-use swingbridge_lab::synapse::{Options, Synapse};
+use swingbridge_lab::synapse::{Database, Options, Synapse};
 use swingbridge_matrix::media::Links;
 
 /// A Synapse with the bridge on it, and alice; `None` where there is no Synapse.
 async fn start(room_version: Option<&str>) -> Option<(Synapse, Bridge, Client)> {
+    start_on(Database::Sqlite, room_version).await
+}
+
+async fn start_on(database: Database, room_version: Option<&str>) -> Option<(Synapse, Bridge, Client)> {
     let mut plan = Plan::new().await;
     plan.config.room_version = room_version.map(str::to_owned);
     let options = Options {
         registrations: vec![plan.file()],
+        database,
         ..Options::default()
     };
     let synapse = Synapse::for_test(options).await?;
@@ -205,7 +210,16 @@ async fn a_chat_of_room_version_12_is_made_once() {
 
 #[tokio::test]
 async fn a_repeated_transaction_is_the_same_event_after_both_restarted() {
-    let Some((mut synapse, mut bridge, alice)) = start(None).await else {
+    repeats_a_transaction_after_a_restart(Database::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_repeated_transaction_is_the_same_event_on_postgresql_too() {
+    repeats_a_transaction_after_a_restart(Database::Postgres).await;
+}
+
+async fn repeats_a_transaction_after_a_restart(database: Database) {
+    let Some((mut synapse, mut bridge, alice)) = start_on(database, None).await else {
         return;
     };
     let room = bridge.room(chat("c", alice.user())).await;
@@ -238,11 +252,12 @@ async fn probes_pass_and_the_homeserver_reaches_us() {
         return;
     };
     let findings = bridge.matrix.probe().await;
-    assert_eq!(findings.len(), 3, "{findings:?}");
+    assert_eq!(findings.len(), 4, "{findings:?}");
     assert!(
         findings.iter().all(|finding| finding.result.is_ok()),
         "{findings:?}"
     );
+    assert_eq!(findings[3].result.as_deref(), Ok("our users have devices"));
     bridge.matrix.ping().await.unwrap();
     let profile = alice
         .get(&["_matrix", "client", "v3", "profile", &bridge.bot_id()], &[])
