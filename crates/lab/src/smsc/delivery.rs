@@ -7,8 +7,8 @@ use swingbridge_wire::smpp::{Body, CommandStatus, Pdu, Sm};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::bound::Outgoing;
 use super::phones::Progress;
-use super::session::Outgoing;
 use super::state::State;
 use super::{Carrier, SessionId};
 use crate::faults::{Fault, Faults};

@@ -4,16 +4,18 @@
 //! write until the account has answered. [`crate::faults`] makes it as unreliable as wanted, and its ledger
 //! ([`Handle::submissions`], [`Handle::accounts`]) proves what got through.
 
+mod bound;
 mod config;
 mod delivery;
+mod handle;
 mod ledger;
 mod phones;
+mod rules;
 mod session;
 mod state;
 mod web;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
@@ -24,28 +26,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, broadcast, watch};
 use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
+pub use bound::Kind;
 pub use config::{Account, Config, IdStyle, Mark, ReceiptForm, Receipts};
+pub use handle::{Handle, InVain, Session, View};
 pub use ledger::{Accounts, Outcome, Submission, Text};
 pub use phones::{Message, Phone, Progress, Reach, key};
-pub use session::Kind;
 
-use crate::faults::{Fault, Faults, Plan};
-use session::Outgoing;
+use crate::faults::Faults;
 use state::State;
 
 /// A connection to the carrier, numbered in the order of coming.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct SessionId(pub u64);
-
-/// A bound session, as seen from outside.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Session {
-    pub id: SessionId,
-    pub system_id: String,
-    pub kind: Kind,
-}
 
 /// Octets that a connection carried, in order.
 #[derive(Clone, Debug)]
@@ -55,30 +49,6 @@ pub struct Chunk {
     /// Since the carrier started.
     pub at: Duration,
     pub octets: Bytes,
-}
-
-/// What the carrier holds at one moment, for [`Handle::wait_for`].
-pub struct View<'a> {
-    pub messages: &'a [Message],
-    pub submissions: &'a [Submission],
-    pub sessions: Vec<Session>,
-    /// Texts and receipts that the account has not answered.
-    pub undelivered: usize,
-}
-
-/// What [`Handle::wait_for`] waited for did not come.
-#[derive(Debug, thiserror::Error)]
-#[error(
-    "waited {waited:?} in vain for {what}: {messages} messages, {submissions} submissions, {sessions} sessions, \
-         {undelivered} undelivered"
-)]
-pub struct InVain {
-    what: String,
-    waited: Duration,
-    messages: usize,
-    submissions: usize,
-    sessions: usize,
-    undelivered: usize,
 }
 
 /// What the page is told.
@@ -124,6 +94,13 @@ impl Carrier {
         look(&self.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn write(&self, phone: &str, to: &str, text: &str) -> Option<u64> {
+        let now = (self.config.clock.now(), Instant::now());
+        let message = self.with(|state| state.write(&self.config, phone, to, text, now));
+        self.work.notify_one();
+        message
+    }
+
     fn faults(&self) -> Arc<Faults> {
         Arc::clone(&self.faults.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -143,15 +120,6 @@ impl Carrier {
                 .push(chunk);
         }
     }
-}
-
-/// A running carrier. Dropping it ends it.
-pub struct Handle {
-    carrier: Arc<Carrier>,
-    smpp: SocketAddr,
-    http: Option<SocketAddr>,
-    stop: CancellationToken,
-    _ends: DropGuard,
 }
 
 /// Starts a carrier.
@@ -229,176 +197,4 @@ async fn serve(carrier: Arc<Carrier>, id: SessionId, stream: TcpStream, tls: Opt
             Err(error) => tracing::debug!(%error, "no TLS session"),
         },
     }
-}
-
-impl Handle {
-    /// Where to bind.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.smpp
-    }
-
-    /// Where the page and the API are, if configured.
-    #[must_use]
-    pub fn page(&self) -> Option<SocketAddr> {
-        self.http
-    }
-
-    /// Adds a phone, or names it.
-    pub fn add_phone(&self, number: &str, name: Option<&str>) {
-        self.carrier
-            .with(|state| state.add_phone(number, name.map(str::to_owned)));
-    }
-
-    /// Switches a phone on or off, or bars it.
-    pub fn set_reach(&self, number: &str, reach: Reach) {
-        self.carrier
-            .with(|state| state.set_reach(&self.carrier.config, number, reach, Instant::now()));
-        self.carrier.work.notify_one();
-    }
-
-    /// Writes a text on a phone; gives the message's id, or `None` for a text above 255 parts.
-    pub fn write(&self, phone: &str, to: &str, text: &str) -> Option<u64> {
-        self.carrier.write(phone, to, text)
-    }
-
-    /// All messages on all phones, both ways, in order.
-    #[must_use]
-    pub fn messages(&self) -> Vec<Message> {
-        self.carrier.read(|state| state.messages.clone())
-    }
-
-    /// Every submission, in order.
-    #[must_use]
-    pub fn submissions(&self) -> Vec<Submission> {
-        self.carrier.read(|state| state.submissions.clone())
-    }
-
-    /// What went to phones in all.
-    #[must_use]
-    pub fn accounts(&self) -> Accounts {
-        self.carrier
-            .read(|state| Accounts::new(&state.submissions, &state.messages, state.assembler.incomplete()))
-    }
-
-    /// Who is bound.
-    #[must_use]
-    pub fn sessions(&self) -> Vec<Session> {
-        self.carrier.read(sessions)
-    }
-
-    /// Breaks all connections.
-    pub fn drop_sessions(&self) {
-        self.carrier
-            .with(|state| state.bound.values().for_each(|bound| bound.out(Outgoing::Close)));
-    }
-
-    /// An outage: all connections break, and new ones do at once, until it is over.
-    pub fn set_down(&self, down: bool) {
-        self.carrier.down.store(down, Ordering::Relaxed);
-        if down {
-            self.drop_sessions();
-        }
-    }
-
-    /// Sends octets as they are to a bound session.
-    pub fn send_raw(&self, session: SessionId, octets: impl Into<Bytes>) {
-        self.carrier.with(|state| {
-            if let Some(bound) = state.bound.get(&session) {
-                bound.out(Outgoing::Bytes(octets.into()));
-            }
-        });
-    }
-
-    /// Begins another plan of faults.
-    pub fn set_faults(&self, plan: Plan) {
-        *self
-            .carrier
-            .faults
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(Faults::new(plan));
-    }
-
-    /// How often a fault of the present plan has struck.
-    #[must_use]
-    pub fn struck(&self, fault: Fault) -> u64 {
-        self.carrier.faults().struck(fault)
-    }
-
-    /// What all connections carried so far, if [`Config::record`] is set; see [`crate::pcap`].
-    #[must_use]
-    pub fn capture(&self) -> Vec<Chunk> {
-        self.carrier
-            .captured
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Waits until `found` finds something; it is asked again after every change.
-    ///
-    /// # Errors
-    /// [`InVain`] after `patience`.
-    pub async fn wait_for<T>(
-        &self,
-        what: &str,
-        patience: Duration,
-        mut found: impl FnMut(&View<'_>) -> Option<T>,
-    ) -> Result<T, InVain> {
-        let mut changed = self.carrier.changed.subscribe();
-        let deadline = Instant::now() + patience;
-        loop {
-            changed.borrow_and_update();
-            if let Some(result) = self.look(&mut found) {
-                return Ok(result);
-            }
-            if tokio::time::timeout_at(deadline, changed.changed())
-                .await
-                .is_err()
-            {
-                return Err(self.look(|view| InVain {
-                    what: what.to_owned(),
-                    waited: patience,
-                    messages: view.messages.len(),
-                    submissions: view.submissions.len(),
-                    sessions: view.sessions.len(),
-                    undelivered: view.undelivered,
-                }));
-            }
-        }
-    }
-
-    /// Ends it; connections break.
-    pub fn stop(&self) {
-        self.stop.cancel();
-    }
-
-    fn look<T>(&self, look: impl FnOnce(&View<'_>) -> T) -> T {
-        self.carrier.read(|state| {
-            look(&View {
-                messages: &state.messages,
-                submissions: &state.submissions,
-                sessions: sessions(state),
-                undelivered: state.outbox.len() + state.in_flight.len(),
-            })
-        })
-    }
-}
-
-impl Carrier {
-    fn write(&self, phone: &str, to: &str, text: &str) -> Option<u64> {
-        let now = (self.config.clock.now(), Instant::now());
-        let message = self.with(|state| state.write(&self.config, phone, to, text, now));
-        self.work.notify_one();
-        message
-    }
-}
-
-fn sessions(state: &State) -> Vec<Session> {
-    let session = |(id, bound): (&SessionId, &session::Bound)| Session {
-        id: *id,
-        system_id: bound.system_id.clone(),
-        kind: bound.kind,
-    };
-    state.bound.iter().map(session).collect()
 }

@@ -5,72 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use serde::Serialize;
 use swingbridge_wire::smpp::{
-    self, Bind, BindResp, Body, CommandStatus, Framer, MAX_SEQUENCE, MessageResp, Octets, Pdu, QuerySm,
-    QuerySmResp, Sm, command, tag,
+    self, Bind, BindResp, Body, CommandStatus, Framer, MessageResp, Octets, Pdu, QuerySm, QuerySmResp, Sm,
+    command, tag,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::time::{Instant, interval_at, sleep};
 
+use super::bound::{Bound, Kind, Outgoing};
 use super::ledger::Outcome;
 use super::state::Luck;
 use super::{Carrier, SessionId, delivery};
 use crate::faults::Fault;
-
-/// How an account has bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Transmitter,
-    Receiver,
-    Transceiver,
-}
-
-impl Kind {
-    /// Whether deliveries may be sent to it.
-    #[must_use]
-    pub fn receives(self) -> bool {
-        self != Kind::Transmitter
-    }
-
-    fn submits(self) -> bool {
-        self != Kind::Receiver
-    }
-}
-
-/// A bound session.
-pub(super) struct Bound {
-    pub system_id: String,
-    pub kind: Kind,
-    /// How many `deliver_sm` it has not answered.
-    pub unanswered: usize,
-    sequence: u32,
-    out: UnboundedSender<Outgoing>,
-}
-
-impl Bound {
-    pub fn next_sequence(&mut self) -> u32 {
-        self.sequence = if self.sequence == MAX_SEQUENCE {
-            1
-        } else {
-            self.sequence + 1
-        };
-        self.sequence
-    }
-
-    /// Hands something to the writer. Where the connection has just ended, the session's end sees to the rest.
-    pub fn out(&self, outgoing: Outgoing) {
-        let _ = self.out.send(outgoing);
-    }
-}
-
-/// What the writer is to do.
-pub(super) enum Outgoing {
-    Bytes(Bytes),
-    Close,
-}
 
 struct Session {
     carrier: Arc<Carrier>,
@@ -250,11 +197,12 @@ impl Session {
             (Body::GenericNack, Some(_)) => self.answered(sequence, CommandStatus::RSYSERR),
             (Body::UnbindResp, _) => return Then::Close,
             (body, _) if body.is_response() => {}
-            (_, account) => {
-                let status = match account {
+            (body, account) => {
+                let status = match (body, account) {
+                    (Body::CancelSm(_), Some(_)) => CommandStatus::RCANCELFAIL,
+                    (Body::ReplaceSm(_), Some(_)) => CommandStatus::RREPLACEFAIL,
                     _ if Body::empty_response(command_id).is_none() => CommandStatus::RINVCMDID,
-                    None => CommandStatus::RINVBNDSTS,
-                    Some(_) => CommandStatus::RINVBNDSTS,
+                    _ => CommandStatus::RINVBNDSTS,
                 };
                 if let Some(refusal) = Pdu::refusal(command_id, sequence, status) {
                     self.send(&refusal);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
-mod homeserver;
 mod carrier;
+mod homeserver;
+mod page;
 mod synapse;
+mod tls;
