@@ -3,10 +3,11 @@
 use super::config::Config;
 use super::ids;
 use super::session::Delivery;
+use data_encoding::HEXLOWER;
 use sha2::{Digest, Sha256};
 use swingbridge_domain::address::Hint;
 use swingbridge_domain::delivery::Outcome;
-use swingbridge_domain::id::{ConnectorId, SessionId};
+use swingbridge_domain::id::{ConnectorId, NetworkId, SessionId};
 use swingbridge_domain::inbox::{
     Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, PartOf, Receipt, What,
 };
@@ -128,11 +129,13 @@ impl Reader<'_> {
             (None, Some(ports)) => other(format!("sms/port-{}", ports.destination)),
             (None, None) => other("application/octet-stream".to_owned()),
         };
+        // Some SMSCs name all that they deliver, so that a repetition can be told for certain.
+        let id = fields.tlvs.receipted_message_id();
         let inbound = InboundMessage {
             connector: self.connector.clone(),
             from: network_address(fields.source),
             to: network_address(fields.destination),
-            network_id: None,
+            network_id: id.as_ref().map(|id| NetworkId::new(id.text())),
             sent_at: None,
             message,
             part: header
@@ -141,13 +144,23 @@ impl Reader<'_> {
                 .filter(|part| part.total > 1)
                 .map(part_of),
         };
-        Arrival {
-            dedupe: Dedupe::Digest {
-                connector: self.connector.clone(),
+        let digest = digest(fields);
+        let connector = self.connector.clone();
+        let dedupe = match &id {
+            // With all that was said, since the parts of a long message may share one id.
+            Some(id) => Dedupe::Id {
+                scope: connector.0,
+                id: format!("{}/{}", id.text(), HEXLOWER.encode(&digest)),
+            },
+            None => Dedupe::Digest {
+                connector,
                 session: self.session,
                 sequence,
-                digest: digest(fields),
+                digest,
             },
+        };
+        Arrival {
+            dedupe,
             what: What::Network(Inbound::Message(inbound)),
         }
     }

@@ -1,9 +1,6 @@
 //! What an account counts. Labels hold names of accounts and commands, never a number.
 
-use metrics::{
-    Counter, Gauge, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge,
-    histogram,
-};
+use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use swingbridge_wire::smpp::command;
 
 const BIND_UP: &str = "swingbridge_smpp_bind_up";
@@ -21,22 +18,6 @@ const COMMON: [u32; 6] = [
     command::ENQUIRE_LINK,
     command::ENQUIRE_LINK | command::RESPONSE,
 ];
-
-/// Describes the metrics; call once, after a recorder is installed.
-pub fn describe() {
-    describe_gauge!(BIND_UP, "1 while the bind is up");
-    describe_counter!(PDUS, "SMPP PDUs by direction and command");
-    describe_histogram!(
-        SUBMIT_SECONDS,
-        metrics::Unit::Seconds,
-        "From writing a submit_sm to its answer"
-    );
-    describe_counter!(SUBMITS, "Short messages submitted, by outcome");
-    describe_counter!(
-        DELIVERIES,
-        "Messages and receipts from the SMSC, by what became of them"
-    );
-}
 
 /// The handles of one account.
 pub struct Meters {

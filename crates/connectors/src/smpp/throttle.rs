@@ -7,8 +7,10 @@ use tokio::time::Instant;
 
 /// How much may leave at once after a quiet time, in seconds of the rate.
 const BURST: f64 = 0.1;
-/// The slowest that throttling makes it, in messages per second.
-const SLOWEST: f64 = 0.2;
+/// Without a ceiling, the rate that is at least aimed at after throttling, in messages per second.
+const LEAST_GOAL: f64 = 50.0;
+/// How long it takes from nothing to the goal, in seconds.
+const RECOVERY: f64 = 5.0;
 
 /// The account's rate. Throttling halves it; it recovers by a step for each second without.
 #[derive(Debug)]
@@ -17,8 +19,9 @@ pub struct Pace {
     ceiling: Option<f64>,
     /// What holds now; never above the ceiling.
     rate: Option<f64>,
-    /// Where the rate was when it was last halved; without a ceiling, twice that is called recovered.
-    halved_at: f64,
+    /// Where the rate goes back to: the ceiling, or what was observed when throttling began. There the limit
+    /// goes again when none is configured.
+    goal: f64,
     /// When the next message is due, were they evenly spaced.
     due: Instant,
     raised: Instant,
@@ -34,7 +37,7 @@ impl Pace {
         Pace {
             ceiling,
             rate: ceiling,
-            halved_at: 0.0,
+            goal: ceiling.unwrap_or(LEAST_GOAL),
             due: now,
             raised: now,
             second: now,
@@ -63,9 +66,12 @@ impl Pace {
 
     /// The SMSC throttles: half the rate. Call once for each pause, not for each refused message.
     pub fn halve(&mut self, now: Instant) {
-        let rate = self.rate.unwrap_or(self.last_second.max(self.counted).max(1.0));
-        self.halved_at = rate;
-        self.rate = Some((rate / 2.0).max(SLOWEST));
+        let rate = self.rate.unwrap_or_else(|| {
+            let observed = self.last_second.max(self.counted);
+            self.goal = observed.max(LEAST_GOAL);
+            observed
+        });
+        self.rate = Some((rate / 2.0).max(self.slowest()));
         self.raised = now;
     }
 
@@ -78,14 +84,17 @@ impl Pace {
             return;
         }
         self.raised += Duration::from_secs(seconds);
-        let goal = self.ceiling.unwrap_or(self.halved_at * 2.0);
-        let step = (goal / 20.0).max(SLOWEST);
-        let raised = rate + step * seconds as f64;
-        self.rate = if raised >= goal {
+        let raised = rate + self.goal / RECOVERY * seconds as f64;
+        self.rate = if raised >= self.goal {
             self.ceiling
         } else {
             Some(raised)
         };
+    }
+
+    /// One a second, or a tenth of a ceiling lower than ten.
+    fn slowest(&self) -> f64 {
+        (self.goal / 10.0).min(1.0)
     }
 
     fn count(&mut self, now: Instant) {
@@ -248,8 +257,11 @@ mod tests {
         let now = start + Duration::from_secs(2);
         pace.halve(now);
         assert_eq!(pace.rate, Some(50.0));
-        let _ = pace.reserve(now + Duration::from_secs(5), PATIENT);
-        assert_eq!(pace.rate, Some(100.0));
+        let _ = pace.reserve(now + Duration::from_secs(2), PATIENT);
+        assert_eq!(pace.rate, Some(90.0));
+        // Throttled again on the way, it still goes back to where it came from.
+        pace.halve(now + Duration::from_secs(2));
+        assert_eq!((pace.rate, pace.goal), (Some(45.0), 100.0));
         let _ = pace.reserve(now + Duration::from_secs(60), PATIENT);
         assert_eq!(pace.rate, None);
     }

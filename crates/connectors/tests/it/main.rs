@@ -6,6 +6,7 @@ mod foreign;
 mod harness;
 mod inbound;
 mod link;
+mod rough;
 mod smsc;
 mod submit;
 mod tls;

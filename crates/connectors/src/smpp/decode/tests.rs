@@ -199,3 +199,26 @@ fn digests_tell_what_was_said_and_nothing_else() {
         Dedupe::Harmless
     ));
 }
+
+#[test]
+fn a_message_that_the_smsc_names_is_told_by_its_name_and_content() {
+    let named = |name: &'static str, text: &[u8]| {
+        let mut named = sm(0, 0, text);
+        named.tlvs.push(tag::RECEIPTED_MESSAGE_ID, name);
+        let arrival = read_with(&Config::default(), 1, PduBody::DeliverSm(named));
+        let What::Network(Inbound::Message(message)) = arrival.what else {
+            panic!("no message")
+        };
+        assert_eq!(message.network_id.unwrap().as_str(), name.trim_end_matches('\0'));
+        match arrival.dedupe {
+            Dedupe::Id { scope, id } => {
+                assert_eq!(scope, "main");
+                id
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(named("a1\0", b"ok"), named("a1", b"ok"));
+    assert_ne!(named("a1", b"ok"), named("a2", b"ok"));
+    assert_ne!(named("a1", b"part one"), named("a1", b"part two"));
+}
