@@ -1,6 +1,7 @@
 //! The engine as it runs: the inbox, the transactions, the clockwork.
 
 use crate::clockwork::{reconcile, tick};
+use crate::event::Event;
 use crate::inbox::process_inbox;
 use crate::kernel::Kernel;
 use crate::outbox;
@@ -100,6 +101,7 @@ impl Engine {
             incoming: Notify::new(),
         });
         kernel.line_up().await?;
+        redescribe(&kernel).await?;
         Ok(Self {
             kernel,
             connectors: Arc::new(connectors),
@@ -145,6 +147,35 @@ impl Engine {
     pub async fn queue_depths(&self) -> Result<Vec<store::QueueDepth>, StoreError> {
         store::run(self.kernel.store.as_ref(), |tables| tables.queue_depths()).await
     }
+}
+
+/// Brings rooms up to date with what the operator changed about their lines.
+async fn redescribe(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
+    for line in &kernel.site.lines {
+        let id = line.id.clone();
+        let setting = format!("line {id}");
+        let now = format!("{:?} {:?} {}", line.name, line.display, line.address.can_reply());
+        kernel
+            .transact(move |work| {
+                let before = work.tables.setting(&setting)?;
+                if before.as_ref() == Some(&now) {
+                    return Ok(());
+                }
+                work.tables.setting_set(&setting, &now)?;
+                if before.is_some() {
+                    for conversation in work.tables.conversations(Some(&id), u32::MAX)? {
+                        if conversation.room.is_some() {
+                            work.happen(Event::LineChanged {
+                                conversation: conversation.id,
+                            })?;
+                        }
+                    }
+                }
+                Ok(())
+            })
+            .await?;
+    }
+    Ok(())
 }
 
 async fn run_connector(connector: Arc<dyn Connector>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) {

@@ -40,6 +40,10 @@ pub enum Event {
         conversation: ConversationId,
         room: RoomId,
     },
+    /// The operator gave the conversation's line another name, number or display.
+    LineChanged {
+        conversation: ConversationId,
+    },
     /// A connector answered.
     Answered {
         row: OutboxRow,

@@ -43,7 +43,9 @@ impl Work<'_> {
             }
             Event::Network(Inbound::Session { .. }) => {}
             Event::Room(event) => self.load_room(&mut state, event)?,
-            Event::Opened { conversation, .. } | Event::RoomMade { conversation, .. } => {
+            Event::Opened { conversation, .. }
+            | Event::RoomMade { conversation, .. }
+            | Event::LineChanged { conversation } => {
                 if let Some(found) = self.tables.conversation(*conversation)? {
                     self.load_talk(&mut state, found)?;
                     self.load_members(&mut state)?;

@@ -184,6 +184,15 @@ fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
 
 /// Something said outside conversations: commands in the management room, with the prefix elsewhere.
 fn to_the_bot(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> Vec<Effect> {
+    let known_user = scene.site.permissions.of(&event.sender).is_some();
+    if scene.state.role.is_none() && known_user && message.first_text().is_some() {
+        // A room that was made just now, and of which the store does not know yet; or of a database that is gone.
+        let prefixed = commands::in_conversation(&scene.site.command_prefix, message);
+        return match prefixed {
+            Some(command) => commands::run(scene, event, &command),
+            None => vec![answer_in(&event.room, words::UNKNOWN_ROOM, Some(&event.event))],
+        };
+    }
     let management = matches!(scene.state.role, Some(RoomRole::Management(_)));
     let command = match commands::in_conversation(&scene.site.command_prefix, message) {
         Some(command) => command,
@@ -193,7 +202,7 @@ fn to_the_bot(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> Vec<Ef
         },
         None => return Vec::new(),
     };
-    if scene.site.permissions.of(&event.sender).is_none() {
+    if !known_user {
         return vec![answer_in(&event.room, commands::NOT_YOURS, Some(&event.event))];
     }
     commands::run(scene, event, &command)

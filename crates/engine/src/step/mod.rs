@@ -56,6 +56,11 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             room_gone,
         } => room::not_performed(&scene, row, payload, cause, *room_gone),
         Event::RoomMade { room, .. } => room::made(&scene, room),
+        Event::LineChanged { .. } => state
+            .talk
+            .iter()
+            .map(|talk| for_room(talk, Payload::Describe))
+            .collect(),
         Event::Answered { row, event, answer } => answer::answered(&scene, row, event, answer),
         Event::Lost { row } => answer::lost(&scene, row),
         Event::Expired { row } => answer::expired(&scene, row),

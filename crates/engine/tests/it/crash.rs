@@ -76,7 +76,13 @@ async fn another_site_key_is_refused() {
         synchronous: swingbridge_store::Synchronous::Normal,
     };
     for (key, fits) in [([1; 32], true), ([1; 32], true), ([2; 32], false)] {
-        let store = swingbridge_store::open(&config, swingbridge_store::BATCH).unwrap();
+        // The one before lets go of its file in its own time.
+        let store = loop {
+            match swingbridge_store::open(&config, swingbridge_store::BATCH) {
+                Err(swingbridge_store::OpenError::InUse(_)) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
         let ports = swingbridge_engine::Ports {
             store,
             homeserver: house.homeserver.clone(),

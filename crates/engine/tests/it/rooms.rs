@@ -169,3 +169,32 @@ async fn an_upgraded_room_stays_the_same_conversation() {
     house.homeserver.until_said("after the move").await;
     assert_eq!(room_of(&house.homeserver, "after the move"), Some(new));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renamed_line_keeps_its_rooms_and_renames_them() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let mut renamed = site();
+    renamed.lines[0].display = swingbridge_domain::line::Display::Full;
+    let house = house.kill_and_restart_with(renamed).await;
+    let described = |hs: &FakeHomeserver| {
+        hs.actions().into_iter().find_map(|action| match action {
+            Action::Describe { room: r, about, .. } if r == room => Some(about.name),
+            _ => None,
+        })
+    };
+    assert_eq!(house.homeserver.until("a new name", described).await, PHONE);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_in_a_room_nobody_knows_is_not_dropped_in_silence() {
+    let house = House::new().await;
+    house
+        .say(&RoomId::new("!forgotten"), ALICE, Message::text("hello?"))
+        .await;
+    house
+        .homeserver
+        .until_said("Nothing was sent: I do not know this room")
+        .await;
+    assert!(house.network.texts().is_empty());
+}
