@@ -10,6 +10,8 @@ use ruma::{DeviceId, UserId};
 use ruma_client::{Error, HttpClient, HttpClientExt};
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 
@@ -47,6 +49,8 @@ pub(crate) struct Api {
     base: String,
     token: Secret,
     versions: SupportedVersions,
+    /// The homeserver refuses our token, and that was said.
+    refused: Arc<AtomicBool>,
 }
 
 /// The same HTTP client, with the time that one request may take.
@@ -74,6 +78,8 @@ impl Api {
         let mut client = reqwest::Client::builder()
             .connect_timeout(config.connect_timeout)
             .tcp_nodelay(true)
+            // Shorter than homeservers keep an idle connection, so that no request meets its end.
+            .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy()
             .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")));
         if let Some(pem) = &config.roots {
@@ -95,6 +101,7 @@ impl Api {
             base: url.as_str().trim_end_matches('/').to_owned(),
             token: config.as_token.clone(),
             versions: versions(),
+            refused: Arc::default(),
         })
     }
 
@@ -108,6 +115,7 @@ impl Api {
             base: self.base.clone(),
             token: self.token.clone(),
             versions: self.versions.clone(),
+            refused: self.refused.clone(),
         }
     }
 
@@ -137,7 +145,26 @@ impl Api {
                 Ok(())
             },
         );
-        answer.await.map_err(failure)
+        let answer = answer.await.map_err(failure);
+        self.look_at_token(answer.as_ref().err());
+        answer
+    }
+
+    /// Says once that nothing works until a person acts, and says it again only after it worked in between.
+    fn look_at_token(&self, failure: Option<&Failure>) {
+        match failure {
+            Some(failure) if failure.is_unknown_token() => {
+                if !self.refused.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        "the homeserver refuses the as_token: it does not know this registration. Compare as_token in the \
+                         configuration with registration.yaml, name that file in the homeserver's configuration (Synapse: \
+                         app_service_config_files) and restart the homeserver"
+                    );
+                }
+            }
+            Some(Failure::Away { .. }) => {}
+            _ => self.refused.store(false, Ordering::Relaxed),
+        }
     }
 
     /// A plain request, for what ruma has no type for: streams, other people's tokens, and none at all.

@@ -55,6 +55,11 @@ impl Failure {
         matches!(self, Self::Refused { code, .. } if code == wanted)
     }
 
+    /// The homeserver does not know our token.
+    pub(crate) fn is_unknown_token(&self) -> bool {
+        self.refused_as("M_UNKNOWN_TOKEN") || self.refused_as("M_MISSING_TOKEN")
+    }
+
     /// The user may not do it there, or there is nothing there.
     pub(crate) fn no_access(&self) -> bool {
         self.refused_as("M_FORBIDDEN") || self.refused_as("M_NOT_FOUND")
@@ -134,29 +139,16 @@ impl<E: Into<Failure>> From<FromHttpResponseError<E>> for Failure {
     }
 }
 
-/// Said once for every refused request, since nothing works until a person acts.
-fn token_refused() {
-    tracing::error!(
-        "the homeserver refuses the as_token: it does not know this registration. Compare as_token in the configuration with \
-         registration.yaml, name that file in the homeserver's configuration (Synapse: app_service_config_files) and restart \
-         the homeserver"
-    );
-}
-
 impl From<Failure> for PerformError {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Away { delay, detail, .. } => PerformError::Later { delay, detail },
-            Failure::Refused { code, detail, .. } => match code.as_str() {
-                "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN" => {
-                    token_refused();
-                    PerformError::Later {
-                        delay: Some(Duration::from_secs(30)),
-                        detail: format!("{code}: the homeserver refuses the as_token"),
-                    }
-                }
-                _ => PerformError::Refused { code, detail },
+            // No verdict on what was asked: it works again once a person has put it right.
+            failure if failure.is_unknown_token() => PerformError::Later {
+                delay: Some(Duration::from_secs(30)),
+                detail: format!("{failure}: the homeserver refuses the as_token"),
             },
+            Failure::Refused { code, detail, .. } => PerformError::Refused { code, detail },
         }
     }
 }

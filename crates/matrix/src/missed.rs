@@ -25,6 +25,9 @@ use swingbridge_domain::inbox::{Arrival, Membership, RoomEvent, RoomEventKind, W
 const PAGE: u32 = 500;
 /// By how much the clocks of the homeserver and ours may differ when rooms are read down to a time.
 const CLOCKS_DIFFER: Duration = Duration::from_secs(600);
+/// How far back a gap may reach. Some homeservers do not know where to stop and give the room from its beginning; what
+/// is younger than this is told apart by event id, which the store remembers for longer.
+const GAP_AT_MOST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The bridge's own types, of which there are as many as messages.
 const NOT_TYPES: [&str; 5] = [
     "com.beeper.message_send_status",
@@ -65,7 +68,8 @@ impl Matrix {
         if let Some(since) = &last.since {
             match self.sync(Some(since), filter()).await {
                 Ok(answer) => {
-                    self.read_sync(&answer, since, &mut arrivals).await?;
+                    self.read_sync(&answer, since, last.at - GAP_AT_MOST, &mut arrivals)
+                        .await?;
                     return Ok(missed(arrivals, Some(answer.next_batch), at));
                 }
                 Err(failure) if !is_without_sync(&failure) => return Err(failure),
@@ -78,7 +82,7 @@ impl Matrix {
         let here = self.here().await?;
         let down_to = last.at - CLOCKS_DIFFER;
         for room in self.joined_rooms().await? {
-            match self.read_back(&room, None, None, Some(down_to)).await {
+            match self.read_back(&room, None, None, down_to).await {
                 Ok(events) => arrivals.extend(events),
                 Err(failure) if failure.no_access() => {}
                 Err(failure) => return Err(failure),
@@ -115,6 +119,7 @@ impl Matrix {
         &self,
         answer: &sync_events::v3::Response,
         since: &str,
+        down_to: Timestamp,
         arrivals: &mut Vec<Arrival>,
     ) -> Result<(), Failure> {
         for (room, invited) in &answer.rooms.invite {
@@ -143,7 +148,7 @@ impl Matrix {
             if timeline.limited
                 && let Some(from) = &timeline.prev_batch
             {
-                match self.read_back(room, Some(from), Some(since), None).await {
+                match self.read_back(room, Some(from), Some(since), down_to).await {
                     Ok(events) => arrivals.extend(events),
                     Err(failure) if failure.no_access() => {}
                     Err(failure) => return Err(failure),
@@ -159,13 +164,14 @@ impl Matrix {
         Ok(())
     }
 
-    /// Reads a room backwards from `from` until `to`, or until events are older than `down_to`; gives them in order.
+    /// Reads a room backwards from `from` until `to` or until events are older than `down_to`, whichever comes first; gives
+    /// them in order.
     async fn read_back(
         &self,
         room: &MatrixRoomId,
         from: Option<&str>,
         to: Option<&str>,
-        down_to: Option<Timestamp>,
+        down_to: Timestamp,
     ) -> Result<Vec<Arrival>, Failure> {
         let mut newest_first = Vec::new();
         let mut from = from.map(str::to_owned);
@@ -182,11 +188,9 @@ impl Matrix {
                 .filter_map(|event| self.understood(event, room))
                 .collect();
             // Others' events alone tell the time: our own may carry that of a text.
-            let far_enough = down_to.is_some_and(|down_to| {
-                let all = found.len();
-                found.retain(|arrival| sent_at(arrival) >= down_to);
-                all > 0 && found.is_empty()
-            });
+            let all = found.len();
+            found.retain(|arrival| sent_at(arrival) >= down_to);
+            let far_enough = all > 0 && found.is_empty();
             newest_first.extend(found);
             if page.chunk.is_empty() || far_enough || page.end.is_none() || page.end == from {
                 break;
@@ -223,7 +227,7 @@ fn missed(arrivals: Vec<Arrival>, since: Option<String>, at: Timestamp) -> Misse
 /// The homeserver has no `/sync` for us, or none from this token on (Synapse says 500 for what it never implemented).
 fn is_without_sync(failure: &Failure) -> bool {
     match failure {
-        Failure::Refused { code, .. } => !matches!(code.as_str(), "M_UNKNOWN_TOKEN" | "M_MISSING_TOKEN"),
+        Failure::Refused { .. } => !failure.is_unknown_token(),
         Failure::Away { detail, .. } => detail.starts_with("status 500") || detail.starts_with("status 501"),
     }
 }

@@ -51,39 +51,48 @@ impl People {
         if self.lock().get(user.as_str()) == Some(&mark) {
             return Ok(());
         }
-        let field = get_profile_field::v3::Request::new(user.to_owned(), ProfileFieldName::DisplayName);
-        let shown = match api.call(Some(user.into()), field).await {
-            Ok(answer) => answer.value,
-            // Unknown user, no name yet, or a homeserver that keeps profiles to itself.
-            Err(Failure::Refused { .. }) => None,
-            Err(failure) => return Err(failure),
-        };
+        let shown = self.shown(api, user, ProfileFieldName::DisplayName).await?;
         let named = matches!(&shown, Some(ProfileFieldValue::DisplayName(shown)) if shown == name);
         if !named {
             if shown.is_none() {
                 self.register(api, user).await?;
                 self.make_device(api, user).await?;
             }
-            let value = ProfileFieldValue::DisplayName(name.to_owned());
-            api.call(
-                Some(user.into()),
-                set_profile_field::v3::Request::new(user.to_owned(), value),
-            )
-            .await?;
+            self.show(api, user, ProfileFieldValue::DisplayName(name.to_owned()))
+                .await?;
         }
         self.lock().insert(user.as_str().to_owned(), mark);
         Ok(())
     }
 
-    /// Gives `user` the picture at `uri`.
+    /// Gives `user` the picture at `uri`, unless it has it: each change is an event in every room.
     pub async fn picture(&self, api: &Api, user: &UserId, uri: &str) -> Result<(), Failure> {
-        let value = ProfileFieldValue::AvatarUrl(uri.into());
-        api.call(
-            Some(user.into()),
-            set_profile_field::v3::Request::new(user.to_owned(), value),
-        )
-        .await?;
-        Ok(())
+        let shown = self.shown(api, user, ProfileFieldName::AvatarUrl).await?;
+        if matches!(&shown, Some(ProfileFieldValue::AvatarUrl(shown)) if shown.as_str() == uri) {
+            return Ok(());
+        }
+        self.show(api, user, ProfileFieldValue::AvatarUrl(uri.into()))
+            .await
+    }
+
+    async fn shown(
+        &self,
+        api: &Api,
+        user: &UserId,
+        field: ProfileFieldName,
+    ) -> Result<Option<ProfileFieldValue>, Failure> {
+        let request = get_profile_field::v3::Request::new(user.to_owned(), field);
+        match api.call(Some(user.into()), request).await {
+            Ok(answer) => Ok(answer.value),
+            // Unknown user, nothing there yet, or a homeserver that keeps profiles to itself.
+            Err(Failure::Refused { .. }) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn show(&self, api: &Api, user: &UserId, value: ProfileFieldValue) -> Result<(), Failure> {
+        let request = set_profile_field::v3::Request::new(user.to_owned(), value);
+        api.call(Some(user.into()), request).await.map(drop)
     }
 
     /// Forgets that `user` was seen; the next [`People::ensure`] asks the homeserver.
