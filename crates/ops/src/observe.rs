@@ -12,7 +12,7 @@ use swingbridge_domain::store::{self, QueueDepth, Store};
 use tokio::time::MissedTickBehavior;
 
 /// How often.
-pub const EVERY: Duration = Duration::from_secs(5);
+pub const EVERY: Duration = Duration::from_secs(10);
 
 /// What is looked at.
 pub struct Observed {

@@ -2,6 +2,7 @@ use super::{Kind, Metric};
 use metrics::Unit;
 
 const CONNECTOR: (&str, &str) = ("connector", "its name in the configuration");
+const LINE: (&str, &str) = ("line", "its name in the configuration");
 const QUEUE: (&str, &str) = ("queue", "`inbox`, `homeserver` or a connector's name");
 
 /// All metrics, by room.
@@ -35,6 +36,62 @@ pub const METRICS: &[Metric] = &[
         meaning: "1 while the homeserver answers",
     },
     Metric {
+        name: "swingbridge_homeserver_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        labels: &[],
+        meaning: "One action on the homeserver, with all the requests that it takes",
+    },
+    Metric {
+        name: "swingbridge_homeserver_retries_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "Actions that the homeserver could not do just then; they are tried again",
+    },
+    Metric {
+        name: "swingbridge_homeserver_refused_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[("code", "of Matrix, such as `M_FORBIDDEN`")],
+        meaning: "Actions that the homeserver refused for good",
+    },
+    Metric {
+        name: "swingbridge_homeserver_transactions_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "Transactions from the homeserver that were committed",
+    },
+    Metric {
+        name: "swingbridge_homeserver_events_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "Events in them",
+    },
+    Metric {
+        name: "swingbridge_homeserver_events_odd_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "What stood in transactions and is not an event",
+    },
+    Metric {
+        name: "swingbridge_homeserver_pings_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "Pings from the homeserver",
+    },
+    Metric {
+        name: "swingbridge_homeserver_requests_refused_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "Requests with a wrong token or none",
+    },
+    Metric {
         name: "swingbridge_store_up",
         kind: Kind::Gauge,
         unit: None,
@@ -61,6 +118,43 @@ pub const METRICS: &[Metric] = &[
         unit: None,
         labels: &[],
         meaning: "Commits that failed; nothing of them was kept, and nothing was acknowledged",
+    },
+    Metric {
+        name: "swingbridge_queue_seconds",
+        kind: Kind::Histogram,
+        unit: Some(Unit::Seconds),
+        labels: &[(
+            "direction",
+            "`out` to a phone, `in` to Matrix, `aside` for notices, states and rooms",
+        )],
+        meaning: "From being committed to being answered by the other side: the latency that is ours and theirs together",
+    },
+    Metric {
+        name: "swingbridge_messages_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[
+            LINE,
+            (
+                "state",
+                "`queued`, `sending`, `accepted`, `sent`, `delivered`, `read`, `rejected`, `expired`, `uncertain`",
+            ),
+        ],
+        meaning: "Messages that came to this state",
+    },
+    Metric {
+        name: "swingbridge_repetitions_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "What arrived a second time and was passed over",
+    },
+    Metric {
+        name: "swingbridge_buried_total",
+        kind: Kind::Counter,
+        unit: None,
+        labels: &[],
+        meaning: "What arrived and could not be processed; it is kept aside",
     },
     Metric {
         name: "swingbridge_receipts_unmatched_total",
