@@ -102,6 +102,13 @@ impl Account {
         }
     }
 
+    /// How many messages to work on at once: all windows twice over, so that a window is full while the fate of what
+    /// left it is written down.
+    pub fn at_once(&self) -> u32 {
+        let submitting = self.binds.iter().filter(|bind| bind.role != Role::Receiver);
+        u32::from(self.config.window) * submitting.count() as u32 * 2
+    }
+
     /// From 0 to 1.
     pub fn jitter(&self) -> f64 {
         let mut octets = [0; 4];

@@ -280,6 +280,7 @@ impl Connector for SmppConnector {
         Capabilities {
             networks: vec!["sms".to_owned()],
             delivery_receipts: receipts,
+            at_once: Some(self.account.at_once()),
             ..Capabilities::default()
         }
     }

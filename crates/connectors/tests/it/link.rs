@@ -142,7 +142,7 @@ async fn pdus_in_the_same_segment_as_the_bind_response_are_not_lost() {
         .inbox
         .until(|inbox| inbox.texts() == ["early", "bird"])
         .await;
-    let mut answered = vec![peer.pdu().await, peer.pdu().await, peer.pdu().await];
+    let mut answered = [peer.pdu().await, peer.pdu().await, peer.pdu().await];
     answered.sort_by_key(|pdu| pdu.sequence);
     assert_eq!(
         answered[0],

@@ -91,9 +91,8 @@ async fn rough_carrier(seed: u64, ids: IdStyle, receipted: IdStyle, forms: (IdFo
         for arrival in inbox.arrivals() {
             match (arrival.dedupe, arrival.what) {
                 (Dedupe::Id { id, .. }, What::Network(Inbound::Message(message))) => {
-                    if seen.insert(id) {
-                        texts.push(message.message.first_text().unwrap().plain.clone());
-                    }
+                    let text = message.message.first_text().unwrap().plain.clone();
+                    texts.extend(seen.insert(id).then_some(text));
                 }
                 (_, What::Network(Inbound::Receipt(receipt))) => receipts.extend(receipt.network_ids),
                 _ => {}
