@@ -106,7 +106,12 @@ impl Matrix {
     /// Sends with the user's device, which is made when the homeserver has lost it.
     async fn send(&self, user: &UserId, event: &Outgoing<'_>) -> Result<EventId, Failure> {
         match self.send_once(user, event).await {
-            Err(failure) if failure.refused_as("M_UNKNOWN_DEVICE") => {
+            // Its name had a prefix before Matrix 1.17.
+            Err(failure)
+                if failure
+                    .code()
+                    .is_some_and(|code| code.ends_with("M_UNKNOWN_DEVICE")) =>
+            {
                 self.people.make_device(&self.api, user).await?;
                 self.send_once(user, event).await
             }

@@ -1,6 +1,7 @@
 //! Against the lab's strict stub, which has the habits of several homeservers.
 
-use crate::bridge::{Bridge, NUMBER, Plan, Turned, chat, ghost, plain, post};
+use crate::bridge::{Bridge, NUMBER, PSEUDONYM, Plan, Turned, chat, ghost, plain, post};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -268,4 +269,59 @@ async fn a_busy_homeserver_says_when_to_come_again() {
     stub.go_away();
     let away = bridge.matrix.perform(&join, "t").await.unwrap_err();
     assert!(matches!(away, PerformError::Later { delay: None, .. }), "{away}");
+}
+
+#[tokio::test]
+async fn a_ghost_that_lost_its_device_gets_it_again() {
+    let (stub, bridge) = Plan::new().await.on_stub(Quirks::synapse()).await;
+    let alice = stub.user("alice");
+    // As left by a crash between registering and making the device: registered, named, nothing more.
+    let ask = async |method: reqwest::Method, path: String, body: serde_json::Value| {
+        let url = format!("{}/_matrix/client/v3/{path}", stub.url());
+        let request = reqwest::Client::new()
+            .request(method, url)
+            .bearer_auth(bridge.config.as_token.expose());
+        let answer = request
+            .body(body.to_string())
+            .header("content-type", "application/json")
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+    };
+    let register = json!({
+        "type": "m.login.application_service", "username": format!("sms_{PSEUDONYM}"), "inhibit_login": true,
+    });
+    ask(reqwest::Method::POST, "register".into(), register).await;
+    let (user, name) = (bridge.ghost_id(), json!({ "displayname": ghost().name }));
+    ask(
+        reqwest::Method::PUT,
+        format!("profile/{user}/displayname?user_id={user}"),
+        name,
+    )
+    .await;
+    let room = bridge.room(chat("c", alice.id())).await;
+    assert!(stub.look(|world| world.users[&user].devices.is_empty()));
+    let first = bridge.say(&room, "hello", "outbox-1").await;
+    stub.restart();
+    assert_eq!(bridge.say(&room, "hello", "outbox-1").await, first);
+    assert_eq!(stub.look(|world| world.users[&user].devices.len()), 1);
+}
+
+#[tokio::test]
+async fn probes_tell_what_other_homeservers_lack() {
+    for (quirks, pings) in [
+        (Quirks::dendrite(), false),
+        (Quirks::palpo(), false),
+        (Quirks::tuwunel(), true),
+    ] {
+        let (_stub, bridge) = Plan::new().await.on_stub(quirks).await;
+        let findings = bridge.matrix.probe().await;
+        assert_eq!(findings.len(), 4, "{findings:?}");
+        assert!(
+            findings.iter().all(|finding| finding.result.is_ok()),
+            "{findings:?}"
+        );
+        assert_eq!(bridge.matrix.ping().await.is_ok(), pings);
+    }
 }
