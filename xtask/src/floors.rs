@@ -13,7 +13,7 @@ const FLOORS: &[&[&str]] = &[
     &["domain", "wire"],
     &["engine", "connectors", "matrix", "store", "link"],
     &["ops", "lab"],
-    &["relay", "swingbridge"],
+    &["relay", "swingbridge", "bench"],
 ];
 
 /// Crates whose whole tree must hold none of the packages named, and why.

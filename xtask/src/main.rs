@@ -25,7 +25,7 @@ cargo xtask gen [--check]            write the generated documentation, or compa
 cargo xtask floors                   prove which crate may use which
 cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml
 cargo xtask units                    prove that the systemd units are hardened
-cargo xtask peers                    set up the foreign programs that tests and demo run against
+cargo xtask peers [--long]           set up the foreign programs that tests and demo run against
 ";
 
 fn main() -> ExitCode {
@@ -53,7 +53,8 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((&"floors", [])) => floors::run(),
         Some((&"licences", [])) => licences::run(),
         Some((&"units", [])) => units::run(true),
-        Some((&"peers", [])) => peers::set_up(false).map(drop),
+        Some((&"peers", [])) => peers::set_up(false, false).map(drop),
+        Some((&"peers", ["--long"])) => peers::set_up(true, false).map(drop),
         Some((command, rest)) => bail!(
             "`{command} {}` is not a chore; see `cargo xtask help`",
             rest.join(" ")

@@ -72,7 +72,7 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
         report.step("licences", licences::run)?;
         report.step("units", || units::run(required))?;
     }
-    let peers = report.step("peers", || peers::set_up(required))?;
+    let peers = report.step("peers", || peers::set_up(options.long, required))?;
     report.missing.clone_from(&peers.missing);
     let mut counts = Counts::default();
     let tests = report.step("tests", || run_tests(options, &peers, required, &mut counts));

@@ -50,7 +50,28 @@ pub const POSTGRESQL: Need = Need {
     present: has_postgresql,
 };
 
-pub const ALL: &[Need] = &[VENV, NODE, NET_SMPP, TSHARK, POSTGRESQL];
+pub const KANNEL: Need = Need {
+    what: "Kannel",
+    packages: &["kannel"],
+    present: || Path::new("/usr/sbin/bearerbox").exists(),
+};
+
+pub const RABBITMQ: Need = Need {
+    what: "RabbitMQ",
+    packages: &["rabbitmq-server"],
+    present: || Path::new("/usr/lib/rabbitmq/bin/rabbitmq-server").exists(),
+};
+
+pub const REDIS: Need = Need {
+    what: "Redis",
+    packages: &["redis-server"],
+    present: || succeeds("redis-server", &["--version"]),
+};
+
+pub const ALWAYS: &[Need] = &[VENV, NODE, NET_SMPP, TSHARK, POSTGRESQL];
+
+/// What the long tests need beyond that. Jasmin stands on the last two.
+pub const LONG: &[Need] = &[KANNEL, RABBITMQ, REDIS];
 
 pub const ADVICE: &str = "install them with apt-get, or run this as root";
 

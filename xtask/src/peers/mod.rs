@@ -37,21 +37,25 @@ impl Peers {
     }
 }
 
-/// Sets up everything that the tests can use. When `required`, something missing is an error.
-pub fn set_up(required: bool) -> Result<Peers> {
+/// Sets up everything that the tests can use, the long ones when asked. When `required`, something missing is an error.
+pub fn set_up(long: bool, required: bool) -> Result<Peers> {
     let (folder, _lock) = folder()?;
-    let mut missing = debian::set_up(debian::ALL)?;
-    let lacks = |what: &debian::Need, missing: &[String]| missing.contains(&what.to_string());
-    if !lacks(&debian::VENV, &missing) {
+    let needs = [debian::ALWAYS, if long { debian::LONG } else { &[] }].concat();
+    let mut missing = debian::set_up(&needs)?;
+    let have = |need: &debian::Need, missing: &[String]| !missing.contains(&need.to_string());
+    if have(&debian::VENV, &missing) {
         python::synapse(&folder)?;
         python::nio(&folder)?;
+        if long {
+            python::jasmin(&folder)?;
+        }
     } else {
-        missing.push("Synapse and matrix-nio (for want of python3-venv)".into());
+        missing.push("what comes from PyPI, for want of Python with venv".into());
     }
-    if !lacks(&debian::NODE, &missing) {
+    if have(&debian::NODE, &missing) {
         npm::smpp(&folder)?;
     } else {
-        missing.push("npm smpp (for want of npm)".into());
+        missing.push("what comes from npm, for want of it".into());
     }
     if !missing.is_empty() {
         let line = format!("peers missing: {}; {}", missing.join(", "), debian::ADVICE);

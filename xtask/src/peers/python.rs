@@ -1,8 +1,12 @@
 //! What comes from PyPI, each in a virtual environment of its own.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use super::once;
 use crate::process::run_quietly;
@@ -13,33 +17,68 @@ const SYNAPSE: &[&str] = &["matrix-synapse==1.163.2", "psycopg2-binary==2.9.11"]
 /// A Matrix client that others wrote, with encryption.
 const NIO: &[&str] = &["matrix-nio[e2e]==0.26.0"];
 
+/// An SMS gateway that others wrote.
+const JASMIN: &[&str] = &["jasmin==0.11.1"];
+
+/// What is mended in it: in this version a wrong name loses every receipt (jookies/jasmin#1236), and its lock would let
+/// one run on each machine only.
+const MENDED: &[(&str, &str, &str)] = &[
+    ("jasmin/managers/listeners.py", "_pdu.response", "r.response"),
+    (
+        "../../../bin/jasmind.py",
+        "FileLock(\"/tmp/jasmind\")",
+        "FileLock(ROOT_PATH + \"/jasmind\")",
+    ),
+];
+
 pub fn synapse(peers: &Path) -> Result<()> {
-    environment(&peers.join("synapse"), SYNAPSE)
+    environment(&peers.join("synapse"), SYNAPSE, &[])
 }
 
 pub fn nio(peers: &Path) -> Result<()> {
-    environment(&peers.join("nio"), NIO)
+    environment(&peers.join("nio"), NIO, &[])
 }
 
-fn environment(folder: &Path, requirements: &[&str]) -> Result<()> {
-    once(
-        folder,
-        &requirements.join(" "),
-        &requirements.join("\n"),
-        |folder| {
-            run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-            run_quietly(
-                Command::new(folder.join("bin/python"))
-                    .args([
-                        "-m",
-                        "pip",
-                        "install",
-                        "--quiet",
-                        "--disable-pip-version-check",
-                        "--prefer-binary",
-                    ])
-                    .args(requirements),
-            )
-        },
-    )
+pub fn jasmin(peers: &Path) -> Result<()> {
+    environment(&peers.join("jasmin"), JASMIN, MENDED)
+}
+
+fn environment(folder: &Path, requirements: &[&str], mended: &[(&str, &str, &str)]) -> Result<()> {
+    let pins = format!("{requirements:?} {mended:?}");
+    once(folder, &requirements.join(" "), &pins, |folder| {
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        run_quietly(
+            Command::new(folder.join("bin/python"))
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                    "--prefer-binary",
+                ])
+                .args(requirements),
+        )?;
+        let packages = packages(folder)?;
+        mended
+            .iter()
+            .try_for_each(|(file, wrong, right)| mend(&packages.join(file), wrong, right))
+    })
+}
+
+/// Where pip put the packages.
+fn packages(folder: &Path) -> Result<PathBuf> {
+    let mut versions = fs::read_dir(folder.join("lib"))?.flatten();
+    let version = versions.next().context("the environment has no packages")?;
+    Ok(version.path().join("site-packages"))
+}
+
+fn mend(file: &Path, wrong: &str, right: &str) -> Result<()> {
+    let text = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    ensure!(
+        text.contains(wrong),
+        "{} is not as it was: it lacks {wrong}",
+        file.display()
+    );
+    Ok(fs::write(file, text.replace(wrong, right))?)
 }
