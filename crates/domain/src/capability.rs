@@ -33,6 +33,9 @@ pub struct Capabilities {
     pub typing: Support,
     pub delivery_receipts: Support,
     pub read_receipts: Support,
+    /// How many messages it works on at once, where that is limited. It is handed no more: what waited inside it would be
+    /// of unknown fate after a crash although it never left.
+    pub at_once: Option<u32>,
     /// Whether the network takes an idempotency key, so that a send of unknown fate may be repeated by itself.
     pub idempotent_sends: bool,
 }

@@ -36,7 +36,7 @@ enum Departure {
     },
 }
 
-/// Sends rows by a connector until `shutdown`, `at_once` messages at a time.
+/// Sends rows by a connector until `shutdown`, `at_once` messages at a time or as many as the connector works on.
 pub(crate) async fn to_network(
     kernel: Arc<Kernel>,
     connector: Arc<dyn Connector>,
@@ -44,6 +44,8 @@ pub(crate) async fn to_network(
     shutdown: Shutdown,
 ) {
     let target = Target::Connector(connector.id().clone());
+    let limit = connector.capabilities().at_once.map(|limit| limit.max(1) as usize);
+    let at_once = limit.map_or(at_once, |limit| limit.min(at_once));
     let slots = Arc::new(Semaphore::new(at_once));
     while let Some(taken) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
         let ids: Vec<OutboxId> = taken.iter().map(|(_, id)| *id).collect();

@@ -28,6 +28,33 @@ async fn what_was_in_flight_at_a_crash_is_uncertain_and_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn after_a_crash_no_more_are_uncertain_than_the_network_works_on_at_once() {
+    let house = House::new().await;
+    let mut rooms = Vec::new();
+    for number in 0..8 {
+        let text = format!("hello from {number}");
+        house.text_in(&format!("+44770090046{number}"), &text).await;
+        house.homeserver.until_said(&text).await;
+        rooms.push(room_of(&house.homeserver, &text).unwrap());
+    }
+    *house.network.hang.lock().unwrap() = true;
+    for room in &rooms {
+        house.say(room, ALICE, Message::text("to all")).await;
+    }
+    let most = AT_ONCE as usize;
+    house.network.until_sent(most).await;
+    let house = house.kill_and_restart().await;
+    house.network.until_sent(rooms.len() - most).await;
+    let uncertain = |hs: &FakeHomeserver| {
+        let all = hs.statuses().into_iter().filter(|s| s.state == State::Uncertain);
+        Some(all.count()).filter(|count| *count == most)
+    };
+    house.homeserver.until("the uncertain ones", uncertain).await;
+    assert_eq!(house.network.texts().len(), rooms.len() - most);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_conversation_is_one_room_across_restarts() {
     let house = House::new().await;
     let room = house.conversation().await;

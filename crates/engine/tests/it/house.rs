@@ -172,6 +172,9 @@ impl FakeHomeserver {
     }
 }
 
+/// How many messages the fake network works on at once.
+pub const AT_ONCE: u32 = 3;
+
 /// Answers sends as scripted; else takes them.
 pub struct FakeNetwork {
     id: ConnectorId,
@@ -190,6 +193,7 @@ impl Connector for FakeNetwork {
     fn capabilities(&self) -> Capabilities {
         Capabilities {
             networks: vec!["sms".into()],
+            at_once: Some(AT_ONCE),
             ..Capabilities::default()
         }
     }
