@@ -236,6 +236,9 @@ async fn known(matrix: &Matrix) -> Result<(), Failure> {
     for finding in found.into_iter().skip(1) {
         match finding.result {
             Ok(detail) => tracing::debug!(what = finding.what, detail, "probed"),
+            Err(fault) if fault.may_pass => {
+                tracing::warn!(what = finding.what, %fault, "the homeserver is not well; going on without this");
+            }
             Err(fault) => {
                 return Err(Failure::msg(
                     Exit::Token,
