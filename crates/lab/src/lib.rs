@@ -5,6 +5,7 @@ pub mod client;
 pub mod faults;
 pub mod homeserver;
 pub mod foreign;
+pub mod jasmin;
 pub mod pcap;
 pub mod peers;
 pub mod postgres;

@@ -12,8 +12,8 @@ use std::{
 /// The Python that has Synapse.
 #[must_use]
 pub fn synapse_python() -> Option<PathBuf> {
-    let python = std::env::var_os("LAB_SYNAPSE")
-        .map_or_else(|| folder().join("synapse/bin/python"), PathBuf::from);
+    let python =
+        std::env::var_os("LAB_SYNAPSE").map_or_else(|| folder().join("synapse/bin/python"), PathBuf::from);
     found("Synapse", python.exists().then_some(python))
 }
 
@@ -44,6 +44,36 @@ pub fn perl_net_smpp() -> Option<PathBuf> {
 #[must_use]
 pub fn tshark() -> Option<PathBuf> {
     found("tshark", runs("tshark", &["--version"]).then(|| "tshark".into()))
+}
+
+/// What Jasmin runs on.
+#[derive(Clone, Debug)]
+pub struct JasminPrograms {
+    /// The Python environment that has it.
+    pub environment: PathBuf,
+    /// RabbitMQ's server.
+    pub rabbitmq: PathBuf,
+}
+
+/// Jasmin with RabbitMQ and Redis.
+#[must_use]
+pub fn jasmin() -> Option<JasminPrograms> {
+    let programs = JasminPrograms {
+        environment: folder().join("jasmin"),
+        rabbitmq: "/usr/lib/rabbitmq/bin/rabbitmq-server".into(),
+    };
+    let there = programs.environment.join("bin/jasmind.py").exists()
+        && programs.rabbitmq.exists()
+        && runs("redis-server", &["--version"]);
+    found("Jasmin (with `--long`)", there.then_some(programs))
+}
+
+/// Kannel's bearerbox.
+#[must_use]
+pub fn bearerbox() -> Option<PathBuf> {
+    let program = PathBuf::from("/usr/sbin/bearerbox");
+    let there = program.exists();
+    found("Kannel (with `--long`)", there.then_some(program))
 }
 
 /// The folder of PostgreSQL's server programs, the newest version there is.

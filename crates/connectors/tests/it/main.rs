@@ -5,6 +5,7 @@
 mod foreign;
 mod harness;
 mod inbound;
+mod jasmin;
 mod link;
 mod rough;
 mod smsc;
