@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Deliveries that may wait for the inbox on one bind; beyond it the SMSC is told to come again later.
 const DELIVERIES: usize = 1024;
-/// How long submits in flight are waited for when the program stops.
-const DRAIN: Duration = Duration::from_secs(4);
+/// How long deliveries, and submits still in flight, are waited for when the program stops.
+const DRAIN: Duration = Duration::from_secs(1);
 /// How long the inbox may take for the last deliveries when the program stops.
 const LAST: Duration = Duration::from_secs(2);
 

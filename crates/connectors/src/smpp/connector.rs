@@ -1,13 +1,11 @@
 //! The connector: one account as the rest of the program sees it.
 
-use super::account::{Account, Chosen, Role};
+use super::account::{Account, Role};
 use super::bind;
 use super::config::Config;
 use super::connect::attempt;
 use super::encode::{Submission, submission};
-use super::ids;
-use super::session::SubmitError;
-use super::verdict::{Verdict, verdict};
+use super::submit::Fate;
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use std::sync::Arc;
@@ -17,28 +15,26 @@ use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
 use swingbridge_domain::connector::{
     Accepted, Connector, ConnectorError, Health, Link, Outbound, SendError, Shutdown,
 };
-use swingbridge_domain::delivery::Reason;
-use swingbridge_domain::id::{ConnectorId, NetworkId};
+use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbox;
-use swingbridge_wire::smpp::{CommandStatus, Sm};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// How long a first part waits here for its turn; then the engine is told to come again, so that what has not
-/// left stays in the durable queue.
-const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the later parts of a message are tried whose first part is with the SMSC already.
 const PERSISTENCE: Duration = Duration::from_secs(120);
-/// `congestion_state` from which we slow down before we are refused.
-const CONGESTED: u8 = 90;
-/// The wait before another try after an error that may pass.
-const TRANSIENT_WAIT: Duration = Duration::from_secs(5);
+/// How long sends that have begun are waited for when the program stops, before the binds are ended.
+const LAST_SENDS: Duration = Duration::from_secs(4);
 
 /// A connector for one SMPP account.
 pub struct SmppConnector {
     account: Arc<Account>,
+    /// No message is begun any more.
+    stopping: CancellationToken,
+    /// The binds end.
     stopped: CancellationToken,
+    sends: TaskTracker,
 }
 
 /// What [`SmppConnector::check`] found.
@@ -50,23 +46,6 @@ pub struct Checked {
     pub version: Option<u8>,
     /// Whether the connection was encrypted.
     pub tls: bool,
-}
-
-/// What became of one part.
-enum Fate {
-    Accepted(Option<NetworkId>),
-    NotSent {
-        delay: Duration,
-        detail: String,
-        counts: bool,
-    },
-    Refused {
-        reason: Reason,
-        detail: String,
-    },
-    Unknown {
-        detail: String,
-    },
 }
 
 impl SmppConnector {
@@ -90,7 +69,9 @@ impl SmppConnector {
             Account::new(id.clone(), config, clock, entropy).map_err(|error| failed(error.to_string()))?;
         Ok(SmppConnector {
             account: Arc::new(account),
+            stopping: CancellationToken::new(),
             stopped: CancellationToken::new(),
+            sends: TaskTracker::new(),
         })
     }
 
@@ -119,149 +100,6 @@ impl SmppConnector {
             version: opened.version,
             tls,
         })
-    }
-
-    async fn first(&self, sm: Sm) -> Fate {
-        let until = Instant::now() + PATIENCE;
-        loop {
-            let chosen = match self.account.choose() {
-                Ok(chosen) => chosen,
-                Err((delay, detail)) => {
-                    return Fate::NotSent {
-                        delay,
-                        detail: detail.to_owned(),
-                        counts: false,
-                    };
-                }
-            };
-            match self.submit(&chosen, sm.clone(), until).await {
-                // The bind went away while this waited for its turn; another may be up.
-                Fate::NotSent {
-                    delay: Duration::ZERO,
-                    ..
-                } => {}
-                sent => return sent,
-            }
-        }
-    }
-
-    /// Tries until `until`, since an earlier part is with the SMSC already: the message cannot be begun again.
-    async fn later(&self, sm: Sm, until: Instant) -> Fate {
-        loop {
-            let sent = self.first(sm.clone()).await;
-            let Fate::NotSent { delay, detail, .. } = sent else {
-                return sent;
-            };
-            let next = Instant::now() + delay;
-            if next >= until || self.stopped.is_cancelled() {
-                return Fate::Unknown {
-                    detail: format!("a part could not be sent: {detail}"),
-                };
-            }
-            tokio::select! {
-                () = sleep(delay) => {}
-                () = self.stopped.cancelled() => {}
-            }
-        }
-    }
-
-    async fn submit(&self, chosen: &Chosen<'_>, sm: Sm, until: Instant) -> Fate {
-        let account = &self.account;
-        let not_sent = |delay, detail: &str| Fate::NotSent {
-            delay,
-            detail: detail.to_owned(),
-            counts: false,
-        };
-        let Ok(slot) = timeout_at(until, chosen.session.slot()).await else {
-            return not_sent(account.config.timing.first_wait, "the SMSC answers slowly");
-        };
-        let Ok(slot) = slot else {
-            return not_sent(Duration::ZERO, "the bind ended");
-        };
-        match account.reserve(until.saturating_duration_since(Instant::now())) {
-            Ok(Duration::ZERO) => {}
-            Ok(wait) => sleep(wait).await,
-            Err(wait) => return not_sent(wait, "the account's rate is used up"),
-        }
-        if let Some(left) = chosen.bind.paused() {
-            return not_sent(left, "the SMSC asks for fewer messages");
-        }
-        let answer = match slot.submit(sm) {
-            Ok(ticket) => ticket.answer().await,
-            Err(error) => Err(error),
-        };
-        match answer {
-            Ok(answer) => {
-                let congested = answer.congestion.is_some_and(|state| state >= CONGESTED);
-                self.judge(chosen, answer.status, &answer.message_id.text(), congested)
-            }
-            Err(SubmitError::NotSent(end)) => {
-                account.meters.submitted("not_sent");
-                not_sent(account.config.timing.first_wait, &end.to_string())
-            }
-            Err(SubmitError::Invalid(error)) => {
-                account.meters.submitted("refused");
-                Fate::Refused {
-                    reason: Reason::BadContent,
-                    detail: error.to_string(),
-                }
-            }
-            Err(error @ (SubmitError::Lost(_) | SubmitError::TimedOut)) => {
-                account.meters.submitted("unknown");
-                Fate::Unknown {
-                    detail: error.to_string(),
-                }
-            }
-        }
-    }
-
-    fn judge(&self, chosen: &Chosen<'_>, status: CommandStatus, id: &str, congested: bool) -> Fate {
-        let account = &self.account;
-        if congested {
-            account.throttled(chosen.bind);
-        }
-        let detail = || format!("{} {status}", status.sentence());
-        match verdict(status, &account.config.transient_codes) {
-            Verdict::Accepted => {
-                account.meters.submitted("accepted");
-                account.traffic();
-                chosen.bind.took();
-                Fate::Accepted(ids::normal(id, account.config.message_ids.submitted))
-            }
-            Verdict::Throttled => {
-                account.meters.submitted("throttled");
-                account.throttled(chosen.bind);
-                let delay = chosen.bind.paused().unwrap_or(account.config.timing.first_wait);
-                Fate::NotSent {
-                    delay,
-                    detail: detail(),
-                    counts: false,
-                }
-            }
-            Verdict::NotBound => {
-                account.meters.submitted("not_bound");
-                Fate::NotSent {
-                    delay: TRANSIENT_WAIT,
-                    detail: detail(),
-                    counts: true,
-                }
-            }
-            Verdict::Transient => {
-                account.meters.submitted("transient");
-                Fate::NotSent {
-                    delay: TRANSIENT_WAIT,
-                    detail: detail(),
-                    counts: true,
-                }
-            }
-            Verdict::Refused(reason) => {
-                account.meters.submitted("refused");
-                Fate::Refused {
-                    reason,
-                    detail: detail(),
-                }
-            }
-        }
     }
 }
 
@@ -300,6 +138,10 @@ impl Connector for SmppConnector {
             ));
         }
         shutdown.requested().await;
+        self.stopping.cancel();
+        self.sends.close();
+        // The rest of a message whose first part is out would be lost with its bind.
+        let _ = timeout(LAST_SENDS, self.sends.wait()).await;
         self.stopped.cancel();
         while let Some(ended) = binds.join_next().await {
             if let Err(error) = ended {
@@ -311,6 +153,14 @@ impl Connector for SmppConnector {
 
     async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
         let account = &self.account;
+        let _sending = self.sends.token();
+        if self.stopping.is_cancelled() {
+            return Err(SendError::RetryAfter {
+                delay: account.config.timing.first_wait,
+                detail: "the program is stopping".to_owned(),
+                counts: false,
+            });
+        }
         let now = account.clock.now();
         let Submission {
             parts,
@@ -325,7 +175,7 @@ impl Connector for SmppConnector {
         let Some(first) = parts.next() else {
             return Ok(Accepted::default());
         };
-        match self.first(first).await {
+        match account.first(first).await {
             Fate::Accepted(id) => network_ids.extend(id),
             Fate::NotSent {
                 delay,
@@ -343,7 +193,7 @@ impl Connector for SmppConnector {
         }
         let until = Instant::now() + persistence(outbound.expires_at, now);
         let mut failed = None;
-        for (at, sent) in join_all(parts.map(|part| self.later(part, until)))
+        for (at, sent) in join_all(parts.map(|part| account.later(part, until, &self.stopped)))
             .await
             .into_iter()
             .enumerate()

@@ -18,6 +18,7 @@ mod ids;
 mod inbound;
 pub mod metrics;
 pub mod session;
+mod submit;
 mod throttle;
 mod tls;
 mod verdict;

@@ -1,4 +1,4 @@
-use crate::harness::{config, connector, outbound, run};
+use crate::harness::{config, connector, ids, outbound, run};
 use crate::smsc::{Smsc, bind_ok, submit_resp, text};
 use std::time::Duration;
 use swingbridge_connectors::smpp::config::BindMode;
@@ -282,6 +282,37 @@ async fn stopping_drains_then_unbinds() {
     assert!(running.connector.send(outbound("too late")).await.is_err());
     peer.send(Pdu::new(unbind.sequence, Body::UnbindResp)).await;
     assert_eq!(peer.next().await, None);
+    running.stopped().await;
+}
+
+#[tokio::test]
+async fn stopping_sends_the_rest_of_a_message_that_was_begun_and_begins_no_other() {
+    let smsc = Smsc::start().await;
+    let mut running = run(config(smsc.port()));
+    let mut peer = smsc.bound().await;
+    running.until(Link::Connected).await;
+    let send = running.send(outbound(&"x".repeat(400)));
+    let (first, _) = peer.submit().await;
+    running.request_stop();
+    loop {
+        tokio::select! {
+            result = running.send(outbound("another")) => {
+                assert!(format!("{result:?}").contains("the program is stopping"), "{result:?}");
+                break;
+            }
+            // The stop had not been noticed yet.
+            (sequence, _) = peer.submit() => peer.refuse(sequence, CommandStatus::RSYSERR).await,
+        }
+    }
+    peer.accept(first, "1").await;
+    for id in ["2", "3"] {
+        let (sequence, _) = peer.submit().await;
+        peer.accept(sequence, id).await;
+    }
+    assert_eq!(ids(&send.await.unwrap().unwrap()), ["1", "2", "3"]);
+    let unbind = peer.pdu().await;
+    assert_eq!(unbind.body, Body::Unbind);
+    peer.send(Pdu::new(unbind.sequence, Body::UnbindResp)).await;
     running.stopped().await;
 }
 

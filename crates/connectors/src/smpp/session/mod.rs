@@ -286,7 +286,7 @@ impl Session {
     }
 
     /// Ends the session in order: takes no more submits, waits up to `patience` for the answers to those in
-    /// flight and for deliveries to be answered, unbinds, and waits up to two seconds for the answer to that.
+    /// flight and for deliveries to be answered, unbinds, and waits up to a second for the answer to that.
     pub async fn unbind(&self, patience: Duration) {
         self.0.slots.close();
         let idle = self
