@@ -302,6 +302,15 @@ pub struct QueueDepth {
     pub oldest: Option<Timestamp>,
 }
 
+/// How many messages of a line wait to be sent on; for metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LineDepth {
+    pub line: LineId,
+    pub direction: Direction,
+    pub rows: u64,
+    pub oldest: Option<Timestamp>,
+}
+
 /// The contexts under which bytes are sealed, so that one kind can not be put in place of another.
 pub mod seal {
     pub const ADDRESS: &str = "address";
@@ -435,6 +444,8 @@ pub trait Tables {
     fn setting(&mut self, name: &str) -> Result<Option<String>>;
     fn setting_set(&mut self, name: &str, value: &str) -> Result<()>;
     fn queue_depths(&mut self) -> Result<Vec<QueueDepth>>;
+    /// The lines for which messages wait in the outbox, those alone; parked ones do not wait.
+    fn line_depths(&mut self) -> Result<Vec<LineDepth>>;
     /// Forgets what was remembered for deduplication before `before`, and the records of messages that ended before it.
     fn prune(&mut self, before: Timestamp) -> Result<u64>;
 }

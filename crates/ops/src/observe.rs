@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Link, Shutdown};
-use swingbridge_domain::store::{self, QueueDepth, Store};
+use swingbridge_domain::id::LineId;
+use swingbridge_domain::store::{self, Direction, LineDepth, QueueDepth, Store};
 use tokio::time::MissedTickBehavior;
 
 /// How often.
@@ -18,6 +19,7 @@ pub const EVERY: Duration = Duration::from_secs(10);
 pub struct Observed {
     pub store: Arc<dyn Store>,
     pub connectors: Vec<Arc<dyn Connector>>,
+    pub lines: Vec<LineId>,
     pub health: Arc<Health>,
     pub clock: Arc<dyn Clock>,
     pub exporter: Exporter,
@@ -38,10 +40,14 @@ impl Observed {
     }
 
     async fn measure(&self, seen: &mut BTreeSet<String>) {
-        let depths = store::run(&*self.store, |tables| tables.queue_depths()).await;
+        let depths = store::run(&*self.store, |tables| {
+            Ok((tables.queue_depths()?, tables.line_depths()?))
+        });
+        let depths = depths.await;
         gauge!("swingbridge_store_up").set(f64::from(u8::from(depths.is_ok())));
-        if let Ok(depths) = depths {
-            queues(&depths, seen, &*self.clock);
+        if let Ok((queues, lines)) = depths {
+            measure_queues(&queues, seen, &*self.clock);
+            measure_lines(&lines, &self.lines, &*self.clock);
         }
         let reached = self.health.reached().await;
         gauge!("swingbridge_homeserver_up").set(f64::from(u8::from(reached.is_ok())));
@@ -64,7 +70,7 @@ impl Observed {
 }
 
 /// Sets the queues' gauges; a queue that was seen before and is empty now goes to zero.
-fn queues(depths: &[QueueDepth], seen: &mut BTreeSet<String>, clock: &dyn Clock) {
+fn measure_queues(depths: &[QueueDepth], seen: &mut BTreeSet<String>, clock: &dyn Clock) {
     seen.extend(depths.iter().map(|depth| depth.queue.clone()));
     for queue in seen.iter() {
         let depth = depths.iter().find(|depth| depth.queue == *queue);
@@ -75,6 +81,26 @@ fn queues(depths: &[QueueDepth], seen: &mut BTreeSet<String>, clock: &dyn Clock)
         // Far below 2^52 rows.
         gauge!("swingbridge_queue_rows", "queue" => queue.clone()).set(rows as f64);
         gauge!("swingbridge_queue_oldest_seconds", "queue" => queue.clone()).set(age.as_secs_f64());
+    }
+}
+
+/// Sets the lines' gauges, all of them, in both directions.
+fn measure_lines(depths: &[LineDepth], lines: &[LineId], clock: &dyn Clock) {
+    for line in lines {
+        for (direction, word) in [(Direction::Out, "out"), (Direction::In, "in")] {
+            let depth = depths
+                .iter()
+                .find(|depth| depth.line == *line && depth.direction == direction);
+            let rows = depth.map_or(0, |depth| depth.rows);
+            let age = depth
+                .and_then(|depth| depth.oldest)
+                .map_or(Duration::ZERO, |oldest| clock.now().since(oldest));
+            // Far below 2^52 rows.
+            gauge!("swingbridge_line_waiting", "line" => line.0.clone(), "direction" => word)
+                .set(rows as f64);
+            gauge!("swingbridge_line_oldest_seconds", "line" => line.0.clone(), "direction" => word)
+                .set(age.as_secs_f64());
+        }
     }
 }
 
@@ -105,7 +131,7 @@ mod tests {
         let handle = recorder.handle();
         let mut seen = BTreeSet::new();
         metrics::with_local_recorder(&recorder, || {
-            queues(&[depth("carrier", 2, Some(1_000))], &mut seen, &At(4_000));
+            measure_queues(&[depth("carrier", 2, Some(1_000))], &mut seen, &At(4_000));
         });
         let text = handle.render();
         assert!(
@@ -116,7 +142,7 @@ mod tests {
             text.contains("swingbridge_queue_oldest_seconds{queue=\"carrier\"} 3"),
             "{text}"
         );
-        metrics::with_local_recorder(&recorder, || queues(&[], &mut seen, &At(9_000)));
+        metrics::with_local_recorder(&recorder, || measure_queues(&[], &mut seen, &At(9_000)));
         let text = handle.render();
         assert!(
             text.contains("swingbridge_queue_rows{queue=\"carrier\"} 0"),
@@ -126,5 +152,33 @@ mod tests {
             text.contains("swingbridge_queue_oldest_seconds{queue=\"carrier\"} 0"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn every_line_is_measured_both_ways() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let waiting = LineDepth {
+            line: LineId::new("main"),
+            direction: Direction::Out,
+            rows: 3,
+            oldest: Some(Timestamp(1_000)),
+        };
+        metrics::with_local_recorder(&recorder, || {
+            measure_lines(
+                &[waiting],
+                &[LineId::new("main"), LineId::new("desk")],
+                &At(6_000),
+            );
+        });
+        let text = handle.render();
+        for wanted in [
+            "swingbridge_line_waiting{line=\"main\",direction=\"out\"} 3",
+            "swingbridge_line_waiting{line=\"main\",direction=\"in\"} 0",
+            "swingbridge_line_waiting{line=\"desk\",direction=\"out\"} 0",
+            "swingbridge_line_oldest_seconds{line=\"main\",direction=\"out\"} 5",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+        }
     }
 }

@@ -3,7 +3,9 @@
 use crate::exit::{Exit, Failure};
 use axum::Router;
 use axum::serve::ListenerExt;
+use std::future::IntoFuture;
 use std::net::SocketAddr;
+use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_matrix::appservice::AppService;
 use swingbridge_matrix::provisioning::Provisioning;
@@ -43,7 +45,10 @@ pub fn matrix_side(service: AppService, provisioning: Option<Provisioning>, medi
     router.fallback(unrecognized)
 }
 
-/// Serves until `shutdown`, then lets what is under way come to its end.
+/// How long requests that are under way may take to come to their end.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Serves until `shutdown`, then lets what is under way come to its end, for a while.
 pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     let address = listener
         .local_addr()
@@ -52,9 +57,20 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
         // Answers are small; without this each waits for the peer's delayed acknowledgement. Nothing is lost without it.
         let _ = stream.set_nodelay(true);
     });
-    let served =
-        axum::serve(listener, router).with_graceful_shutdown(async move { shutdown.requested().await });
-    if let Err(error) = served.await {
-        tracing::error!(%address, %error, "a listener ended");
+    let stopping = shutdown.clone();
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async move { stopping.requested().await })
+        .into_future();
+    let given_up = async {
+        shutdown.requested().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::select! {
+        ended = served => {
+            if let Err(error) = ended {
+                tracing::error!(%address, %error, "a listener ended");
+            }
+        }
+        () = given_up => tracing::info!(%address, "requests are left unfinished"),
     }
 }

@@ -3,6 +3,7 @@ use metrics::Unit;
 
 const CONNECTOR: (&str, &str) = ("connector", "its name in the configuration");
 const LINE: (&str, &str) = ("line", "its name in the configuration");
+const DIRECTION: (&str, &str) = ("direction", "`out` to phones, `in` to Matrix");
 const QUEUE: (&str, &str) = ("queue", "`inbox`, `homeserver` or a connector's name");
 
 /// All metrics, by room.
@@ -27,6 +28,20 @@ pub const METRICS: &[Metric] = &[
         unit: Some(Unit::Seconds),
         labels: &[QUEUE],
         meaning: "Age of the oldest entry of that queue; 0 when it is empty",
+    },
+    Metric {
+        name: "swingbridge_line_waiting",
+        kind: Kind::Gauge,
+        unit: None,
+        labels: &[LINE, DIRECTION],
+        meaning: "Messages of a line that wait to be sent on",
+    },
+    Metric {
+        name: "swingbridge_line_oldest_seconds",
+        kind: Kind::Gauge,
+        unit: Some(Unit::Seconds),
+        labels: &[LINE, DIRECTION],
+        meaning: "Age of the oldest of them; 0 when there is none",
     },
     Metric {
         name: "swingbridge_homeserver_up",

@@ -283,6 +283,10 @@ impl Tables for Session<'_> {
         timers::queue_depths(self)
     }
 
+    fn line_depths(&mut self) -> Result<Vec<LineDepth>> {
+        timers::line_depths(self)
+    }
+
     fn prune(&mut self, before: Timestamp) -> Result<u64> {
         timers::prune(self, before)
     }

@@ -2,8 +2,8 @@
 
 use crate::database::{Row, Statements, all, first};
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::id::{AssemblyId, ConnectorId, MessageId, NetworkId};
-use swingbridge_domain::store::{QueueDepth, Result, StoreError, Timer};
+use swingbridge_domain::id::{AssemblyId, ConnectorId, LineId, MessageId, NetworkId};
+use swingbridge_domain::store::{Direction, LineDepth, QueueDepth, Result, StoreError, Timer};
 
 /// How many rows of a kind are forgotten at once, so that nobody waits long behind it.
 const PRUNED_AT_ONCE: i64 = 10_000;
@@ -118,6 +118,33 @@ pub(super) fn queue_depths(db: &mut dyn Statements) -> Result<Vec<QueueDepth>> {
         |row| depth(row.text(0)?, row, 1),
     )?);
     Ok(depths)
+}
+
+/// Rows that carry no message belong to no line.
+pub(super) fn line_depths(db: &mut dyn Statements) -> Result<Vec<LineDepth>> {
+    all(
+        db,
+        "SELECT conversations.line, CASE WHEN outbox.connector IS NULL THEN 'in' ELSE 'out' END,
+                count(*), min(outbox.created_at)
+         FROM outbox
+         JOIN messages ON messages.id = outbox.message
+         JOIN conversations ON conversations.id = messages.conversation
+         WHERE outbox.state <> 'parked'
+         GROUP BY 1, 2 ORDER BY 1, 2",
+        &[],
+        |row| {
+            Ok(LineDepth {
+                line: LineId::new(row.text(0)?),
+                direction: row.word(1, |word| match word {
+                    "in" => Some(Direction::In),
+                    "out" => Some(Direction::Out),
+                    _ => None,
+                })?,
+                rows: row.narrow(2)?,
+                oldest: row.maybe_int(3)?.map(Timestamp),
+            })
+        },
+    )
 }
 
 pub(super) fn prune(db: &mut dyn Statements, before: Timestamp) -> Result<u64> {

@@ -1,6 +1,6 @@
 //! `check`: tries everything, and says for each failure its cause and its cure.
 
-use crate::config::{self, Config, Sources, secrets};
+use crate::config::{self, Config, Sources};
 use crate::exit::{Exit, Failure};
 use crate::{http, wiring};
 use async_trait::async_trait;
@@ -24,7 +24,7 @@ pub fn run(sources: &Sources) -> Result<ExitCode, Failure> {
         "the configuration is understood",
         &sources.config.display().to_string(),
     );
-    files(&config, sources, &mut report);
+    files(&config, &mut report);
     registration(&config, &mut report)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let running = runtime.block_on(runs(&config));
@@ -83,14 +83,12 @@ impl Report {
 }
 
 /// Nobody else may read what holds secrets.
-fn files(config: &Config, sources: &Sources, report: &mut Report) {
-    let mut warnings = config.warnings.clone();
-    warnings.extend(secrets::readable_by_others(&sources.config));
-    if warnings.is_empty() {
+fn files(config: &Config, report: &mut Report) {
+    if config.warnings.is_empty() {
         report.good("files with secrets are readable by their owner alone", "");
     }
-    for warning in warnings {
-        let (cause, cure) = warning.split_once(": ").unwrap_or((&warning, ""));
+    for warning in &config.warnings {
+        let (cause, cure) = warning.split_once(": ").unwrap_or((warning, ""));
         report.warn("files with secrets", cause, cure);
     }
 }

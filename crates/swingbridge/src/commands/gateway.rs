@@ -52,7 +52,10 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
     let store = tokio::task::spawn_blocking(move || wiring::store(&opening))
         .await?
         .ends(Exit::Database)?;
-    known(&matrix).await?;
+    tokio::select! {
+        outcome = known(&matrix) => outcome?,
+        () = shutdown.requested() => return Ok(()),
+    }
     let engine = Engine::open(
         wiring::site(&config),
         Ports {
@@ -138,6 +141,7 @@ impl Running {
         let observed = Observed {
             store: store.clone(),
             connectors,
+            lines: config.lines.iter().map(|line| line.id.clone()).collect(),
             health,
             clock: wiring::clock(),
             exporter,
@@ -162,18 +166,36 @@ impl Running {
         );
         notifier.ready();
 
-        shutdown.requested().await;
+        // A part that fails takes the gateway along: half of it would look alive and move nothing.
+        let mut failed = false;
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => break,
+                ended = tasks.join_next() => match ended {
+                    Some(Ok(())) => {}
+                    Some(Err(_)) | None => {
+                        failed = true;
+                        break;
+                    }
+                },
+            }
+        }
         notifier.stopping();
-        let mut panicked = false;
+        if failed {
+            return Err(Failure::msg(
+                Exit::Other,
+                "a part of the gateway failed, as the log says; what was in flight is settled at the next start",
+            ));
+        }
         while let Some(ended) = tasks.join_next().await {
-            panicked |= ended.is_err();
+            failed |= ended.is_err();
         }
         // What is queued is committed before the store lets go; that may take the disk's time.
         tokio::task::spawn_blocking(move || drop(store)).await?;
-        if panicked {
+        if failed {
             return Err(Failure::msg(
                 Exit::Other,
-                "a part of the gateway had failed before it was asked to stop",
+                "a part of the gateway failed while it stopped, as the log says",
             ));
         }
         tracing::info!("stopped");

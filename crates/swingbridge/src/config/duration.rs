@@ -56,7 +56,7 @@ impl fmt::Display for Span {
         let fits = UNITS
             .iter()
             .rev()
-            .find(|(_, unit)| millis > 0 && millis % u128::from(*unit) == 0);
+            .find(|(_, unit)| millis > 0 && millis.is_multiple_of(u128::from(*unit)));
         match fits {
             Some((name, unit)) => write!(f, "{}{name}", millis / u128::from(*unit)),
             None => f.write_str("0s"),

@@ -187,6 +187,9 @@ fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>)
     let warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
     let mut config = understand(&root, &mut problems);
     config.warnings = warnings;
+    config
+        .warnings
+        .extend(secrets::readable_by_others(&sources.config));
     place(&mut config, sources);
     Ok((config, problems))
 }

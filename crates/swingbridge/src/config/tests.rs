@@ -36,6 +36,7 @@ fn load_text(text: &str, variables: &[(&str, &str)]) -> Result<Config, LoadError
 fn load_in(folder: &TempDir, text: &str, variables: &[(&str, &str)]) -> Result<Config, LoadError> {
     let config = folder.path().join("config.yaml");
     fs::write(&config, text).unwrap();
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o600)).unwrap();
     load(&Sources {
         config,
         registration: None,

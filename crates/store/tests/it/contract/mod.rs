@@ -88,6 +88,7 @@ promises! {
         a_timer_set_again_moves,
         settings_are_kept,
         queue_depths_count_what_waits,
+        line_depths_count_messages_by_direction,
         what_is_old_is_forgotten,
         a_message_that_waits_is_not_forgotten;
     jobs:

@@ -3,7 +3,8 @@ use std::sync::Arc;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::{AssemblyId, ConnectorId, MessageId, NetworkId, SessionId};
 use swingbridge_domain::store::{
-    MessageRecord, NewOutboxRow, OutboxState, PartRecord, QueueDepth, Store, Target, Timer,
+    Direction, LineDepth, MessageRecord, NewOutboxRow, OutboxState, PartRecord, QueueDepth, Store, Target,
+    Timer,
 };
 
 pub fn due_timers_are_taken_once_oldest_first(store: &Arc<dyn Store>) {
@@ -112,6 +113,48 @@ pub fn queue_depths_count_what_waits(store: &Arc<dyn Store>) {
             depth("homeserver", 1, Some(after(3))),
             depth("a", 2, Some(after(6))),
             depth("b", 1, Some(after(5))),
+        ]
+    );
+}
+
+pub fn line_depths_count_messages_by_direction(store: &Arc<dyn Store>) {
+    assert_eq!(work(store, |t| t.line_depths()), []);
+    let depths = work(store, |t| {
+        let conversation = conversation(t, 1)?;
+        let carrier = || Target::Connector(ConnectorId::new("a"));
+        let rows = [
+            (carrier(), after(5), OutboxState::Queued),
+            (carrier(), after(3), OutboxState::Sending),
+            (carrier(), after(1), OutboxState::Parked),
+            (Target::Homeserver, after(7), OutboxState::Queued),
+        ];
+        for (target, created_at, state) in rows {
+            let message = t.message_add(&outgoing(conversation))?;
+            let id = t.outbox_push(&NewOutboxRow {
+                target,
+                created_at,
+                ..parcel(conversation, Some(message))
+            })?;
+            t.outbox_set_state(id, state)?;
+        }
+        // A notice is no message.
+        t.outbox_push(&NewOutboxRow {
+            target: Target::Homeserver,
+            ..parcel(conversation, None)
+        })?;
+        t.line_depths()
+    });
+    let depth = |direction, rows, oldest| LineDepth {
+        line: line(),
+        direction,
+        rows,
+        oldest: Some(oldest),
+    };
+    assert_eq!(
+        depths,
+        [
+            depth(Direction::In, 1, after(7)),
+            depth(Direction::Out, 2, after(3)),
         ]
     );
 }
