@@ -33,8 +33,8 @@ pub enum Fault {
     HoldDelivery,
     /// The connection breaks right after a `deliver_sm` was sent.
     DropAfterDelivery,
-    /// Before a response comes what sloppy carriers send: unknown commands and parameters, junk behind a
-    /// command's end.
+    /// What sloppy carriers send: before a response an unknown command and a command with junk behind its end,
+    /// in a delivery a parameter that is shorter than it says.
     Sloppy,
 }
 

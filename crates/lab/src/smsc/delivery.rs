@@ -1,8 +1,10 @@
 //! What goes to the accounts: receipts and phones' texts, each sent again until the account has answered.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use swingbridge_wire::smpp::{Body, CommandStatus, Pdu, Sm};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -27,13 +29,46 @@ pub(super) struct Delivery {
     /// Whether the fault of being held back, or of being repeated, was rolled for it: once each.
     pub held: bool,
     pub repeated: bool,
-    pub attempts: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
     Receipt,
     Text { message: u64 },
+}
+
+/// The deliveries that wait.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// Not due yet, by when they are.
+    later: BTreeMap<(Instant, u64), Delivery>,
+    /// Due, by number: they go out in this order.
+    ready: BTreeMap<u64, Delivery>,
+}
+
+impl Outbox {
+    /// Adds a delivery, or takes one back, which keeps its place in the order.
+    pub fn push(&mut self, delivery: Delivery) {
+        self.later
+            .insert((delivery.not_before, delivery.number), delivery);
+    }
+
+    pub fn len(&self) -> usize {
+        self.later.len() + self.ready.len()
+    }
+
+    fn ripen(&mut self, now: Instant) {
+        while let Some(first) = self.later.first_entry()
+            && first.key().0 <= now
+        {
+            let delivery = first.remove();
+            self.ready.insert(delivery.number, delivery);
+        }
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.later.keys().next().map(|(due, _)| *due)
+    }
 }
 
 /// A `deliver_sm` that waits for its response.
@@ -51,7 +86,7 @@ pub(super) async fn run(carrier: Arc<Carrier>, stop: CancellationToken) {
         let next = carrier.with(|state| {
             expire(state, now);
             send_due(state, &carrier, now);
-            next_deadline(state, now)
+            next_deadline(state)
         });
         tokio::select! {
             () = stop.cancelled() => return,
@@ -82,7 +117,7 @@ pub(super) fn answered(
                 if !delivery.repeated && faults.strikes(Fault::RepeatDelivery) {
                     delivery.repeated = true;
                     delivery.not_before = now + faults.delay(Fault::RepeatDelivery);
-                    requeue(state, delivery);
+                    state.outbox.push(delivery);
                 } else if let About::Text { message } = delivery.about {
                     part_taken(state, message);
                 }
@@ -94,7 +129,7 @@ pub(super) fn answered(
             }
             _ => {
                 delivery.not_before = now + carrier.config.retry;
-                requeue(state, delivery);
+                state.outbox.push(delivery);
             }
         }
         true
@@ -111,7 +146,7 @@ pub(super) fn session_closed(state: &mut State, session: SessionId) {
         .collect();
     for sequence in sequences {
         if let Some(InFlight { delivery, .. }) = state.in_flight.remove(&(session, sequence)) {
-            requeue(state, delivery);
+            state.outbox.push(delivery);
         }
     }
 }
@@ -127,15 +162,6 @@ fn part_taken(state: &mut State, message: u64) {
     }
 }
 
-/// Back to its old place in the order.
-fn requeue(state: &mut State, mut delivery: Delivery) {
-    delivery.attempts += 1;
-    let at = state
-        .outbox
-        .partition_point(|other| other.number < delivery.number);
-    state.outbox.insert(at, delivery);
-}
-
 fn expire(state: &mut State, now: Instant) {
     let expired: Vec<(SessionId, u32)> = state
         .in_flight
@@ -148,33 +174,43 @@ fn expire(state: &mut State, now: Instant) {
             if let Some(bound) = state.bound.get_mut(&key.0) {
                 bound.unanswered -= 1;
             }
-            requeue(state, delivery);
+            state.outbox.push(delivery);
         }
     }
 }
 
 fn send_due(state: &mut State, carrier: &Carrier, now: Instant) {
     let faults = carrier.faults();
-    let mut kept = std::collections::VecDeque::with_capacity(state.outbox.len());
-    while let Some(mut delivery) = state.outbox.pop_front() {
-        if delivery.not_before > now {
-            kept.push_back(delivery);
+    state.outbox.ripen(now);
+    // Accounts without a bind that has room.
+    let mut full: Vec<String> = Vec::new();
+    let mut from = 0;
+    while full.len() < carrier.config.accounts.len()
+        && let Some((&number, delivery)) = state.outbox.ready.range(from..).next()
+    {
+        from = number + 1;
+        if full.contains(&delivery.system_id) {
             continue;
         }
-        if !delivery.held {
+        let chosen = choose(state, delivery, carrier.config.window);
+        let Some(mut delivery) = state.outbox.ready.remove(&number) else {
+            continue;
+        };
+        if !delivery.held && faults.strikes(Fault::HoldDelivery) {
             delivery.held = true;
-            if faults.strikes(Fault::HoldDelivery) {
-                delivery.not_before = now + faults.delay(Fault::HoldDelivery);
-                kept.push_back(delivery);
-                continue;
+            delivery.not_before = now + faults.delay(Fault::HoldDelivery);
+            state.outbox.push(delivery);
+            continue;
+        }
+        delivery.held = true;
+        match chosen {
+            Some(session) => send(state, carrier, &faults, session, delivery, now),
+            None => {
+                full.push(delivery.system_id.clone());
+                state.outbox.ready.insert(number, delivery);
             }
         }
-        match choose(state, &delivery, carrier.config.window) {
-            Some(session) => send(state, carrier, &faults, session, delivery, now),
-            None => kept.push_back(delivery),
-        }
     }
-    state.outbox = kept;
 }
 
 /// A bind of the account that takes deliveries and has room: the preferred one, or the one with most room.
@@ -211,6 +247,11 @@ fn send(
     let sequence = bound.next_sequence();
     // What the carrier itself has made always encodes.
     if let Ok(bytes) = Pdu::new(sequence, Body::DeliverSm(delivery.sm.clone())).to_bytes() {
+        let bytes = if faults.strikes(Fault::Sloppy) {
+            with_stump(&bytes)
+        } else {
+            bytes
+        };
         bound.out(Outgoing::Bytes(bytes));
     }
     if faults.strikes(Fault::DropAfterDelivery) {
@@ -227,12 +268,16 @@ fn send(
 }
 
 /// When something comes due. A delivery that is due already waits for a bind, whose coming or answer is work.
-fn next_deadline(state: &State, now: Instant) -> Option<Instant> {
-    let due = state
-        .outbox
-        .iter()
-        .map(|delivery| delivery.not_before)
-        .filter(|&at| at > now);
+fn next_deadline(state: &State) -> Option<Instant> {
     let deadlines = state.in_flight.values().map(|waiting| waiting.deadline);
-    due.chain(deadlines).min()
+    deadlines.chain(state.outbox.next_due()).min()
+}
+
+/// A PDU with a vendor's parameter at its end that is shorter than it says.
+fn with_stump(pdu: &[u8]) -> Bytes {
+    const STUMP: [u8; 6] = [0x14, 0x05, 0, 9, 0xBA, 0xD0];
+    let length = (pdu.len() + STUMP.len()) as u32;
+    [&length.to_be_bytes(), pdu.get(4..).unwrap_or_default(), &STUMP]
+        .concat()
+        .into()
 }

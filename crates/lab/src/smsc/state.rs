@@ -1,7 +1,7 @@
 //! What the carrier knows, behind one lock, and what a submission does to it. No I/O happens here: what is to
 //! be sent lies in the outbox ([`super::delivery`]).
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_wire::receipts::MessageState;
@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::bound::Bound;
 use super::config::{Config, Mark};
-use super::delivery::{About, Delivery, InFlight};
+use super::delivery::{About, Delivery, InFlight, Outbox};
 use super::ledger::{Outcome, Submission};
 use super::phones::{Assembler, AssemblyKey, Message, Phone, Progress, Reach, key, on_wire, show};
 use super::rules::{is_last_part, receipt, refusal};
@@ -28,7 +28,7 @@ pub(super) struct State {
     pub messages: Vec<Message>,
     pub submissions: Vec<Submission>,
     pub assembler: Assembler,
-    pub outbox: VecDeque<Delivery>,
+    pub outbox: Outbox,
     pub in_flight: HashMap<(SessionId, u32), InFlight>,
     pub bound: BTreeMap<SessionId, Bound>,
     /// Parts of a phone's message that the account has not taken.
@@ -178,7 +178,7 @@ impl State {
             return;
         }
         self.deliveries += 1;
-        self.outbox.push_back(Delivery {
+        self.outbox.push(Delivery {
             number: self.deliveries,
             system_id: submission.system_id.clone(),
             sm: receipt(config, submission, fate),
@@ -192,7 +192,6 @@ impl State {
             },
             held: false,
             repeated: false,
-            attempts: 0,
         });
     }
 
@@ -289,7 +288,7 @@ impl State {
                 Mark::None => {}
             }
             *self.open_parts.entry(message).or_default() += 1;
-            self.outbox.push_back(Delivery {
+            self.outbox.push(Delivery {
                 number: self.deliveries,
                 system_id: system_id.clone(),
                 sm,
@@ -299,7 +298,6 @@ impl State {
                 not_before: now.1,
                 held: false,
                 repeated: false,
-                attempts: 0,
             });
         }
         Some(message)
