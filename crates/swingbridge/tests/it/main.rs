@@ -1,0 +1,11 @@
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod cli;
+mod gateway;
+mod identity;
+mod init;
+mod never_lost;
+mod program;
+mod reconcile;
+mod site;
+mod troubles;
