@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -102,8 +102,8 @@ impl Jasmin {
             .env("ROOT_PATH", folder)
             .env("LOG_PATH", folder.join("logs"));
         let mut jasmin = start("Jasmin", &mut command, folder)?;
-        answers(&mut jasmin, console).await?;
-        answers(&mut jasmin, smpp).await?;
+        jasmin.listens(console).await?;
+        jasmin.listens(smpp).await?;
         let address = SocketAddr::from(([127, 0, 0, 1], smpp));
         Console::open(console).await?.set_up(upstream).await?;
         Ok(Self {
@@ -129,24 +129,12 @@ fn start(name: &str, command: &mut Command, folder: &Path) -> Result<Process, Pe
     })
 }
 
-/// Waits until somebody listens.
-async fn answers(process: &mut Process, port: u16) -> Result<(), PeerError> {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-        if process.ended().is_some() || Instant::now() > deadline {
-            return Err(process.failure(&format!("does not listen on port {port}")));
-        }
-        tokio::time::sleep(Duration::from_millis(25)).await;
-    }
-    Ok(())
-}
-
 /// Erlang's directory of nodes. RabbitMQ would start one itself, that outlived it and listened everywhere.
 async fn epmd(folder: &Path, port: u16) -> Result<Process, PeerError> {
     let mut command = Command::new("epmd");
     command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
     let mut epmd = start("epmd", &mut command, folder)?;
-    answers(&mut epmd, port).await?;
+    epmd.listens(port).await?;
     Ok(epmd)
 }
 
@@ -174,7 +162,7 @@ async fn rabbitmq(program: &PathBuf, folder: &Path, epmd: u16, port: u16) -> Res
             "-kernel inet_dist_use_interface {127,0,0,1}",
         );
     let mut rabbitmq = start("RabbitMQ", &mut command, folder)?;
-    answers(&mut rabbitmq, port).await?;
+    rabbitmq.listens(port).await?;
     Ok(rabbitmq)
 }
 
@@ -192,7 +180,7 @@ async fn redis(folder: &Path) -> Result<(Process, u16), PeerError> {
         "no",
     ]);
     let mut redis = start("Redis", &mut command, folder)?;
-    answers(&mut redis, port).await?;
+    redis.listens(port).await?;
     Ok((redis, port))
 }
 

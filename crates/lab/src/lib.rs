@@ -6,6 +6,7 @@ pub mod faults;
 pub mod homeserver;
 pub mod foreign;
 pub mod jasmin;
+pub mod kannel;
 pub mod pcap;
 pub mod peers;
 pub mod postgres;

@@ -68,12 +68,24 @@ pub fn jasmin() -> Option<JasminPrograms> {
     found("Jasmin (with `--long`)", there.then_some(programs))
 }
 
-/// Kannel's bearerbox.
+/// What Kannel consists of.
+#[derive(Clone, Debug)]
+pub struct KannelPrograms {
+    /// Holds the binds.
+    pub bearerbox: PathBuf,
+    /// Takes messages by HTTP.
+    pub smsbox: PathBuf,
+}
+
+/// Kannel.
 #[must_use]
-pub fn bearerbox() -> Option<PathBuf> {
-    let program = PathBuf::from("/usr/sbin/bearerbox");
-    let there = program.exists();
-    found("Kannel (with `--long`)", there.then_some(program))
+pub fn kannel() -> Option<KannelPrograms> {
+    let programs = KannelPrograms {
+        bearerbox: "/usr/sbin/bearerbox".into(),
+        smsbox: "/usr/sbin/smsbox".into(),
+    };
+    let there = programs.bearerbox.exists() && programs.smsbox.exists();
+    found("Kannel (with `--long`)", there.then_some(programs))
 }
 
 /// The folder of PostgreSQL's server programs, the newest version there is.

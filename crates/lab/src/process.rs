@@ -154,6 +154,21 @@ impl Process {
         self.status
     }
 
+    /// Waits until somebody listens on a port of 127.0.0.1, a minute at most.
+    ///
+    /// # Errors
+    /// When it ends before, or nobody does, with the end of its log.
+    pub async fn listens(&mut self, port: u16) -> Result<(), PeerError> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            if self.ended().is_some() || Instant::now() > deadline {
+                return Err(self.failure(&format!("does not listen on port {port}")));
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        }
+        Ok(())
+    }
+
     /// Asks it to end and waits for it, ten seconds at most; then it is killed.
     pub async fn stop(&mut self) -> Option<ExitStatus> {
         self.ask_to_end();

@@ -251,7 +251,7 @@ impl Client {
 }
 
 /// One pool of connections, and the provider of cryptography that reqwest asks for even where there is no TLS.
-fn http() -> reqwest::Client {
+pub(crate) fn http() -> reqwest::Client {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
         // Fails only where the program installed one before us, which is as good.

@@ -4,6 +4,7 @@
 
 mod carrier;
 mod homeserver;
+mod kannel;
 mod page;
 mod synapse;
 mod tls;
