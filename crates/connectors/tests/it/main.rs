@@ -7,6 +7,7 @@ mod harness;
 mod inbound;
 mod jasmin;
 mod link;
+mod others;
 mod rough;
 mod smsc;
 mod submit;
