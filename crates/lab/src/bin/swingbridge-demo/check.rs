@@ -122,10 +122,11 @@ impl<'a> Check<'a> {
             "the phone shows it as from {}",
             message.peer
         );
-        self.say(&format!(
-            "the phone of Bob shows it whole, from {} parts",
-            message.segments
-        ));
+        let parts = match message.segments {
+            1 => "one part".to_owned(),
+            segments => format!("{segments} parts"),
+        };
+        self.say(&format!("Bob's phone shows it whole, out of {parts}"));
         self.alice
             .wait_for("the status SUCCESS with the delivery to the phone", |seen| {
                 delivered(seen, &event).then_some(())
