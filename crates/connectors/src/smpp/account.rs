@@ -51,6 +51,8 @@ struct BindState {
     pause: Pause,
     link: Link,
     detail: String,
+    /// When it is tried again; past while it is up or tried.
+    again: Instant,
 }
 
 /// A bind that can take a submit.
@@ -121,9 +123,11 @@ impl Account {
         let now = Instant::now();
         let mut best: Option<(usize, Chosen<'_>)> = None;
         let mut paused: Option<Duration> = None;
+        let mut absent = self.config.timing.refused_wait;
         for bind in self.binds.iter().filter(|bind| bind.role != Role::Receiver) {
             let state = bind.state();
             let Some(session) = state.session.as_ref().filter(|session| session.is_open()) else {
+                absent = absent.min(state.again.saturating_duration_since(now));
                 continue;
             };
             if let Some(left) = state.pause.left(now) {
@@ -144,7 +148,11 @@ impl Account {
         match (best, paused) {
             (Some((_, chosen)), _) => Ok(chosen),
             (None, Some(left)) => Err((left, "the SMSC asks for fewer messages")),
-            (None, None) => Err((self.config.timing.first_wait, "the SMSC is not connected")),
+            // Until one is tried again, and has had time to be bound.
+            (None, None) => Err((
+                absent + self.config.timing.first_wait,
+                "the SMSC is not connected",
+            )),
         }
     }
 
@@ -186,6 +194,7 @@ impl Bind {
             pause: Pause::new(backoff),
             link: Link::Disconnected,
             detail: "not connected yet".to_owned(),
+            again: Instant::now(),
         };
         Bind {
             number,
@@ -201,10 +210,11 @@ impl Bind {
         (state.link, state.detail) = (Link::Connected, detail);
     }
 
-    /// It is not, and why.
-    pub fn down(&self, link: Link, detail: String) {
+    /// It is not, and why, and in how long it is tried again.
+    pub fn down(&self, link: Link, detail: String, again: Duration) {
         let mut state = self.state();
         state.session = None;
+        state.again = Instant::now() + again;
         (state.link, state.detail) = (link, detail);
     }
 

@@ -41,17 +41,18 @@ pub async fn keep(account: Arc<Account>, at: usize, inbox: Arc<dyn Inbox>, stop:
         let wait = match attempted {
             Ok(opened) => {
                 gauge.set(1.0);
-                let began = Instant::now();
+                let (began, session) = (Instant::now(), opened.session.clone());
                 let end = carry(&account, bind, opened, &inbox, &stop).await;
                 gauge.set(0.0);
-                bind.down(Link::Disconnected, end.to_string());
-                tracing::info!(connector = %account.id, bind = bind.number, cause = %end, "the bind is down");
                 waits.refused.reset();
-                // One that ends at once counts as a failed attempt.
-                if began.elapsed() >= timing.longest_wait {
+                // One that ends at once, and was of no use, counts as a failed attempt.
+                if session.was_of_use() || began.elapsed() >= timing.longest_wait {
                     waits.lost.reset();
                 }
-                waits.lost.next(account.jitter())
+                let wait = waits.lost.next(account.jitter());
+                bind.down(Link::Disconnected, end.to_string(), wait);
+                tracing::info!(connector = %account.id, bind = bind.number, cause = %end, ?wait, "the bind is down");
+                wait
             }
             Err(error) => {
                 let link = if error.lasts() {
@@ -59,9 +60,9 @@ pub async fn keep(account: Arc<Account>, at: usize, inbox: Arc<dyn Inbox>, stop:
                 } else {
                     Link::Disconnected
                 };
-                bind.down(link, format!("{error}; {}", error.cure()));
                 let wait = waits.after(&error, account.jitter());
                 let cure = error.cure();
+                bind.down(link, format!("{error}; {cure}"), wait);
                 tracing::warn!(connector = %account.id, bind = bind.number, %error, cure, ?wait, "no bind");
                 wait
             }

@@ -1,8 +1,8 @@
 use crate::harness::{config, connector, ids, outbound, run};
 use crate::smsc::{Smsc, bind_ok, submit_resp, text};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swingbridge_connectors::smpp::config::BindMode;
-use swingbridge_domain::connector::{Connector, Link};
+use swingbridge_domain::connector::{Connector, Link, SendError};
 use swingbridge_wire::smpp::{Body, CommandStatus, MessageResp, Pdu, command};
 
 #[tokio::test]
@@ -33,6 +33,25 @@ async fn the_bind_says_who_we_are_and_comes_back_after_a_loss() {
 }
 
 #[tokio::test]
+async fn an_smsc_that_often_breaks_but_works_in_between_is_soon_bound_again() {
+    let smsc = Smsc::start().await;
+    let mut settings = config(smsc.port());
+    settings.timing.longest_wait = Duration::from_secs(60);
+    let running = run(settings);
+    let began = Instant::now();
+    for _ in 0..9 {
+        let mut peer = smsc.bound().await;
+        running.until(Link::Connected).await;
+        let send = running.send(outbound("hi"));
+        let (sequence, _) = peer.submit().await;
+        peer.accept(sequence, "1").await;
+        send.await.unwrap().unwrap();
+    }
+    // Doubled each time, the waits would be twelve seconds and more.
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn a_refused_account_is_told_with_its_cure_and_tried_again_rarely() {
     let smsc = Smsc::start().await;
     let running = run(config(smsc.port()));
@@ -52,6 +71,32 @@ async fn a_refused_account_is_told_with_its_cure_and_tried_again_rarely() {
     }
     let _peer = smsc.bound().await;
     running.until(Link::Connected).await;
+}
+
+#[tokio::test]
+async fn what_waits_for_a_refused_account_waits_as_long() {
+    let smsc = Smsc::start().await;
+    let mut settings = config(smsc.port());
+    settings.timing.refused_wait = Duration::from_secs(30);
+    let running = run(settings);
+    let mut peer = smsc.accept().await;
+    let (request, _) = peer.bind().await;
+    peer.send(
+        Pdu::refusal(
+            command::BIND_TRANSCEIVER,
+            request.sequence,
+            CommandStatus::RINVSYSID,
+        )
+        .unwrap(),
+    )
+    .await;
+    running.until(Link::Refused).await;
+    match running.connector.send(outbound("hi")).await {
+        Err(SendError::RetryAfter { delay, counts, .. }) => {
+            assert!(!counts && delay > Duration::from_secs(20), "{delay:?}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[tokio::test]

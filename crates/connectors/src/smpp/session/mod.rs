@@ -152,6 +152,8 @@ struct State {
     /// Deliveries handed in and not answered yet.
     delivering: usize,
     unbind_answered: bool,
+    /// Something was submitted or delivered over it, and answered.
+    of_use: bool,
     /// Submits in a row that timed out.
     unanswered: u32,
     end: Option<End>,
@@ -226,6 +228,7 @@ impl Session {
                 taken: 0,
                 delivering: 0,
                 unbind_answered: false,
+                of_use: false,
                 unanswered: 0,
                 end: None,
             }),
@@ -269,6 +272,11 @@ impl Session {
         !self.0.slots.is_closed()
     }
 
+    /// Whether anything was submitted or delivered over it, and answered.
+    pub fn was_of_use(&self) -> bool {
+        self.0.state().of_use
+    }
+
     /// Waits for the end.
     pub async fn ended(&self) {
         self.0.until(|_| false).await;
@@ -279,6 +287,7 @@ impl Session {
         let mut state = self.0.state();
         for answer in answers {
             state.delivering = state.delivering.saturating_sub(1);
+            state.of_use = true;
             self.0.queue_answer(&mut state, &answer);
         }
         drop(state);

@@ -75,6 +75,7 @@ impl Inner {
         let mut found: Vec<(oneshot::Sender<_>, Answer, Instant)> = Vec::with_capacity(answers.len());
         let mut state = self.state();
         state.unanswered = 0;
+        state.of_use = true;
         for (sequence, answer) in answers.drain(..) {
             match state.pending.remove(&sequence) {
                 Some(Pending { reply, queued, .. }) => found.push((reply, answer, queued)),
