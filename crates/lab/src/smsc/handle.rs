@@ -151,7 +151,7 @@ impl Handle {
         self.carrier.faults().struck(fault)
     }
 
-    /// What all connections carried so far, if [`Config::record`] is set; see [`crate::pcap`].
+    /// What all connections carried so far, if [`super::Config::record`] is set; see [`crate::pcap`].
     #[must_use]
     pub fn capture(&self) -> Vec<Chunk> {
         self.carrier
