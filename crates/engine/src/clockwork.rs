@@ -61,7 +61,12 @@ fn clockwork(work: &mut Work<'_>, prune: bool) -> Result<(), Fault> {
 pub(crate) async fn reconcile(engine: Engine, shutdown: Shutdown) {
     let kernel = &engine.kernel;
     loop {
-        let wait = match catch_up(kernel, &engine).await {
+        // What is left when the program stops is asked for again at its next start.
+        let caught_up = tokio::select! {
+            caught_up = catch_up(kernel, &engine) => caught_up,
+            () = shutdown.requested() => return,
+        };
+        let wait = match caught_up {
             Ok(()) => TICK * u32::try_from(RECONCILE_TICKS).unwrap_or(u32::MAX),
             Err(detail) => {
                 tracing::warn!(
