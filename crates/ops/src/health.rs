@@ -16,6 +16,8 @@ use tokio::time::timeout;
 
 /// How long the store may take to answer.
 const STORE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the homeserver may take to answer.
+const HOMESERVER_PATIENCE: Duration = Duration::from_secs(5);
 /// How long an answer about the homeserver stays good.
 const HOMESERVER_MEMORY: Duration = Duration::from_secs(10);
 /// What lies in the inbox for longer was not looked at: processing is stuck.
@@ -153,7 +155,8 @@ impl Health {
         {
             return answer.clone();
         }
-        let answer = (self.reach)().await;
+        let answer = timeout(HOMESERVER_PATIENCE, (self.reach)()).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("did not answer within {HOMESERVER_PATIENCE:?}")));
         *reached = Some((self.clock.now(), answer.clone()));
         answer
     }

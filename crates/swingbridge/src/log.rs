@@ -1,6 +1,7 @@
 //! The log and the panic hook. Neither ever holds what people write.
 
 use crate::config::logging::{Format, Level, Logging};
+use std::any::Any;
 use std::io::IsTerminal;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
@@ -43,9 +44,28 @@ pub fn start(logging: Logging) {
 pub fn guard_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
-        // A text that was written into the code holds nothing of anybody's.
-        let fixed = panic.payload().downcast_ref::<&'static str>().copied();
-        let text = fixed.unwrap_or("its text is withheld");
+        let text = text_of(panic.payload());
         tracing::error!(%place, text, "the program met a case that it believed impossible; please report it");
     }));
+}
+
+fn text_of(payload: &dyn Any) -> &'static str {
+    // A text that was written into the code holds nothing of anybody's.
+    let fixed = payload.downcast_ref::<&'static str>().copied();
+    fixed.unwrap_or("its text is withheld")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_says_nothing_that_was_made_at_run_time() {
+        assert_eq!(text_of(&"a fixed text"), "a fixed text");
+        assert_eq!(
+            text_of(&format!("text from {}", "+447700900456")),
+            "its text is withheld"
+        );
+        assert_eq!(text_of(&7), "its text is withheld");
+    }
 }

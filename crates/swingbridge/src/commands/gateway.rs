@@ -5,6 +5,7 @@ use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
 use crate::{http, log, stop, wiring};
 use std::sync::Arc;
+use std::time::Duration;
 use swingbridge_domain::connector::{Connector, Shutdown};
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::store::Store;
@@ -17,6 +18,12 @@ use swingbridge_ops::metrics::Exporter;
 use swingbridge_ops::observe::Observed;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+/// How long the start waits for the homeserver's first answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long what is under way may take at the end, so that closing the store has time too.
+const DRAIN: Duration = Duration::from_secs(8);
 
 pub fn run(sources: &Sources) -> Result<(), Failure> {
     let config = config::load(sources).map_err(Failure::load)?;
@@ -187,8 +194,14 @@ impl Running {
                 "a part of the gateway failed, as the log says; what was in flight is settled at the next start",
             ));
         }
-        while let Some(ended) = tasks.join_next().await {
-            failed |= ended.is_err();
+        let settled = tokio::time::timeout(DRAIN, async {
+            while let Some(ended) = tasks.join_next().await {
+                failed |= ended.is_err();
+            }
+        });
+        if settled.await.is_err() {
+            tracing::warn!("something is still under way: leaving it; it is settled at the next start");
+            tasks.shutdown().await;
         }
         // What is queued is committed before the store lets go; that may take the disk's time.
         tokio::task::spawn_blocking(move || drop(store)).await?;
@@ -245,7 +258,10 @@ fn registered(config: &Config) -> Result<(), Failure> {
 
 /// Ends the start when the homeserver refuses us. While it is away we start all the same: it comes back by itself.
 async fn known(matrix: &Matrix) -> Result<(), Failure> {
-    let found = matrix.probe().await;
+    let Ok(found) = tokio::time::timeout(PATIENCE, matrix.probe()).await else {
+        tracing::warn!("the homeserver does not answer in time; what arrives is kept for it");
+        return Ok(());
+    };
     // The first one says whether the homeserver is there at all.
     match found.first().map(|finding| &finding.result) {
         Some(Ok(answer)) => tracing::info!(%answer, "the homeserver answers"),

@@ -109,9 +109,13 @@ impl Site {
     }
 
     pub fn start(&self) -> Process {
+        self.start_by(&command(self.folder.path(), &["gateway"]))
+    }
+
+    pub fn start_by(&self, command: &Command) -> Process {
         Process::start(&Start {
             name: "the gateway",
-            command: &command(self.folder.path(), &["gateway"]),
+            command,
             log: &self.path("gateway.log"),
             end: End::Terminate,
             user: None,
