@@ -1,5 +1,9 @@
 //! The settings of one SMPP account. The defaults suit most providers; host, account and password are theirs.
 
+mod messages;
+
+pub use messages::{AddressRules, Addresses, Alphabet, IdForm, LongMessages, MessageIds, Text, TonNpi};
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -8,8 +12,8 @@ use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 use swingbridge_wire::gsm::Shifts;
 use swingbridge_wire::segments::{Method, Options};
-use swingbridge_wire::smpp::{VERSION_3_4, VERSION_5_0, npi, ton};
-use swingbridge_wire::text::{Alphabet as WireAlphabet, CodingRules};
+use swingbridge_wire::smpp::{VERSION_3_4, VERSION_5_0};
+use swingbridge_wire::text::CodingRules;
 use thiserror::Error;
 
 /// One account at an SMSC.
@@ -18,7 +22,7 @@ use thiserror::Error;
 pub struct Config {
     /// Host name or IP address of the SMSC.
     pub host: String,
-    /// TCP port. 2775 is registered for SMPP; with TLS providers choose their own.
+    /// TCP port, 2775 by default, which is registered for SMPP; with TLS providers choose their own.
     pub port: u16,
     /// The account's name at the SMSC.
     pub system_id: String,
@@ -27,15 +31,15 @@ pub struct Config {
     pub password: Secret,
     /// A category that some SMSCs ask for. Mostly empty.
     pub system_type: String,
-    /// The version to offer. An SMSC that does not tell its own is taken to speak 3.4.
+    /// The version to offer, 3.4 by default. An SMSC that does not tell its own is taken to speak 3.4.
     pub version: Version,
-    /// How to bind: one connection both ways, or one for each direction.
+    /// How to bind: one connection both ways (the default), or one for each direction.
     pub bind: BindMode,
-    /// How many connections of that kind to hold, 1 to 16. More carry on when one is lost.
+    /// How many connections of that kind to hold, 1 to 16; 1 by default. More carry on when one is lost.
     pub binds: u8,
     /// The addresses to receive for, as the provider's pattern. Mostly empty.
     pub address_range: String,
-    /// How many submits may wait for their answer on one connection, 1 to 1000.
+    /// How many submits may wait for their answer on one connection, 1 to 1000; 10 by default.
     pub window: u16,
     /// The most short messages per second over all connections; no limit when absent.
     pub rate: Option<f64>,
@@ -51,7 +55,7 @@ pub struct Config {
     pub text: Text,
     /// How the SMSC writes its message ids.
     pub message_ids: MessageIds,
-    /// Whether to ask for delivery receipts.
+    /// Whether to ask for delivery receipts; true by default.
     pub receipts: bool,
     /// `service_type` of what is sent. Mostly empty.
     pub service_type: String,
@@ -320,145 +324,62 @@ mod seconds {
     }
 }
 
-/// How addresses are written in what is sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Addresses {
-    /// Our own addresses.
-    pub source: AddressRules,
-    /// The phones'.
-    pub destination: AddressRules,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Type of number and numbering plan (SMPP 3.4 §5.2.5, §5.2.6) for each kind of address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct AddressRules {
-    /// International numbers. 1/1.
-    pub number: TonNpi,
-    /// Short codes. 3/0.
-    pub short_code: TonNpi,
-    /// Alphanumeric senders. 5/0.
-    pub name: TonNpi,
-    /// Whether numbers are written with their `+`.
-    pub plus: bool,
-}
-
-impl Default for AddressRules {
-    fn default() -> AddressRules {
-        AddressRules {
-            number: TonNpi {
-                ton: ton::INTERNATIONAL,
-                npi: npi::ISDN,
-            },
-            short_code: TonNpi {
-                ton: ton::NETWORK_SPECIFIC,
-                npi: npi::UNKNOWN,
-            },
-            name: TonNpi {
-                ton: ton::ALPHANUMERIC,
-                npi: npi::UNKNOWN,
-            },
-            plus: false,
+    #[test]
+    fn a_few_lines_are_enough_and_unknown_ones_are_refused() {
+        let read = |text: &str| serde_json::from_str::<Config>(text);
+        let config =
+            read(r#"{"host": "smsc.example", "system_id": "me", "timing": {"response": 2.5}}"#).unwrap();
+        assert_eq!(
+            (config.port, config.window, config.timing.response),
+            (2775, 10, Duration::from_millis(2500))
+        );
+        assert_eq!(config.validate(), Ok(()));
+        for wrong in [
+            r#"{"hots": ""}"#,
+            r#"{"text": {"alphabet": "gsm"}}"#,
+            r#"{"timing": {"bind": -1}}"#,
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
         }
     }
-}
 
-/// The two octets before an address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct TonNpi {
-    /// Type of number.
-    pub ton: u8,
-    /// Numbering plan.
-    pub npi: u8,
-}
-
-/// How texts are encoded and cut.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Text {
-    /// What `data_coding` 0 means to the SMSC.
-    pub default_alphabet: Alphabet,
-    /// What `data_coding` 1 means in what arrives: ASCII, but GSM where the SMSC is built on npm `smpp`.
-    pub ia5_alphabet: Alphabet,
-    /// Whether Latin-1 (`data_coding` 3) may be used for texts that the default alphabet does not hold. Phones
-    /// are then given what the SMSC makes of it.
-    pub latin1: bool,
-    /// How a text too long for one message is carried.
-    pub long_messages: LongMessages,
-}
-
-impl Default for Text {
-    fn default() -> Text {
-        Text {
-            default_alphabet: Alphabet::Gsm,
-            ia5_alphabet: Alphabet::Ascii,
-            latin1: false,
-            long_messages: LongMessages::default(),
-        }
+    #[test]
+    fn settings_that_cannot_be_are_named() {
+        let good = Config {
+            host: "h".into(),
+            system_id: "s".into(),
+            ..Config::default()
+        };
+        let wrong = |change: fn(&mut Config)| {
+            let mut config = good.clone();
+            change(&mut config);
+            config.validate().map_err(|invalid| invalid.field)
+        };
+        assert_eq!(wrong(|_| {}), Ok(()));
+        assert_eq!(wrong(|config| config.host.clear()), Err("host"));
+        assert_eq!(wrong(|config| config.window = 0), Err("window"));
+        assert_eq!(wrong(|config| config.rate = Some(0.0)), Err("rate"));
+        assert_eq!(wrong(|config| config.rate = Some(f64::NAN)), Err("rate"));
+        assert_eq!(wrong(|config| config.binds = 17), Err("binds"));
+        let pinned = |config: &mut Config| {
+            config.tls = Some(Tls {
+                trust: Trust::Pins,
+                ..Tls::default()
+            })
+        };
+        assert_eq!(wrong(pinned), Err("tls.pins"));
     }
-}
 
-/// Alphabets of one octet for each character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Alphabet {
-    /// GSM 03.38, one septet in an octet.
-    Gsm,
-    /// GSM 03.38, eight septets in seven octets.
-    GsmPacked,
-    /// ASCII.
-    Ascii,
-    /// ISO 8859-1.
-    Latin1,
-}
-
-impl From<Alphabet> for WireAlphabet {
-    fn from(alphabet: Alphabet) -> WireAlphabet {
-        match alphabet {
-            Alphabet::Gsm => WireAlphabet::Gsm,
-            Alphabet::GsmPacked => WireAlphabet::GsmPacked,
-            Alphabet::Ascii => WireAlphabet::Ascii,
-            Alphabet::Latin1 => WireAlphabet::Latin1,
-        }
+    #[test]
+    fn the_password_is_not_printed() {
+        let config = Config {
+            password: Secret::new("hunter2"),
+            ..Config::default()
+        };
+        assert!(!format!("{config:?}").contains("hunter2"));
     }
-}
-
-/// How a text too long for one message is carried.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum LongMessages {
-    /// In parts with a user data header, reference of 8 bits.
-    #[default]
-    Udh8,
-    /// In parts with a user data header, reference of 16 bits.
-    Udh16,
-    /// In parts with the `sar_` parameters; the SMSC writes the headers.
-    Sar,
-    /// Whole, in `message_payload`; the SMSC cuts it.
-    Payload,
-}
-
-/// How the SMSC writes its message ids. One that gives hex in its answers and decimal in its receipts is common.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct MessageIds {
-    /// In the answer to a submit.
-    pub submitted: IdForm,
-    /// In receipts.
-    pub receipted: IdForm,
-}
-
-/// What an id is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum IdForm {
-    /// A word. Case and leading zeros are ignored when it is made of hex digits alone.
-    #[default]
-    Opaque,
-    /// A decimal number.
-    Decimal,
-    /// A hexadecimal number.
-    Hex,
 }
