@@ -146,3 +146,72 @@ fn checksum(text: &str) -> String {
     }
     data_encoding::HEXLOWER.encode(&hash.finalize())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Synchronous;
+    use crate::sqlite::Sqlite;
+
+    const fn migration(number: i64, name: &'static str, text: &'static str) -> Migration {
+        Migration { number, name, text }
+    }
+
+    #[test]
+    fn numbers_follow_each_other() {
+        assert!(
+            SERIES
+                .iter()
+                .map(|migration| migration.number)
+                .eq(1..=SERIES.len() as i64)
+        );
+    }
+
+    #[test]
+    fn lines_of_the_other_engine_are_left_out() {
+        let text = "CREATE TABLE t (id @id) @rows; -- a remark\nONE -- sqlite only\nTWO -- postgres only\n";
+        assert_eq!(
+            Dialect::Sqlite.expand(text).trim(),
+            "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT) STRICT; \nONE"
+        );
+        assert!(Dialect::Postgres.expand(text).trim().ends_with("TWO"));
+    }
+
+    #[test]
+    fn line_ends_do_not_alter_a_migration() {
+        assert_eq!(checksum("a\nb\n"), checksum("a\r\nb\r\n"));
+        assert_ne!(checksum("a\nb\n"), checksum("ab\n"));
+    }
+
+    #[test]
+    fn a_migration_that_fails_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut db = Sqlite::open(&folder.path().join("db"), Synchronous::Normal).unwrap();
+        let mut series: Vec<Migration> = SERIES
+            .iter()
+            .map(|m| migration(m.number, m.name, m.text))
+            .collect();
+        let next = series.len() as i64 + 1;
+        series.push(migration(next, "fine", "CREATE TABLE fine (a TEXT);"));
+        series.push(migration(
+            next + 1,
+            "broken",
+            "CREATE TABLE half (a TEXT); CREATE TABLE half (a TEXT);",
+        ));
+        let error = migrate(&mut db, Dialect::Sqlite, &series).unwrap_err();
+        assert!(matches!(error, OpenError::Unavailable(_)), "{error:?}");
+
+        let last = series.len() - 1;
+        series[last].text = "CREATE TABLE half (a TEXT);";
+        assert_eq!(migrate(&mut db, Dialect::Sqlite, &series), Ok(()));
+        assert_eq!(migrate(&mut db, Dialect::Sqlite, &series), Ok(()));
+        // The program before the two.
+        assert_eq!(
+            migrate(&mut db, Dialect::Sqlite, SERIES),
+            Err(OpenError::Newer {
+                database: next + 1,
+                program: next - 1
+            })
+        );
+    }
+}

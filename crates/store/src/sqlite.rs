@@ -1,6 +1,8 @@
 //! SQLite: one file, one connection, a write-ahead log.
 
 mod lock;
+#[cfg(test)]
+mod tests;
 
 use crate::database::{Database, Row, Statements, Value};
 use crate::migrate::{Dialect, SERIES, migrate};
@@ -58,13 +60,22 @@ impl Sqlite {
         Self::claim(&connection, path)?;
         // Only a new file takes `auto_vacuum`, and only before the log is switched on.
         connection
+            .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
+            .map_err(fault)?;
+        let journal: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(fault)?;
+        if journal != "wal" {
+            return Err(OpenError::Unavailable(
+                "this file system cannot hold a write-ahead log: use a local disk".into(),
+            ));
+        }
+        connection
             .execute_batch(
-                "PRAGMA auto_vacuum = INCREMENTAL;
-                 PRAGMA journal_mode = WAL;
-                 PRAGMA foreign_keys = ON;
+                "PRAGMA foreign_keys = ON;
                  PRAGMA secure_delete = ON;
                  PRAGMA temp_store = MEMORY;
-                 PRAGMA cache_size = -16384;
+                 PRAGMA cache_size = -32768;
                  PRAGMA wal_autocheckpoint = 4000;",
             )
             .map_err(fault)?;

@@ -3,6 +3,9 @@
 //! Jobs run in the order in which they were queued, so a long job delays those behind it. That is the price of the
 //! one order, of a commit that many jobs share, and of engines that never meet a conflict.
 
+#[cfg(test)]
+mod tests;
+
 use crate::OpenError;
 use crate::database::{Database, Row, Statements, Value};
 use std::num::NonZeroUsize;
@@ -97,6 +100,9 @@ impl Drop for Writer {
 }
 
 fn write(db: &mut dyn Database, queue: &Receiver<Box<dyn Job>>, limit: usize) {
+    // After a batch was lost, as many jobs get a commit each: one that asks for more than the disk has then no longer
+    // stands in the way of those that would make room.
+    let mut alone = 0;
     loop {
         let first = match queue.recv_timeout(IDLE) {
             Ok(job) => job,
@@ -110,21 +116,34 @@ fn write(db: &mut dyn Database, queue: &Receiver<Box<dyn Job>>, limit: usize) {
             }
         };
         let mut batch = vec![first];
-        batch.extend(queue.try_iter().take(limit - 1));
-        run(db, batch);
+        if alone == 0 {
+            batch.extend(queue.try_iter().take(limit - 1));
+        }
+        let jobs = batch.len();
+        alone = match run(db, batch) {
+            Kept::Lost if jobs > 1 => jobs,
+            _ => alone.saturating_sub(1),
+        };
     }
 }
 
+enum Kept {
+    /// What the jobs that did not fail by themselves wrote.
+    Committed,
+    Lost,
+}
+
 /// Runs `batch` in one transaction and answers every job.
-fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) {
+fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) -> Kept {
     let started = Instant::now();
     metrics::histogram!("swingbridge_store_batch_jobs").record(batch.len() as f64);
-    let results = match db.begin() {
-        Ok(()) => transact(db, &mut batch),
+    let mut results = Vec::with_capacity(batch.len());
+    let kept = match transact(db, &mut batch, &mut results) {
+        Ok(()) => Kept::Committed,
         Err(error) => {
-            metrics::counter!("swingbridge_store_failed_batches_total").increment(1);
-            tracing::warn!(%error, jobs = batch.len(), "no transaction could begin");
-            vec![Err(error); batch.len()]
+            db.rollback();
+            lose(&mut results, batch.len(), error);
+            Kept::Lost
         }
     };
     metrics::histogram!("swingbridge_store_commit_seconds").record(started.elapsed().as_secs_f64());
@@ -133,50 +152,42 @@ fn run(db: &mut dyn Database, mut batch: Vec<Box<dyn Job>>) {
             tracing::error!("a job panicked when it was told its result");
         }
     }
+    kept
 }
 
-fn transact(db: &mut dyn Database, batch: &mut [Box<dyn Job>]) -> Vec<Result<()>> {
+/// Runs the jobs and commits; adds to `results` what the jobs say. An error says why nothing of the batch was kept.
+fn transact(db: &mut dyn Database, batch: &mut [Box<dyn Job>], results: &mut Vec<Result<()>>) -> Result<()> {
+    db.begin()?;
     let alone = batch.len() == 1;
-    let mut results = Vec::with_capacity(batch.len());
     for job in batch.iter_mut() {
         match attempt(db, job.as_mut(), alone) {
             Attempt::Done => results.push(Ok(())),
             Attempt::Failed(error) => results.push(Err(error)),
-            Attempt::Lost(error) => return lose(db, results, batch.len(), error),
+            Attempt::Lost(error) => return Err(error),
         }
     }
     if results.iter().all(Result::is_err) {
         db.rollback();
-        return results;
+        return Ok(());
     }
-    match db.commit() {
-        Ok(()) => results,
-        Err(error) => lose(db, results, batch.len(), error),
-    }
+    db.commit()
 }
 
 /// Nothing of the batch was kept. Jobs that failed by themselves keep their own error.
-fn lose(
-    db: &mut dyn Database,
-    mut results: Vec<Result<()>>,
-    jobs: usize,
-    error: StoreError,
-) -> Vec<Result<()>> {
-    db.rollback();
+fn lose(results: &mut Vec<Result<()>>, jobs: usize, error: StoreError) {
     let error = match error {
         StoreError::Damaged(_) | StoreError::Unavailable(_) => error,
         StoreError::Failed(reason) => StoreError::Unavailable(reason),
-        StoreError::Closed => StoreError::Unavailable("the connection is closed".into()),
+        StoreError::Closed => StoreError::Unavailable("the transaction is gone".into()),
     };
     metrics::counter!("swingbridge_store_failed_batches_total").increment(1);
     tracing::warn!(%error, jobs, "a batch was not committed");
     results.resize(jobs, Ok(()));
-    for result in &mut results {
+    for result in results {
         if result.is_ok() {
             *result = Err(error.clone());
         }
     }
-    results
 }
 
 enum Attempt {
