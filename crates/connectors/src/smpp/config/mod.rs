@@ -22,7 +22,7 @@ use thiserror::Error;
 pub struct Config {
     /// Host name or IP address of the SMSC.
     pub host: String,
-    /// TCP port, 2775 by default, which is registered for SMPP; with TLS providers choose their own.
+    /// TCP port. 2775 is registered for SMPP; with TLS providers choose their own.
     pub port: u16,
     /// The account's name at the SMSC.
     pub system_id: String,
@@ -31,15 +31,15 @@ pub struct Config {
     pub password: Secret,
     /// A category that some SMSCs ask for. Mostly empty.
     pub system_type: String,
-    /// The version to offer, 3.4 by default. An SMSC that does not tell its own is taken to speak 3.4.
+    /// The version to offer. An SMSC that does not tell its own is taken to speak 3.4.
     pub version: Version,
-    /// How to bind: one connection both ways (the default), or one for each direction.
+    /// How to bind: one connection both ways, or one for each direction.
     pub bind: BindMode,
-    /// How many connections of that kind to hold, 1 to 16; 1 by default. More carry on when one is lost.
+    /// How many connections of that kind to hold, 1 to 16. More carry on when one is lost.
     pub binds: u8,
     /// The addresses to receive for, as the provider's pattern. Mostly empty.
     pub address_range: String,
-    /// How many submits may wait for their answer on one connection, 1 to 1000; 10 by default.
+    /// How many submits may wait for their answer on one connection, 1 to 1000.
     pub window: u16,
     /// The most short messages per second over all connections; no limit when absent.
     pub rate: Option<f64>,
@@ -55,7 +55,7 @@ pub struct Config {
     pub text: Text,
     /// How the SMSC writes its message ids.
     pub message_ids: MessageIds,
-    /// Whether to ask for delivery receipts; true by default.
+    /// Whether to ask for delivery receipts.
     pub receipts: bool,
     /// `service_type` of what is sent. Mostly empty.
     pub service_type: String,
@@ -264,33 +264,33 @@ pub enum Trust {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timing {
-    /// For the connection with its TLS handshake. 10.
+    /// For the connection with its TLS handshake.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub connect: Duration,
-    /// For the answer to a bind. 15.
+    /// For the answer to a bind.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub bind: Duration,
-    /// For the answer to a submit; without one its fate is unknown. 60.
+    /// For the answer to a submit; without one its fate is unknown.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub response: Duration,
     /// Silence after which the SMSC is asked whether it is there; after two unanswered ones the connection
-    /// is given up. 30.
+    /// is given up.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub enquire_link: Duration,
-    /// The first wait after a lost connection or a throttled submit; it doubles with each further one. 1.
+    /// The first wait after a lost connection or a throttled submit; it doubles with each further one.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub first_wait: Duration,
-    /// The longest such wait. 60.
+    /// The longest such wait.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub longest_wait: Duration,
     /// The wait after the SMSC refused the account; it doubles up to ten times as much. Providers lock accounts
-    /// that try too often. 60.
+    /// that try too often.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub refused_wait: Duration,
