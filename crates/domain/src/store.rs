@@ -16,15 +16,21 @@ use std::fmt;
 
 /// A durable store. One contract suite runs against every one of them.
 pub trait Store: Send + Sync {
-    /// Queues `job`. Jobs run in the order in which they were queued.
+    /// Queues `job`. Jobs run in the order in which they were queued, on the store's thread. The queue has no bound:
+    /// callers bound what they submit. A store that is dropped still runs what is queued.
     fn submit(&self, job: Box<dyn Job>);
 }
 
 /// Work to do in a transaction.
 pub trait Job: Send {
-    /// Does the work; its writes are undone when it fails, and other jobs go on.
+    /// Does the work; its writes are undone when it fails or panics, and other jobs go on. Must not wait for anything.
+    ///
+    /// # Errors
+    /// Its own, or that of a function of `tables`. A job is undone after such an error even when it answers `Ok`:
+    /// engines differ in what they would keep.
     fn work(&mut self, tables: &mut dyn Tables) -> Result<(), StoreError>;
-    /// Called once, after the commit, or with the error for which there was none.
+    /// Called once, after the commit, or with the error for which there was none. On the store's thread: must not wait
+    /// for anything.
     fn finish(self: Box<Self>, committed: Result<(), StoreError>);
 }
 
@@ -369,6 +375,7 @@ pub trait Tables {
     fn conversation_set_room(&mut self, id: ConversationId, room: Option<&RoomId>) -> Result<()>;
     /// A new generation, without a room.
     fn conversation_renew(&mut self, id: ConversationId) -> Result<()>;
+    /// Notes a message; what is older than the latest changes nothing.
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()>;
     /// The latest first. `line` narrows it.
     fn conversations(&mut self, line: Option<&LineId>, limit: u32) -> Result<Vec<Conversation>>;
@@ -377,6 +384,7 @@ pub trait Tables {
 
     fn room_role(&mut self, room: &RoomId) -> Result<Option<RoomRole>>;
     fn room_set_role(&mut self, room: &RoomId, role: &RoomRole) -> Result<()>;
+    /// The room that was given this role last.
     fn room_by_role(&mut self, role: &RoomRole) -> Result<Option<RoomId>>;
     fn room_forget(&mut self, room: &RoomId) -> Result<()>;
     /// The last known membership of a user who is not ours.
@@ -425,6 +433,7 @@ pub trait Tables {
     /// All rows, oldest first, without their payload.
     fn outbox_heads(&mut self) -> Result<Vec<OutboxHead>>;
     fn outbox(&mut self, id: OutboxId) -> Result<Option<OutboxRow>>;
+    /// The row that carries a message: the one for a connector where there are several, else the oldest.
     fn outbox_by_message(&mut self, message: MessageId) -> Result<Option<OutboxRow>>;
     fn outbox_set_state(&mut self, id: OutboxId, state: OutboxState) -> Result<()>;
     /// Back to the queue, not before `not_before`; `counts` adds an attempt.
@@ -443,9 +452,12 @@ pub trait Tables {
     fn timer_next(&mut self) -> Result<Option<Timestamp>>;
     fn setting(&mut self, name: &str) -> Result<Option<String>>;
     fn setting_set(&mut self, name: &str, value: &str) -> Result<()>;
+    /// The inbox and the homeserver always, connectors when something waits for them; parked rows do not wait.
     fn queue_depths(&mut self) -> Result<Vec<QueueDepth>>;
     /// The lines for which messages wait in the outbox, those alone; parked ones do not wait.
     fn line_depths(&mut self) -> Result<Vec<LineDepth>>;
-    /// Forgets what was remembered for deduplication before `before`, and the records of messages that ended before it.
+    /// Forgets what was remembered for deduplication before `before`, and the records of messages that ended before it:
+    /// nothing changed since, and no outbox row or assembly waits for them. A bounded number at a time, so that no
+    /// other job waits long; answers how many, so call it again until that is zero.
     fn prune(&mut self, before: Timestamp) -> Result<u64>;
 }
