@@ -9,6 +9,7 @@ mod jasmin;
 mod link;
 mod others;
 mod rough;
+mod session;
 mod smsc;
 mod submit;
 mod tls;

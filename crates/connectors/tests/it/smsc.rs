@@ -109,6 +109,14 @@ impl Peer {
         .expect("a PDU or the end")
     }
 
+    /// Reads once: what is there of a PDU.
+    pub async fn some_octets(&mut self) {
+        let read = timeout(SOON, self.stream.read_buf(&mut self.buffer))
+            .await
+            .expect("some octets");
+        assert!(read.unwrap() > 0);
+    }
+
     pub async fn pdu(&mut self) -> Pdu {
         self.next().await.expect("a PDU, not the end")
     }
