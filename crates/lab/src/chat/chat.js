@@ -81,7 +81,7 @@ function fate(room, event) {
   switch (status.status) {
     case "SUCCESS": return [status.delivered_to_users?.length ? "✓✓ delivered to the phone" : "✓ handed to the carrier", false];
     case "PENDING": return ["on its way …", false];
-    default: return [`not sent: ${status.message ?? status.reason ?? status.status}`, true];
+    default: return [status.message ?? `failed: ${status.reason ?? status.status}`, true];
   }
 }
 
@@ -97,12 +97,11 @@ function bubble(room, event) {
   const notice = event.content.msgtype === "m.notice";
   const item = element("li", event.content.body ?? "(deleted)", notice ? "notice" : mine ? "mine" : "");
   const time = new Date(event.origin_server_ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-  const path = event.content["dev.swingbridge.path"]?.summary;
   if (mine) {
     const [words, bad] = fate(room, event);
     item.append(element("small", `${time} · ${words}`, bad ? "bad" : ""));
   } else if (!notice) {
-    item.append(element("small", [time, person(room, event.sender), path].filter(Boolean).join(" · ")));
+    item.append(element("small", `${time} · ${person(room, event.sender)}`));
   }
   return item;
 }
