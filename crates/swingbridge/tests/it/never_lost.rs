@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::time::Duration;
 use swingbridge_lab::faults::{Fault, Plan};
 use swingbridge_lab::homeserver::{Faults, Quirks, World};
+use swingbridge_lab::postgres::Postgres;
 use swingbridge_lab::smsc::{self, Mark};
 
 const PHONES: usize = 40;
@@ -121,6 +122,8 @@ struct Conditions {
     homeserver_restarts: bool,
     /// Phones write the same words more than once.
     equal_texts: bool,
+    /// More for `init`.
+    init: Vec<String>,
 }
 
 impl Conditions {
@@ -139,6 +142,7 @@ impl Conditions {
             calm: 40..120,
             homeserver_restarts: true,
             equal_texts: true,
+            init: Vec::new(),
         }
     }
 }
@@ -175,6 +179,17 @@ async fn no_text_is_doubled_by_a_carrier_that_names_no_messages() {
     endure(conditions).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_text_is_lost_on_postgresql() {
+    let Some(postgres) = Postgres::for_test().await else {
+        return;
+    };
+    let mut conditions = Conditions::new(Quirks::synapse(), 150);
+    let database = postgres.database("swingbridge").await.unwrap();
+    conditions.init = vec!["--postgres".into(), database];
+    endure(conditions).await;
+}
+
 async fn endure(conditions: Conditions) {
     let Conditions {
         seed,
@@ -184,9 +199,11 @@ async fn endure(conditions: Conditions) {
         calm,
         homeserver_restarts,
         equal_texts,
+        init,
     } = conditions;
     println!("SWINGBRIDGE_SEED={seed} SWINGBRIDGE_ENDURANCE={each}");
-    let site = Site::new(
+    let init: Vec<&str> = init.iter().map(String::as_str).collect();
+    let site = Site::with(
         |config| {
             config.seed = seed;
             config.quirks = quirks;
@@ -199,6 +216,7 @@ async fn endure(conditions: Conditions) {
             };
         },
         carrier,
+        &init,
     )
     .await;
     (0..PHONES).for_each(|index| site.stub.watch_number(&phone(index)));

@@ -29,12 +29,18 @@ pub struct Site {
 impl Site {
     /// Lets the program write its own configuration, and starts everything but the gateway.
     pub async fn new(homeserver: impl FnOnce(&mut Config), carrier: smsc::Config) -> Self {
+        Self::with(homeserver, carrier, &[]).await
+    }
+
+    /// The same with more to say to `init`.
+    pub async fn with(homeserver: impl FnOnce(&mut Config), carrier: smsc::Config, init: &[&str]) -> Self {
         let folder = TempDir::with_prefix("swingbridge-site-").unwrap();
         let carrier = smsc::start(carrier).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let (port, operations) = (free_port().unwrap(), free_port().unwrap());
         let init = command(folder.path(), &["init"])
+            .args(init)
             .args(["--domain", "localhost", "--homeserver", &address])
             .args([
                 "--listen",
