@@ -226,19 +226,13 @@ impl Connector for SmppConnector {
     }
 
     async fn probe(&self) -> Health {
-        let binds = &self.account.binds;
-        let all: Vec<_> = binds.iter().map(|bind| bind.health()).collect();
+        let all: Vec<_> = self.account.binds.iter().map(|bind| bind.health()).collect();
+        let any = |wanted: Link| all.iter().any(|(link, _)| *link == wanted);
         let worst = all.iter().find(|(link, _)| *link != Link::Connected);
-        let up = |role: Role| {
-            binds.iter().zip(&all).any(|(bind, (link, _))| {
-                (bind.role == role || bind.role == Role::Transceiver)
-                    && matches!(link, Link::Connected | Link::Degraded)
-            })
-        };
         let state = match worst {
             None => Link::Connected,
-            Some(_) if up(Role::Transmitter) && up(Role::Receiver) => Link::Degraded,
-            Some(_) if all.iter().any(|(link, _)| *link == Link::Refused) => Link::Refused,
+            Some(_) if any(Link::Connected) || any(Link::Degraded) => Link::Degraded,
+            Some(_) if any(Link::Refused) => Link::Refused,
             Some(_) => Link::Disconnected,
         };
         let detail = worst
