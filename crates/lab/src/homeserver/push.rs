@@ -315,7 +315,6 @@ pub(super) struct Service {
     registration: Registration,
     token: TokenPlace,
     legacy: bool,
-    both_ephemeral: bool,
 }
 
 impl Service {
@@ -330,7 +329,6 @@ impl Service {
             http,
             token: config.quirks.token,
             legacy: config.quirks.legacy_paths,
-            both_ephemeral: config.registration.receive_ephemeral && config.registration.push_ephemeral,
             registration: config.registration.clone(),
         })
     }
@@ -369,11 +367,15 @@ impl Service {
         };
         let events: Vec<_> = transaction.events.iter().map(Event::to_json).collect();
         let mut body = json!({"events": events});
-        if self.registration.wants_ephemeral() {
+        // Each name of the setting has its name in the body; with both, everything is there twice.
+        if self.registration.receive_ephemeral {
+            body["ephemeral"] = json!(transaction.ephemeral);
+        }
+        if self.registration.push_ephemeral {
             body["de.sorunome.msc2409.ephemeral"] = json!(transaction.ephemeral);
-            if self.both_ephemeral || self.registration.receive_ephemeral {
-                body["ephemeral"] = json!(transaction.ephemeral);
-            }
+        }
+        if self.registration.wants_ephemeral() {
+            body["de.sorunome.msc2409.to_device"] = json!([]);
         }
         let answer = self.sign(self.http.put(url)).json(&body).send().await;
         match answer {

@@ -1,10 +1,15 @@
 //! The stub homeserver beside Synapse: the same requests, the same answers.
 
+use axum::http::{HeaderMap, StatusCode, Uri};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use swingbridge_lab::homeserver::{Config, Registration, Stub};
 use swingbridge_lab::synapse::{Options, Synapse};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 const REGISTRATION: &str = r#"
 id: fidelity
@@ -649,4 +654,233 @@ async fn the_stub_answers_as_synapse_does() {
     assert_eq!(ours.len(), theirs.len());
     let wrong = stub.violations();
     assert!(wrong.is_empty(), "{wrong:?}");
+}
+
+/// One push of a transaction, as far as it can be compared.
+#[derive(Clone, Debug)]
+struct Pushed {
+    id: String,
+    by_header: bool,
+    body: Value,
+}
+
+impl Pushed {
+    fn says(&self, text: &str) -> bool {
+        self.events().any(|event| event["content"]["body"] == text)
+    }
+
+    fn events(&self) -> impl Iterator<Item = &Value> {
+        self.body["events"].as_array().into_iter().flatten()
+    }
+
+    /// How many receipts and typing notices it holds, under both names.
+    fn ephemeral(&self) -> (Option<usize>, Option<usize>) {
+        let count = |key: &str| self.body[key].as_array().map(Vec::len);
+        (count("ephemeral"), count("de.sorunome.msc2409.ephemeral"))
+    }
+}
+
+/// An application service that keeps transactions and refuses as many as it is told to.
+struct Service {
+    url: String,
+    seen: watch::Sender<Vec<Pushed>>,
+    refusing: Arc<Mutex<usize>>,
+}
+
+impl Service {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let seen = watch::Sender::new(Vec::new());
+        let refusing = Arc::new(Mutex::new(0_usize));
+        let (keep, refuse) = (seen.clone(), refusing.clone());
+        let answer = async move |uri: Uri, headers: HeaderMap, body: String| {
+            let Some(id) = uri.path().strip_prefix("/_matrix/app/v1/transactions/") else {
+                return (StatusCode::OK, axum::Json(json!({})));
+            };
+            let token = headers.get("authorization").map(|value| value.to_str().unwrap());
+            let by_header = token == Some("Bearer hs-token-of-the-fidelity-test") && uri.query().is_none();
+            let body = serde_json::from_str(&body).unwrap();
+            keep.send_modify(|seen| {
+                seen.push(Pushed {
+                    id: id.to_owned(),
+                    by_header,
+                    body,
+                })
+            });
+            let mut refuse = refuse.lock().unwrap();
+            let status = if *refuse > 0 {
+                StatusCode::INTERNAL_SERVER_ERROR
+            } else {
+                StatusCode::OK
+            };
+            *refuse = usize::saturating_sub(*refuse, 1);
+            (status, axum::Json(json!({})))
+        };
+        let app = axum::Router::new().fallback(answer);
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { url, seen, refusing }
+    }
+
+    /// Waits until `found` finds something in what was pushed from the `from`th on.
+    async fn until(&self, from: usize, found: impl Fn(&Pushed) -> bool) -> Vec<Pushed> {
+        let mut seen = self.seen.subscribe();
+        let wait = seen.wait_for(|seen| seen.iter().skip(from).any(&found));
+        let wait = tokio::time::timeout(Duration::from_secs(30), wait).await;
+        wait.expect("what was awaited was not pushed").unwrap()[from..].to_vec()
+    }
+}
+
+/// What one homeserver pushed: in the ordinary way, after a refusal, and after its restart.
+struct Pushes {
+    ordinary: Vec<Pushed>,
+    refused: Vec<Pushed>,
+    restarted: Vec<Pushed>,
+}
+
+async fn pushes(
+    base: &str,
+    alice: &swingbridge_lab::client::Client,
+    service: &Service,
+    restart: impl AsyncFnOnce(),
+) -> Pushes {
+    let mut s = Script {
+        http: reqwest::Client::new(),
+        base: base.into(),
+        alice: alice.token().into(),
+        seen: Vec::new(),
+    };
+    for name in ["sms_bot", "sms_ghost"] {
+        let body = json!({"type": "m.login.application_service", "username": name, "inhibit_login": true});
+        s.v3("service", Method::POST, &["register"], body).await;
+    }
+    let made = json!({"is_direct": true, "invite": [alice.user(), GHOST], "name": "N", "topic": "T"});
+    let room = s.v3(BOT, Method::POST, &["createRoom"], made).await["room_id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    s.v3(GHOST, Method::POST, &["join", &room], json!({})).await;
+    alice.join(&room).await.unwrap();
+    alice.send_text(&room, "first").await.unwrap();
+    let ordinary = service.until(0, |pushed| pushed.says("first")).await;
+
+    // Receipts are pushed as they come; what fails is repeated without them.
+    let from = service.seen.borrow().len();
+    *service.refusing.lock().unwrap() = 1;
+    let second = alice.send_text(&room, "second").await.unwrap();
+    service.until(from, |pushed| pushed.says("second")).await;
+    alice.read(&room, &second).await.unwrap();
+    alice.send_text(&room, "third").await.unwrap();
+    let refused = service.until(from, |pushed| pushed.says("third")).await;
+
+    restart().await;
+    let from = service.seen.borrow().len();
+    alice.send_text(&room, "fourth").await.unwrap();
+    let restarted = service.until(from, |pushed| pushed.says("fourth")).await;
+    Pushes {
+        ordinary,
+        refused,
+        restarted,
+    }
+}
+
+/// What can be compared: types in order, keys, repetitions, ids.
+fn compare(ours: &Pushes, theirs: &Pushes) {
+    let types = |pushes: &[Pushed]| {
+        let events = pushes.iter().flat_map(Pushed::events);
+        events
+            .map(|event| format!("{} {} {}", event["type"], event["state_key"], event["sender"]))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(types(&ours.ordinary), types(&theirs.ordinary));
+
+    let keys = |pushes: &[Pushed]| {
+        let said = pushes
+            .iter()
+            .flat_map(Pushed::events)
+            .find(|event| event["type"] == "m.room.message");
+        said.unwrap()
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    };
+    let more: Vec<_> = keys(&ours.ordinary)
+        .difference(&keys(&theirs.ordinary))
+        .cloned()
+        .collect();
+    assert!(more.is_empty(), "Synapse's events have no {more:?}");
+    let body = |pushes: &[Pushed]| {
+        pushes[0]
+            .body
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    };
+    let more: Vec<_> = body(&ours.ordinary)
+        .difference(&body(&theirs.ordinary))
+        .cloned()
+        .collect();
+    assert!(more.is_empty(), "Synapse's transactions have no {more:?}");
+
+    for pushes in [ours, theirs] {
+        let all = || {
+            pushes
+                .ordinary
+                .iter()
+                .chain(&pushes.refused)
+                .chain(&pushes.restarted)
+        };
+        assert!(all().all(|pushed| pushed.by_header));
+        let [failed, again, ..] = &pushes.refused[..] else {
+            panic!("it was not pushed again")
+        };
+        assert_eq!(failed.id, again.id);
+        let ids = |pushed: &Pushed| {
+            pushed
+                .events()
+                .map(|event| event["event_id"].clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ids(failed), ids(again));
+        assert!(matches!(again.ephemeral(), (Some(0) | None, Some(0) | None)));
+        assert_eq!(pushes.ordinary[0].id, "1");
+        assert_eq!(pushes.restarted[0].id, "1", "the numbering begins again");
+    }
+}
+
+#[tokio::test]
+async fn the_stub_pushes_as_synapse_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let registration = folder.path().join("registration.yaml");
+    let theirs = Service::start().await;
+    let text = |service: &Service| REGISTRATION.replace("url: null", &format!("url: {}", service.url));
+    std::fs::write(&registration, text(&theirs)).unwrap();
+    let options = Options {
+        registrations: vec![registration],
+        ..Options::default()
+    };
+    let Some(mut synapse) = Synapse::for_test(options).await else {
+        return;
+    };
+    let (base, alice) = (
+        synapse.url().to_owned(),
+        synapse.user("alice", "pass-alice").await.unwrap(),
+    );
+    let restart = async || {
+        synapse.stop().await;
+        synapse.start_again().await.unwrap();
+    };
+    let theirs = pushes(&base, &alice, &theirs, restart).await;
+
+    let service = Service::start().await;
+    let stub = Stub::start(Config::new(Registration::from_yaml(&text(&service)).unwrap()))
+        .await
+        .unwrap();
+    let alice = stub.user("alice").client().unwrap();
+    let ours = pushes(&stub.url(), &alice, &service, async || stub.restart()).await;
+    compare(&ours, &theirs);
 }
