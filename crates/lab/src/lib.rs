@@ -3,8 +3,8 @@
 pub mod chat;
 pub mod client;
 pub mod faults;
-pub mod homeserver;
 pub mod foreign;
+pub mod homeserver;
 pub mod jasmin;
 pub mod kannel;
 pub mod pcap;
