@@ -1,5 +1,6 @@
 //! Chores of the project: `cargo xtask COMMAND`. One file for each command.
 
+mod bench;
 mod demo;
 mod floors;
 mod gen_docs;
@@ -21,6 +22,9 @@ cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests who
 cargo xtask demo [--check] [--postgres] [--fresh]
                                      a homeserver, a carrier with web phones and the gateway, to try out;
                                      --check drives it unattended and exits 0 or 1
+cargo xtask bench [--quick] [--long] [NAME]
+                                     measure what the gateway carries beside others: session, queue, absorb, roundtrip,
+                                     memory; --quick builds faster, --long adds Jasmin
 cargo xtask gen [--check]            write the generated documentation, or compare it
 cargo xtask floors                   prove which crate may use which
 cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml
@@ -48,6 +52,7 @@ fn run(arguments: &[String]) -> Result<()> {
         }
         Some((&"test", rest)) => test::run(&test::Options::parse(rest)?),
         Some((&"demo", rest)) => demo::run(rest),
+        Some((&"bench", rest)) => bench::run(rest),
         Some((&"gen", [])) => gen_docs::run(gen_docs::Mode::Write),
         Some((&"gen", ["--check"])) => gen_docs::run(gen_docs::Mode::Check),
         Some((&"floors", [])) => floors::run(),

@@ -52,8 +52,8 @@ pub const POSTGRESQL: Need = Need {
 
 pub const KANNEL: Need = Need {
     what: "Kannel",
-    packages: &["kannel"],
-    present: || Path::new("/usr/sbin/bearerbox").exists(),
+    packages: &["kannel", "kannel-extras"],
+    present: || Path::new("/usr/sbin/bearerbox").exists() && Path::new("/usr/bin/mtbatch").exists(),
 };
 
 pub const RABBITMQ: Need = Need {

@@ -84,6 +84,32 @@ pub fn set_up_homeserver(postgres: bool) -> Result<PathBuf> {
     Ok(synapse_python(&folder))
 }
 
+/// Sets up what the bench measures beside, and gives back the folder. What cannot be had is left out there, by name.
+pub fn set_up_bench(long: bool) -> Result<PathBuf> {
+    let (folder, _lock) = folder()?;
+    let mut needs = vec![debian::VENV, debian::NODE, debian::KANNEL];
+    if long {
+        needs.extend([debian::RABBITMQ, debian::REDIS]);
+    }
+    for missing in debian::set_up(&needs)? {
+        println!("  missing: {missing}; {}", debian::ADVICE);
+    }
+    let mut installs: Vec<(&str, fn(&Path) -> Result<()>)> = vec![
+        ("Synapse", python::synapse),
+        ("mautrix-python", python::mautrix),
+        ("matrix-appservice-bridge", npm::appservice_bridge),
+    ];
+    if long {
+        installs.push(("Jasmin", python::jasmin));
+    }
+    for (what, install) in installs {
+        if let Err(error) = install(&folder) {
+            println!("  without {what}: {error:#}");
+        }
+    }
+    Ok(folder)
+}
+
 fn synapse_python(folder: &Path) -> PathBuf {
     folder.join("synapse/bin/python")
 }

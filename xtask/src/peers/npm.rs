@@ -10,6 +10,39 @@ use crate::process::run_quietly;
 /// An SMSC and an ESME that others wrote, to be scripted.
 const SMPP: &str = "smpp@0.5.1";
 
+/// What many bridges are built on.
+const APPSERVICE_BRIDGE: &str = "matrix-appservice-bridge@11.2.0";
+
+/// Its encryption is a native module that is fetched from elsewhere at install. Nothing that we measure uses it.
+const NO_CRYPTO: &str = "module.exports = new Proxy({}, { get: () => class {} });\n";
+
+pub fn appservice_bridge(peers: &Path) -> Result<()> {
+    once(
+        &peers.join("appservice-bridge"),
+        &format!("npm {APPSERVICE_BRIDGE}"),
+        APPSERVICE_BRIDGE,
+        |folder| {
+            fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+            run_quietly(
+                Command::new("npm")
+                    .args([
+                        "install",
+                        "--ignore-scripts",
+                        "--no-audit",
+                        "--no-fund",
+                        APPSERVICE_BRIDGE,
+                    ])
+                    .current_dir(folder),
+            )?;
+            let crypto = folder.join("node_modules/@matrix-org/matrix-sdk-crypto-nodejs/index.js");
+            if crypto.exists() {
+                fs::write(crypto, NO_CRYPTO)?;
+            }
+            Ok(())
+        },
+    )
+}
+
 pub fn smpp(peers: &Path) -> Result<()> {
     once(&peers.join("npm"), &format!("npm {SMPP}"), SMPP, |folder| {
         fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;

@@ -31,6 +31,9 @@ const MENDED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// What most bridges of its time were built on.
+const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
+
 pub fn synapse(peers: &Path) -> Result<()> {
     environment(&peers.join("synapse"), SYNAPSE, &[])
 }
@@ -41,6 +44,10 @@ pub fn nio(peers: &Path) -> Result<()> {
 
 pub fn jasmin(peers: &Path) -> Result<()> {
     environment(&peers.join("jasmin"), JASMIN, MENDED)
+}
+
+pub fn mautrix(peers: &Path) -> Result<()> {
+    environment(&peers.join("mautrix"), MAUTRIX, &[])
 }
 
 fn environment(folder: &Path, requirements: &[&str], mended: &[(&str, &str, &str)]) -> Result<()> {
