@@ -39,6 +39,9 @@ pub enum Config {
     /// place of the system's; when nothing is said, only a server on this machine is spoken to without TLS. What was
     /// answered is as durable as the server's `synchronous_commit` says.
     ///
+    /// Connect to the server itself: a pooler that gives each transaction another connection takes away the lock that
+    /// keeps a second gateway out.
+    ///
     /// All tables stand in `schema`, which is made when it is not there; [`SCHEMA`] is the usual name.
     Postgres { url: Secret, schema: String },
 }

@@ -14,11 +14,18 @@ pub(crate) struct Migration {
 }
 
 /// All migrations, in order.
-pub(crate) const SERIES: &[Migration] = &[Migration {
-    number: 1,
-    name: "start",
-    text: include_str!("../migrations/0001_start.sql"),
-}];
+pub(crate) const SERIES: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "start",
+        text: include_str!("../migrations/0001_start.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "queues",
+        text: include_str!("../migrations/0002_queues.sql"),
+    },
+];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {

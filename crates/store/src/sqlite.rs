@@ -26,8 +26,8 @@ pub(crate) struct Sqlite {
     connection: Connection,
     /// The transaction was ended by SQLite itself after a fault; statements of its jobs must not run outside of it.
     lost: bool,
-    /// Something was committed since the log was emptied.
-    written: bool,
+    /// How many rows had ever been changed when the log was emptied.
+    changes: u64,
     emptied: Instant,
     // Dropped last: the file is ours until it is closed.
     _lock: lock::Lock,
@@ -95,7 +95,7 @@ impl Sqlite {
         let mut db = Self {
             connection,
             lost: false,
-            written: true,
+            changes: u64::MAX,
             emptied: Instant::now(),
             _lock: lock,
         };
@@ -147,7 +147,8 @@ impl Sqlite {
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         match busy {
-            Ok(busy) => self.written = busy != 0,
+            Ok(0) => self.changes = self.connection.total_changes(),
+            Ok(_) => tracing::debug!("the database's log cannot be emptied while another program reads it"),
             Err(error) => tracing::warn!(%error, "the database's log cannot be emptied now"),
         }
     }
@@ -224,7 +225,6 @@ impl Database for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.simple("COMMIT")?;
-        self.written = true;
         if self.emptied.elapsed() > CHECKPOINT {
             self.empty_log();
         }
@@ -245,7 +245,7 @@ impl Database for Sqlite {
     }
 
     fn tidy(&mut self) {
-        if !self.written {
+        if self.changes == self.connection.total_changes() {
             return;
         }
         if let Err(error) = self.shrink() {

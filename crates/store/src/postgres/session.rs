@@ -109,8 +109,23 @@ impl Session {
                 .await?;
         }
         self.client
-            .batch_execute(&format!("SET search_path TO \"{schema}\""))
+            .batch_execute(&format!(
+                "SET search_path TO \"{schema}\"; SET client_min_messages TO warning"
+            ))
             .await?;
+        for setting in ["fsync", "synchronous_commit"] {
+            let value: String = self
+                .client
+                .query_one("SELECT current_setting($1)", &[&setting])
+                .await?
+                .try_get(0)?;
+            if value == "off" {
+                tracing::warn!(
+                    setting,
+                    "is off in PostgreSQL: when its machine fails, messages that were acknowledged may be lost"
+                );
+            }
+        }
         Ok(self)
     }
 

@@ -3,6 +3,9 @@
 use super::*;
 use crate::sqlite::Sqlite;
 use crate::{BATCH, Synchronous};
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::store::Tables;
@@ -184,4 +187,80 @@ fn a_fault_of_the_engine_loses_the_whole_batch_and_no_other() {
     }
     assert_eq!(batch(&writer, &next, Fault::Commit), [lost(), own(), lost()]);
     assert_eq!(batch(&writer, &next, Fault::None), [Ok(()), own(), Ok(())]);
+}
+
+/// Notes what is measured.
+#[derive(Clone, Default)]
+struct Noted(Arc<Mutex<Vec<(String, f64)>>>);
+
+struct One(Noted, String);
+
+impl HistogramFn for One {
+    fn record(&self, value: f64) {
+        self.0.0.lock().unwrap().push((self.1.clone(), value));
+    }
+}
+
+impl CounterFn for One {
+    fn increment(&self, by: u64) {
+        self.record(by as f64);
+    }
+
+    fn absolute(&self, _: u64) {}
+}
+
+impl Recorder for Noted {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(One(self.clone(), key.name().to_owned())))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::from_arc(Arc::new(One(self.clone(), key.name().to_owned())))
+    }
+}
+
+#[test]
+fn batches_and_their_failures_are_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    let next = Arc::new(Mutex::new(Fault::None));
+    let mut db = Faulty {
+        engine: Sqlite::open(&folder.path().join("db"), Synchronous::Normal).unwrap(),
+        next: Arc::clone(&next),
+    };
+    let jobs = |count: usize| {
+        let job = || -> Box<dyn Job> {
+            let (name, fails, told) = ("name", false, channel().0);
+            Box::new(Setting { name, fails, told })
+        };
+        (0..count).map(|_| job()).collect()
+    };
+    let noted = Noted::default();
+    metrics::with_local_recorder(&noted, || {
+        run(&mut db, jobs(3));
+        *next.lock().unwrap() = Fault::Commit;
+        run(&mut db, jobs(2));
+    });
+    let noted = noted.0.lock().unwrap();
+    let of = |name: &str| -> Vec<f64> {
+        noted
+            .iter()
+            .filter(|(noted, _)| noted == name)
+            .map(|(_, value)| *value)
+            .collect()
+    };
+    assert_eq!(of("swingbridge_store_batch_jobs"), [3.0, 2.0]);
+    assert_eq!(of("swingbridge_store_failed_batches_total"), [1.0]);
+    let seconds = of("swingbridge_store_commit_seconds");
+    assert!(
+        seconds.len() == 2 && seconds.iter().all(|seconds| *seconds > 0.0),
+        "{seconds:?}"
+    );
 }
