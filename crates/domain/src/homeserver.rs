@@ -51,6 +51,8 @@ pub struct Performed {
     pub room: Option<RoomId>,
     /// The event that was sent.
     pub event: Option<EventId>,
+    /// After [`Action::Join`]: who is in the room besides us. Events tell only who comes and goes later.
+    pub members: Vec<UserId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

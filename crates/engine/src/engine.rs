@@ -6,12 +6,12 @@ use crate::inbox::process_inbox;
 use crate::kernel::Kernel;
 use crate::outbox;
 use crate::site::Site;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
 use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
-use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::id::{ConnectorId, RoomId};
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{self, Store, StoreError};
@@ -102,6 +102,7 @@ impl Engine {
         });
         kernel.line_up().await?;
         redescribe(&kernel).await?;
+        enter_inboxes(&kernel).await?;
         Ok(Self {
             kernel,
             connectors: Arc::new(connectors),
@@ -172,6 +173,26 @@ async fn redescribe(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
                     }
                 }
                 Ok(())
+            })
+            .await?;
+    }
+    Ok(())
+}
+
+/// Has the bot enter the shared rooms whose members nobody has told us yet: rooms that were configured after the bot came in, or
+/// before a database was lost.
+async fn enter_inboxes(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
+    let inboxes: BTreeSet<RoomId> = kernel
+        .site
+        .lines
+        .iter()
+        .filter_map(|line| line.access.inbox.clone())
+        .collect();
+    for room in inboxes {
+        kernel
+            .transact(move |work| match work.tables.members(&room)?.is_empty() {
+                true => work.happen(Event::InboxUnknown { room }),
+                false => Ok(()),
             })
             .await?;
     }

@@ -44,6 +44,10 @@ pub enum Event {
     LineChanged {
         conversation: ConversationId,
     },
+    /// It is not known who is in a line's shared room: the bot enters it, and sees.
+    InboxUnknown {
+        room: RoomId,
+    },
     /// A connector answered.
     Answered {
         row: OutboxRow,

@@ -141,8 +141,8 @@ impl Matrix {
 
 fn said(event: EventId) -> Performed {
     Performed {
-        room: None,
         event: Some(event),
+        ..Performed::default()
     }
 }
 
@@ -218,7 +218,7 @@ fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
 /// The reason in the words that clients know.
 fn reason(state: State, reason: Option<&str>) -> &'static str {
     match (state, reason) {
-        (_, Some("unsupported" | "bad_content")) => "com.beeper.unsupported_event",
+        (_, Some("unsupported" | "bad_content" | "empty")) => "com.beeper.unsupported_event",
         (_, Some("undecryptable")) => "com.beeper.undecryptable_event",
         (_, Some("not_allowed")) => "m.no_permission",
         (State::Expired, _) | (_, Some("expired")) => "m.event_too_old",
@@ -293,6 +293,14 @@ mod tests {
         assert_eq!(
             status(State::Rejected, Some("not_allowed"), false)["reason"],
             "m.no_permission"
+        );
+        assert_eq!(
+            status(State::Rejected, Some("empty"), false)["reason"],
+            "com.beeper.unsupported_event"
+        );
+        assert_eq!(
+            status(State::Rejected, Some("undecryptable"), false)["reason"],
+            "com.beeper.undecryptable_event"
         );
         assert_eq!(status(State::Expired, None, false)["reason"], "m.event_too_old");
         assert_eq!(

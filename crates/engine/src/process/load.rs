@@ -3,17 +3,19 @@
 use super::Work;
 use crate::commands::{self, Command};
 use crate::event::Event;
+use crate::payload::Payload;
 use crate::state::{State, Talk};
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
-use swingbridge_domain::id::{EventId, LineId, MessageId};
+use swingbridge_domain::homeserver::Action;
+use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId};
 use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Message, Reference};
 use swingbridge_domain::store::{Assembly, Contact, Conversation, Lane, StoreError, Timer, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
-/// Conversations that `list` shows.
+/// Conversations that `list` shows, and that people are told of who come to a shared line.
 const LISTED: u32 = 50;
 
 impl Work<'_> {
@@ -61,6 +63,16 @@ impl Work<'_> {
                     let parts = self.parts(&assembly)?;
                     state.assembly = Some((assembly, parts));
                 }
+            }
+            Event::InboxUnknown { .. } => {}
+            Event::Performed {
+                payload: Payload::Direct(Action::Join { room }),
+                ..
+            } if self.is_inbox(room) => {
+                state
+                    .inbox_members
+                    .insert(room.clone(), self.tables.members(room)?);
+                self.survey_talks(&mut state)?;
             }
             Event::Performed { row, .. } | Event::NotPerformed { row, .. } => {
                 if let Lane::Conversation(id) = &row.lane
@@ -143,11 +155,7 @@ impl Work<'_> {
     fn load_for_command(&mut self, state: &mut State, command: &Command) -> Loaded<()> {
         self.load_inboxes(state, None)?;
         match command {
-            Command::List => {
-                for found in self.tables.conversations(None, LISTED)? {
-                    state.survey.talks.extend(self.talk(found)?);
-                }
-            }
+            Command::List => self.survey_talks(state)?,
             Command::Status(named) | Command::Retry(named) => match (named, &state.talk) {
                 (Some(event), _) => self.load_named(state, &event.clone())?,
                 (None, Some(talk)) => {
@@ -165,6 +173,18 @@ impl Work<'_> {
         }
         state.health.clone_from(self.health);
         Ok(())
+    }
+
+    fn survey_talks(&mut self, state: &mut State) -> Loaded<()> {
+        for found in self.tables.conversations(None, LISTED)? {
+            state.survey.talks.extend(self.talk(found)?);
+        }
+        Ok(())
+    }
+
+    fn is_inbox(&self, room: &RoomId) -> bool {
+        let mut lines = self.site.lines.iter();
+        lines.any(|line| line.access.inbox.as_ref() == Some(room))
     }
 
     /// The message made of, or making, an event.

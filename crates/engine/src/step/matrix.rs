@@ -37,7 +37,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             &event.event,
             Delivery::Rejected,
             words::NO_PERMISSION,
-            "m.no_permission",
+            Reason::NotAllowed.word(),
             false,
         );
     }

@@ -61,6 +61,12 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             .iter()
             .map(|talk| for_room(talk, Payload::Describe))
             .collect(),
+        Event::InboxUnknown { room } => {
+            vec![direct(
+                Lane::Room(room.clone()),
+                Action::Join { room: room.clone() },
+            )]
+        }
         Event::Answered { row, event, answer } => answer::answered(&scene, row, event, answer),
         Event::Lost { row } => answer::lost(&scene, row),
         Event::Expired { row } => answer::expired(&scene, row),

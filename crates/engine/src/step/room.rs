@@ -41,7 +41,7 @@ fn undecryptable(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
             &event.event,
             Delivery::Rejected,
             words::UNDECRYPTABLE,
-            "com.beeper.undecryptable_event",
+            "undecryptable",
             false,
         ),
         (None, Some(RoomRole::Management(_))) => {
@@ -184,6 +184,9 @@ pub(super) fn performed(
     performed: &Performed,
 ) -> Vec<Effect> {
     let mut effects = vec![Effect::Remove(row.id)];
+    if let Payload::Direct(Action::Join { room }) = payload {
+        effects.extend(entered(scene, room, &performed.members));
+    }
     let said = matches!(payload, Payload::Say(_));
     if let (true, Some(message), Some(event)) = (said, &scene.state.message, &performed.event) {
         let record = MessageRecord {
@@ -199,6 +202,47 @@ pub(super) fn performed(
                 state: "shown",
             });
         }
+    }
+    effects
+}
+
+/// The bot is inside a room and sees who else is. When they are the first to share a line, nobody has seen what phones wrote on
+/// it before: they are told of it and asked in.
+fn entered(scene: &Scene<'_>, room: &RoomId, members: &[UserId]) -> Vec<Effect> {
+    let join = |user: &UserId| Effect::SetMember {
+        room: room.clone(),
+        user: user.clone(),
+        membership: Membership::Join,
+    };
+    let mut effects: Vec<Effect> = members.iter().map(join).collect();
+    if scene
+        .state
+        .inbox_members
+        .get(room)
+        .is_none_or(|known| !known.is_empty())
+    {
+        return effects;
+    }
+    for talk in &scene.state.survey.talks {
+        let Some(unseen) = &talk.conversation.room else {
+            continue;
+        };
+        let line = &talk.line;
+        if line.access.inbox.as_ref() != Some(room) {
+            continue;
+        }
+        let new: Vec<UserId> = members
+            .iter()
+            .filter(|user| !line.access.users.contains(user) && scene.site.permissions.of(user).is_some())
+            .cloned()
+            .collect();
+        effects.extend(new.iter().map(|user| Effect::SetMember {
+            room: unseen.clone(),
+            user: user.clone(),
+            membership: Membership::Invite,
+        }));
+        effects.push(for_room(talk, Payload::Invite(new)));
+        effects.push(for_room(talk, Payload::Announce { inbox: room.clone() }));
     }
     effects
 }

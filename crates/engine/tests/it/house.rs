@@ -47,6 +47,8 @@ pub struct FakeHomeserver {
     pub failures: Mutex<VecDeque<PerformError>>,
     pub missed: Mutex<Vec<Arrival>>,
     pub quotes: Mutex<BTreeMap<String, String>>,
+    /// Who is in a room when the bot joins it.
+    pub inside: Mutex<BTreeMap<RoomId, Vec<UserId>>>,
     rooms: Mutex<BTreeMap<String, RoomId>>,
     next: AtomicU64,
     changed: Notify,
@@ -67,12 +69,17 @@ impl Homeserver for FakeHomeserver {
                     .or_insert_with(|| RoomId::new(format!("!room{number}")));
                 Performed {
                     room: Some(room.clone()),
-                    event: None,
+                    ..Performed::default()
                 }
             }
             Action::Post(_) | Action::Status(_) => Performed {
-                room: None,
                 event: Some(EventId::new(format!("$done{number}"))),
+                ..Performed::default()
+            },
+            Action::Join { room } => Performed {
+                room: Some(room.clone()),
+                members: self.inside.lock().unwrap().get(room).cloned().unwrap_or_default(),
+                ..Performed::default()
             },
             _ => Performed::default(),
         };
@@ -532,5 +539,6 @@ pub fn inbound(from: &str, text: &str) -> InboundMessage {
         sent_at: None,
         message: Message::text(text),
         part: None,
+        utf16: None,
     }
 }

@@ -198,3 +198,70 @@ async fn what_is_written_in_a_room_nobody_knows_is_not_dropped_in_silence() {
         .await;
     assert!(house.network.texts().is_empty());
 }
+
+fn shared_by(inbox: &RoomId) -> swingbridge_engine::site::Site {
+    let mut site = site();
+    site.lines[0].access = Access {
+        users: Vec::new(),
+        inbox: Some(inbox.clone()),
+    };
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_team_that_was_there_before_the_bot_shares_the_line_and_sees_what_came_before_it() {
+    let team = RoomId::new("!team");
+    let house = House::with(shared_by(&team)).await;
+    house.text_in(PHONE, "is anybody there?").await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "is anybody there?"))
+        .await;
+    let inside = vec![UserId::new(ALICE), UserId::new("@eve:other.org")];
+    house
+        .homeserver
+        .inside
+        .lock()
+        .unwrap()
+        .insert(team.clone(), inside);
+    house
+        .membership(&team, ALICE, "@smsbot:example.org", Membership::Invite, false)
+        .await;
+    // Eve has no permission.
+    let expected = Action::Invite {
+        room: room.clone(),
+        users: vec![UserId::new(ALICE)],
+    };
+    let invited = |hs: &FakeHomeserver| hs.actions().contains(&expected).then_some(());
+    house.homeserver.until("the invitation", invited).await;
+    let announced = |hs: &FakeHomeserver| {
+        let said = hs.actions().into_iter().filter(|action| match action {
+            Action::Post(post) => post.room == team && post.text.plain.contains(room.as_str()),
+            _ => false,
+        });
+        (said.count() > 1).then_some(())
+    };
+    house.homeserver.until("the announcement", announced).await;
+    house.say(&room, ALICE, Message::text("We are")).await;
+    house.network.until_sent(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shared_room_that_the_bot_is_in_already_is_known_after_the_start() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let team = RoomId::new("!team");
+    house
+        .homeserver
+        .inside
+        .lock()
+        .unwrap()
+        .insert(team.clone(), vec![UserId::new(BOB)]);
+    let house = house.kill_and_restart_with(shared_by(&team)).await;
+    let expected = Action::Invite {
+        room,
+        users: vec![UserId::new(BOB)],
+    };
+    let invited = |hs: &FakeHomeserver| hs.actions().contains(&expected).then_some(());
+    house.homeserver.until("the invitation", invited).await;
+}

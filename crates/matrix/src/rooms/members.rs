@@ -151,10 +151,18 @@ impl Matrix {
         self.sender(&Sender::Bot).await?;
         let request = join_room_by_id::v3::Request::new(room);
         match self.api.call(Some(self.bot()), request).await {
-            Ok(answer) => Ok(Performed {
-                room: Some(RoomId::new(answer.room_id.as_str())),
-                event: None,
-            }),
+            Ok(answer) => {
+                let members = self.joined(&answer.room_id).await.map_err(PerformError::from)?;
+                let people = members.iter().map(|user| user.as_str());
+                Ok(Performed {
+                    room: Some(RoomId::new(answer.room_id.as_str())),
+                    members: people
+                        .filter(|user| !self.names.is_ours(user))
+                        .map(UserId::new)
+                        .collect(),
+                    ..Performed::default()
+                })
+            }
             Err(failure) if failure.refused_as("M_NOT_FOUND") => Err(gone(&failure)),
             Err(failure) => Err(failure.into()),
         }
@@ -205,7 +213,7 @@ impl Matrix {
     }
 
     /// Whether the bot is inside, or could be brought inside.
-    pub(super) async fn is_inside(&self, room: &MatrixRoomId) -> Result<bool, PerformError> {
+    pub(crate) async fn is_inside(&self, room: &MatrixRoomId) -> Result<bool, PerformError> {
         match self.bring_in(room, None).await {
             Ok(_) => Ok(true),
             Err(PerformError::RoomGone { .. }) => Ok(false),

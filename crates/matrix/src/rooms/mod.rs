@@ -60,7 +60,7 @@ impl Matrix {
         }
         Ok(Performed {
             room: Some(RoomId::new(room.as_str())),
-            event: None,
+            ..Performed::default()
         })
     }
 
