@@ -44,6 +44,16 @@ pub struct Engine {
 }
 
 impl Engine {
+    /// Whether `keys` are those that sealed the contents of `store`, or it is new. Writes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError`]; may be asked again.
+    pub async fn are_keys_of(store: &dyn Store, keys: &Keys) -> Result<bool, StoreError> {
+        let check = check_text(keys);
+        let known = store::run(store, |tables| tables.setting(KEY_CHECK)).await?;
+        Ok(known.is_none_or(|known| known == check))
+    }
+
     /// Opens the store's contents: checks that the site key is the one that sealed them, settles what was in flight when the
     /// program last stopped, and lines up what is to be sent.
     ///
@@ -62,7 +72,7 @@ impl Engine {
             site.capabilities
                 .insert(connector.id().clone(), connector.capabilities());
         }
-        let check = data_encoding::HEXLOWER.encode(&keys.check_value());
+        let check = check_text(&keys);
         // Names this database for ever: Matrix transaction ids begin with it, so that a fresh database does not repeat the
         // ids of an earlier one.
         let fresh = data_encoding::HEXLOWER.encode(&keys.seal("installation", b"")[..8]);
@@ -204,4 +214,9 @@ async fn run_connector(connector: Arc<dyn Connector>, inbox: Arc<dyn Inbox>, shu
     if let Err(error) = connector.clone().run(inbox, shutdown).await {
         tracing::error!(%error, "a connector stopped; the others go on");
     }
+}
+
+/// What the store keeps to recognise the site key by.
+fn check_text(keys: &Keys) -> String {
+    data_encoding::HEXLOWER.encode(&keys.check_value())
 }
