@@ -12,6 +12,8 @@ use swingbridge_domain::directory::{Directory, DirectoryError, LineSummary, Reso
 use swingbridge_domain::homeserver::Ghost;
 use swingbridge_domain::id::{LineId, UserId};
 use swingbridge_domain::inbox::{Arrival, Inbox, InboxError};
+use swingbridge_domain::store::Store;
+use swingbridge_engine::Engine;
 use swingbridge_matrix::Matrix;
 use swingbridge_matrix::appservice::AppService;
 use swingbridge_store::OpenError;
@@ -28,8 +30,11 @@ pub fn run(sources: &Sources) -> Result<ExitCode, Failure> {
     registration(&config, &mut report)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let running = runtime.block_on(runs(&config));
-    database(&config, running, &mut report);
+    let store = database(&config, running, &mut report);
     runtime.block_on(async {
+        if let Some(store) = store {
+            site_key(&config, store, &mut report).await;
+        }
         homeserver(&config, running, &mut report).await?;
         connectors(&config, running, &mut report).await
     })?;
@@ -152,10 +157,13 @@ async fn answers(config: &Config) -> bool {
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
-fn database(config: &Config, running: bool, report: &mut Report) {
+fn database(config: &Config, running: bool, report: &mut Report) -> Option<Arc<dyn Store>> {
     const WHAT: &str = "the database opens";
     match wiring::store(config) {
-        Ok(_) => report.good(WHAT, ""),
+        Ok(store) => {
+            report.good(WHAT, "");
+            return Some(store);
+        }
         Err(OpenError::InUse(_)) if running => report.good(WHAT, "the running gateway has it"),
         Err(error) => {
             let cure = match &error {
@@ -169,6 +177,30 @@ fn database(config: &Config, running: bool, report: &mut Report) {
             report.fail(Exit::Database, WHAT, &error.to_string(), cure);
         }
     }
+    None
+}
+
+/// Another key finds nothing in the database, and nobody.
+async fn site_key(config: &Config, store: Arc<dyn Store>, report: &mut Report) {
+    const WHAT: &str = "the site key is the database's";
+    match Engine::are_keys_of(&*store, &wiring::keys(config)).await {
+        Ok(true) => report.good(WHAT, ""),
+        Ok(false) => report.fail(
+            Exit::Database,
+            WHAT,
+            "another key sealed the database",
+            "start with the key that was in use then, or with a fresh database",
+        ),
+        Err(error) => report.fail(
+            Exit::Database,
+            WHAT,
+            &error.to_string(),
+            "check the space on the disk, or the server",
+        ),
+    }
+    // Closing it waits for its thread.
+    let closing = tokio::task::spawn_blocking(move || drop(store));
+    let _ = closing.await;
 }
 
 async fn homeserver(config: &Config, running: bool, report: &mut Report) -> Result<(), Failure> {
@@ -185,6 +217,16 @@ async fn homeserver(config: &Config, running: bool, report: &mut Report) -> Resu
         }
     }
     if well {
+        for line in &config.lines {
+            let Some(room) = &line.access.inbox else {
+                continue;
+            };
+            let what = format!("the bot is in the shared room of line {}", line.id);
+            match matrix.probe_shared_room(room.as_str()).await {
+                Ok(()) => report.good(&what, ""),
+                Err(fault) => report.warn(&what, &fault.cause, &fault.cure),
+            }
+        }
         ping(config, &matrix, running, report).await;
     }
     Ok(())

@@ -60,7 +60,7 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
         .await?
         .ends(Exit::Database)?;
     tokio::select! {
-        outcome = known(&matrix) => outcome?,
+        outcome = known(&config, &matrix) => outcome?,
         () = shutdown.requested() => return Ok(()),
     }
     let engine = Engine::open(
@@ -257,7 +257,7 @@ fn registered(config: &Config) -> Result<(), Failure> {
 }
 
 /// Ends the start when the homeserver refuses us. While it is away we start all the same: it comes back by itself.
-async fn known(matrix: &Matrix) -> Result<(), Failure> {
+async fn known(config: &Config, matrix: &Matrix) -> Result<(), Failure> {
     let Ok(found) = tokio::time::timeout(PATIENCE, matrix.probe()).await else {
         tracing::warn!("the homeserver does not answer in time; what arrives is kept for it");
         return Ok(());
@@ -283,6 +283,19 @@ async fn known(matrix: &Matrix) -> Result<(), Failure> {
                     format!("{}\n    {}", fault.cause, fault.cure),
                 ));
             }
+        }
+    }
+    for line in &config.lines {
+        let Some(room) = &line.access.inbox else {
+            continue;
+        };
+        let line = line.id.as_str();
+        match tokio::time::timeout(PATIENCE, matrix.probe_shared_room(room.as_str())).await {
+            Ok(Ok(())) | Err(_) => {}
+            Ok(Err(fault)) if fault.may_pass => {
+                tracing::warn!(line, %fault, "the shared room is not seen yet")
+            }
+            Ok(Err(fault)) => tracing::error!(line, %fault, "a shared line has no room"),
         }
     }
     Ok(())

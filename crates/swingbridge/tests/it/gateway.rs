@@ -104,6 +104,7 @@ async fn check_tries_everything_without_and_beside_a_running_gateway() {
     for tried in [
         "the registration matches",
         "the database opens",
+        "the site key is the database's",
         "the homeserver answers",
         "the homeserver reaches the gateway",
         "connector smpp binds",
@@ -145,6 +146,16 @@ async fn check_names_cause_and_cure_of_what_is_broken() {
     let (status, text) = check(&[("SWINGBRIDGE_APPSERVICE__PREFIX", "phone")]);
     assert_eq!(status, 11, "{text}");
     assert!(text.contains("namespaces.users"), "{text}");
+
+    let mut gateway = site.start();
+    site.wait_for(&mut gateway, "/health/ready", 200).await;
+    gateway.stop().await.unwrap();
+    let (status, text) = check(&[("SWINGBRIDGE_SITE_KEY", &"7".repeat(64))]);
+    assert_eq!(status, 14, "{text}");
+    assert!(
+        text.contains("FAIL  the site key") && !text.contains("7777"),
+        "{text}"
+    );
 
     site.homeserver.go_away();
     let (status, text) = check(&[]);
