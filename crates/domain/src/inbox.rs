@@ -97,6 +97,21 @@ pub struct InboundMessage {
     pub message: Message,
     /// Set when this is one part of a longer message: parts come out of order, twice, or never.
     pub part: Option<PartOf>,
+    /// The octets of a part that came in UTF-16: some senders cut through a character, which then reads right only when the
+    /// parts are put together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utf16: Option<Utf16>,
+}
+
+/// Text as UTF-16BE octets, perhaps cut in the middle of a character. `Debug` is redacted.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Utf16(pub Vec<u8>);
+
+impl std::fmt::Debug for Utf16 {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Utf16({} octets)", self.0.len())
+    }
 }
 
 /// An address as a network gave it, not yet understood. `Debug` is redacted.

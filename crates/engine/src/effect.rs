@@ -1,5 +1,6 @@
 //! What a decision may ask for. All effects of one event are committed together.
 
+use crate::assembly::Piece;
 use crate::event::Then;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
@@ -29,7 +30,7 @@ pub enum Effect {
     Assemble {
         conversation: ConversationId,
         part: PartOf,
-        text: String,
+        piece: Piece,
     },
     Disassemble(AssemblyId),
     SetRoom {

@@ -1,10 +1,11 @@
 //! What can happen.
 
+use crate::assembly::Piece;
 use crate::payload::Payload;
 use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::homeserver::Performed;
 use swingbridge_domain::id::{AssemblyId, ConversationId, EventId, RoomId, UserId};
-use swingbridge_domain::inbox::{Inbound, InboundMessage, RoomEvent};
+use swingbridge_domain::inbox::{Inbound, InboundMessage, PartOf, RoomEvent};
 use swingbridge_domain::store::{OutboxRow, Timer};
 
 /// One thing that happened. What is known of its surroundings is in [`crate::state::State`].
@@ -16,6 +17,12 @@ pub enum Event {
     Opened {
         conversation: ConversationId,
         then: Then,
+    },
+    /// A part came with a place that another part has: it belongs to a new message that the sender numbered like an old one.
+    PartClashes {
+        assembly: AssemblyId,
+        part: PartOf,
+        piece: Piece,
     },
     /// A part was added to an inbound message.
     PartAdded {

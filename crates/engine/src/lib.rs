@@ -7,6 +7,7 @@
 //! Architecture Invariant: [`step::step`] reads no clock, no store and no network, and awaits nothing. All that it asks for is
 //! committed in the same transaction as the removal of what caused it.
 
+pub mod assembly;
 mod clockwork;
 mod commands;
 mod directory;

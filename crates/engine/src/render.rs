@@ -2,7 +2,6 @@
 
 use crate::site::{Fallback, MediaPolicy, Policy};
 use crate::words;
-use std::collections::BTreeMap;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::message::{Body, Disposition, Media, Message, Text, Tone};
 
@@ -151,18 +150,6 @@ pub(crate) fn inbound(message: &Message) -> String {
     said.collect::<Vec<_>>().join("\n")
 }
 
-/// The parts of a message in order, with each gap marked.
-pub(crate) fn assembled(total: u8, parts: &BTreeMap<u8, String>) -> String {
-    (1..=total)
-        .map(|index| {
-            parts
-                .get(&index)
-                .cloned()
-                .unwrap_or_else(|| format!(" [part {index} of {total} missing] "))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -294,11 +281,5 @@ mod tests {
             }
             other => panic!("{other:?}"),
         }
-    }
-
-    #[test]
-    fn gaps_are_marked() {
-        let parts = BTreeMap::from([(1, "one".to_owned()), (3, "three".to_owned())]);
-        assert_eq!(assembled(3, &parts), "one [part 2 of 3 missing] three");
     }
 }

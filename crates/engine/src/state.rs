@@ -1,5 +1,6 @@
 //! What is known when something happens.
 
+use crate::assembly::Piece;
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::Health;
@@ -31,7 +32,7 @@ pub struct State {
     pub part: Option<PartRecord>,
     /// Receipts that came before the answer.
     pub early: Vec<swingbridge_domain::inbox::Receipt>,
-    pub assembly: Option<(Assembly, BTreeMap<u8, String>)>,
+    pub assembly: Option<(Assembly, BTreeMap<u8, Piece>)>,
     /// The outbox row of the message.
     pub row: Option<OutboxRow>,
     /// For commands.

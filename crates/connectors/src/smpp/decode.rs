@@ -9,7 +9,7 @@ use swingbridge_domain::address::Hint;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::{ConnectorId, NetworkId, SessionId};
 use swingbridge_domain::inbox::{
-    Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, PartOf, Receipt, What,
+    Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, PartOf, Receipt, Utf16, What,
 };
 use swingbridge_domain::message::{Body, Disposition, Message, Part};
 use swingbridge_wire::receipts::{self, MessageState};
@@ -129,6 +129,13 @@ impl Reader<'_> {
             (None, Some(ports)) => other(format!("sms/port-{}", ports.destination)),
             (None, None) => other("application/octet-stream".to_owned()),
         };
+        let part = header
+            .concatenation()
+            .or_else(|| sar(fields.tlvs))
+            .filter(|part| part.total > 1)
+            .map(part_of);
+        let utf16 =
+            (part.is_some() && body.alphabet == text::Alphabet::Utf16).then(|| Utf16(body.octets.to_vec()));
         // Some SMSCs name all that they deliver, so that a repetition can be told for certain.
         let id = fields.tlvs.receipted_message_id();
         let inbound = InboundMessage {
@@ -138,11 +145,8 @@ impl Reader<'_> {
             network_id: id.as_ref().map(|id| NetworkId::new(id.text())),
             sent_at: None,
             message,
-            part: header
-                .concatenation()
-                .or_else(|| sar(fields.tlvs))
-                .filter(|part| part.total > 1)
-                .map(part_of),
+            part,
+            utf16,
         };
         let digest = digest(fields);
         let connector = self.connector.clone();

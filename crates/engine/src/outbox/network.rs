@@ -44,7 +44,10 @@ pub(crate) async fn to_network(
     shutdown: Shutdown,
 ) {
     let target = Target::Connector(connector.id().clone());
-    let limit = connector.capabilities().at_once.map(|limit| limit.max(1) as usize);
+    let limit = connector
+        .capabilities()
+        .at_once
+        .map(|limit| limit.max(1) as usize);
     let at_once = limit.map_or(at_once, |limit| limit.min(at_once));
     let slots = Arc::new(Semaphore::new(at_once));
     while let Some(taken) = kernel.next(&target, &slots, CLAIM, &shutdown).await {

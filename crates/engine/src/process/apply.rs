@@ -1,12 +1,14 @@
 //! What is asked for: effects become writes.
 
 use super::{Fault, Work};
+use crate::assembly::Piece;
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::{Event, Then};
 use crate::lanes::Change;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
-use swingbridge_domain::id::{LineId, OutboxId};
+use swingbridge_domain::id::{ConversationId, LineId, OutboxId};
+use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::store::{EarlyReceipt, NewOutboxRow, OutboxState, StoreError, seal};
 
 type Loaded<T> = Result<T, StoreError>;
@@ -44,23 +46,8 @@ impl Work<'_> {
             Effect::Assemble {
                 conversation,
                 part,
-                text,
-            } => {
-                let key = format!("{}/{}/{}", part.reference, part.width, part.total);
-                let known = self.tables.assembly_by_key(conversation, &key)?;
-                let (assembly, first) = match known {
-                    Some(known) => (known.id, false),
-                    None => (
-                        self.tables
-                            .assembly_add(conversation, &key, part.total, self.now)?,
-                        true,
-                    ),
-                };
-                let sealed = self.seal(seal::PART, &text)?;
-                if self.tables.assembly_part_add(assembly, part.index, &sealed)? {
-                    return Ok(Some(Event::PartAdded { assembly, first }));
-                }
-            }
+                piece,
+            } => return self.assemble(conversation, part, piece),
             Effect::Disassemble(assembly) => self.tables.assembly_remove(assembly)?,
             Effect::SetRoom { conversation, room } => {
                 self.tables.conversation_set_room(conversation, Some(&room))?
@@ -98,6 +85,39 @@ impl Work<'_> {
             Effect::Count { line, state } => self.counts.push((line, state)),
         }
         Ok(None)
+    }
+
+    fn assemble(
+        &mut self,
+        conversation: ConversationId,
+        part: PartOf,
+        piece: Piece,
+    ) -> Result<Option<Event>, Fault> {
+        let key = format!("{}/{}/{}", part.reference, part.width, part.total);
+        let sealed = self.seal(seal::PART, &piece)?;
+        let Some(known) = self.tables.assembly_by_key(conversation, &key)? else {
+            let assembly = self
+                .tables
+                .assembly_add(conversation, &key, part.total, self.now)?;
+            self.tables.assembly_part_add(assembly, part.index, &sealed)?;
+            return Ok(Some(Event::PartAdded {
+                assembly,
+                first: true,
+            }));
+        };
+        if self.tables.assembly_part_add(known.id, part.index, &sealed)? {
+            return Ok(Some(Event::PartAdded {
+                assembly: known.id,
+                first: false,
+            }));
+        }
+        // The place is taken: by the same part once more, or by one of an older message with the same number.
+        let same = self.parts(&known)?.get(&part.index) == Some(&piece);
+        Ok((!same || known.message.is_some()).then_some(Event::PartClashes {
+            assembly: known.id,
+            part,
+            piece,
+        }))
     }
 
     pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {

@@ -1,6 +1,7 @@
 //! What is known: only what the event needs is read.
 
 use super::Work;
+use crate::assembly::Piece;
 use crate::commands::{self, Command};
 use crate::event::Event;
 use crate::payload::Payload;
@@ -54,6 +55,7 @@ impl Work<'_> {
                 }
             }
             Event::PartAdded { assembly, .. }
+            | Event::PartClashes { assembly, .. }
             | Event::Timer(Timer::AssemblyDue(assembly) | Timer::AssemblyGone(assembly)) => {
                 if let Some(assembly) = self.tables.assembly(*assembly)? {
                     if let Some(found) = self.tables.conversation(assembly.conversation)? {
@@ -281,7 +283,7 @@ impl Work<'_> {
             .ok_or_else(|| StoreError::Damaged(format!("contact {} has no readable address", contact.id)))
     }
 
-    fn parts(&mut self, assembly: &Assembly) -> Loaded<BTreeMap<u8, String>> {
+    pub fn parts(&mut self, assembly: &Assembly) -> Loaded<BTreeMap<u8, Piece>> {
         let mut parts = BTreeMap::new();
         for part in self.tables.assembly_parts(assembly.id)? {
             parts.insert(part.index, self.open(seal::PART, &part.sealed)?);

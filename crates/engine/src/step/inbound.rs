@@ -1,6 +1,7 @@
 //! From a phone: messages and their parts.
 
 use super::{Scene, Unprocessable, answer_in, for_room, notice};
+use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::{Payload, Say, Speaker};
@@ -10,7 +11,7 @@ use crate::words;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{AssemblyId, MessageId};
-use swingbridge_domain::inbox::{InboundMessage, Membership};
+use swingbridge_domain::inbox::{InboundMessage, Membership, PartOf};
 use swingbridge_domain::message::{Message, Text};
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target, Timer};
 
@@ -65,11 +66,14 @@ pub(super) fn opened(scene: &Scene<'_>, then: &Then) -> Vec<Effect> {
 fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
     match inbound.part {
         Some(part) => {
-            let text = render::inbound(&inbound.message);
+            let piece = Piece {
+                text: render::inbound(&inbound.message),
+                utf16: inbound.utf16.clone(),
+            };
             vec![Effect::Assemble {
                 conversation: talk.conversation.id,
                 part,
-                text,
+                piece,
             }]
         }
         None => {
@@ -171,7 +175,7 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
     // Shown with a gap before: every late part fills it. Not shown yet: wait for all.
     if complete || assembly.message.is_some() {
         let text = Text {
-            plain: render::assembled(assembly.total, parts),
+            plain: put_together(assembly.total, parts),
             ..Text::default()
         };
         let shown_as = if assembly.message.is_none() && !complete {
@@ -203,7 +207,7 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
         return Vec::new();
     }
     let text = Text {
-        plain: render::assembled(assembly.total, parts),
+        plain: put_together(assembly.total, parts),
         ..Text::default()
     };
     show(
@@ -214,6 +218,21 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
         Some(assembly.started_at),
         Some(assembly.id),
     )
+}
+
+/// A part of a new message came with the number of an old one, of which parts are missing: the old one is shown as it is.
+pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Effect> {
+    let Some((assembly, _)) = &scene.state.assembly else {
+        return Vec::new();
+    };
+    let mut effects = due(scene);
+    effects.push(Effect::Disassemble(assembly.id));
+    effects.push(Effect::Assemble {
+        conversation: assembly.conversation,
+        part,
+        piece: piece.clone(),
+    });
+    effects
 }
 
 /// Says in a new room of a contact that can not be answered that this is so.

@@ -43,6 +43,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         ) => matrix::said(&scene, said, message),
         Event::Room(changed) => room::changed(&scene, changed),
         Event::Opened { then, .. } => inbound::opened(&scene, then),
+        Event::PartClashes { part, piece, .. } => inbound::clashed(&scene, *part, piece),
         Event::PartAdded { first, .. } => inbound::assembled(&scene, *first),
         Event::Performed {
             row,

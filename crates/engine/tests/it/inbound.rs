@@ -215,3 +215,16 @@ async fn a_room_that_is_gone_is_made_anew_for_the_next_text() {
         "the old alias may still point to the old room"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_message_with_an_old_ones_number_is_not_taken_for_its_repetition() {
+    let house = House::new().await;
+    house.part_in(1, 2, "old one ").await;
+    house.part_in(1, 2, "new one ").await;
+    house
+        .homeserver
+        .until_said("contact: old one  [part 2 of 2 missing] ")
+        .await;
+    house.part_in(2, 2, "new two").await;
+    house.homeserver.until_said("contact: new one new two").await;
+}
