@@ -8,7 +8,10 @@ use swingbridge_lab::{
     smsc::{self, Message},
 };
 
-use crate::{gateway, house::BOT};
+use crate::{
+    gateway::{self, Gateway},
+    house::{BOT, House},
+};
 
 /// How long each step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -19,22 +22,29 @@ const LONG: &str = "A long message, to see it cross in parts and come together a
                     🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉🌉. The end.";
 
 pub struct Check<'a> {
+    gateway: &'a Gateway,
     alice: &'a Client,
     carrier: &'a smsc::Handle,
     start: Instant,
 }
 
 impl<'a> Check<'a> {
-    pub fn new(alice: &'a Client, carrier: &'a smsc::Handle) -> Self {
+    pub fn new(house: &'a House) -> Self {
         Self {
-            alice,
-            carrier,
+            gateway: &house.gateway,
+            alice: &house.alice,
+            carrier: &house.carrier,
             start: Instant::now(),
         }
     }
 
     pub async fn run(&self) -> Result<()> {
         println!("\n  seconds   transcript");
+        let said = self.gateway.check()?;
+        self.say(&format!(
+            "`swingbridge check` finds {} things well, and none amiss",
+            said.matches("ok  ").count()
+        ));
         let room = self.start_chat().await?;
         self.to_phone(&room, "Hello from Matrix 👋").await?;
         self.to_matrix(&room, "Hello from a phone, it's me").await?;

@@ -53,11 +53,11 @@ impl Gateway {
             return Ok(());
         }
         fs::create_dir_all(&self.folder)?;
-        let output = self
-            .command("init")
-            .args(["--homeserver", &self.homeserver(), "--domain", "localhost"])
-            .args(["--listen", &format!("127.0.0.1:{}", self.ports.gateway)])
-            .args(["--operations", &format!("127.0.0.1:{}", self.ports.operations)])
+        let listen = format!("127.0.0.1:{}", self.ports.gateway);
+        let operations = format!("127.0.0.1:{}", self.ports.operations);
+        let mut init = self.command("init");
+        init.args(["--homeserver", &self.homeserver(), "--domain", "localhost"])
+            .args(["--listen", &listen, "--operations", &operations])
             .args([
                 "--line",
                 LINE,
@@ -67,17 +67,16 @@ impl Gateway {
                 "GB",
                 "--admin",
                 user,
-            ])
-            .output()
-            .with_context(|| format!("cannot run {}", self.program.display()))?;
-        ensure!(
-            output.status.success(),
-            "`swingbridge init` ended with {}:\n{}{}",
-            output.status,
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        Ok(())
+            ]);
+        told_by(&mut init).map(drop)
+    }
+
+    /// What the program's own `check` says of the house that it is in.
+    ///
+    /// # Errors
+    /// When it finds something wrong.
+    pub fn check(&self) -> Result<String> {
+        told_by(&mut self.command("check"))
     }
 
     pub fn keep_data_in(&mut self, database: String) {
@@ -146,4 +145,20 @@ impl Gateway {
     fn homeserver(&self) -> String {
         format!("http://127.0.0.1:{}", self.ports.homeserver)
     }
+}
+
+/// Runs the program to its end and gives what it said.
+fn told_by(command: &mut Command) -> Result<String> {
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let arguments = command.get_args().next().unwrap_or_default().display();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success(),
+        "`swingbridge {arguments}` ended with {}:\n{said}{complained}",
+        output.status
+    );
+    Ok(said)
 }

@@ -32,8 +32,9 @@ const PHONES: &[(&str, &str)] = &[
 /// Everything that runs. Dropping it ends it all, in good order.
 pub struct House {
     // The gateway goes first, so that it can say goodbye to both sides.
-    gateway: Process,
+    process: Process,
     synapse: Synapse,
+    pub gateway: Gateway,
     pub carrier: smsc::Handle,
     pub alice: Client,
     pub ports: Ports,
@@ -80,8 +81,9 @@ impl House {
         tell("the gateway runs and is bound to the carrier");
         serve_chat_page(&ports, &alice).await?;
         Ok(Self {
-            gateway: process,
+            process,
             synapse,
+            gateway,
             carrier,
             alice,
             ports,
@@ -90,8 +92,8 @@ impl House {
 
     /// What died, if something did.
     pub fn broken(&mut self) -> Option<anyhow::Error> {
-        if self.gateway.ended().is_some() {
-            return Some(self.gateway.failure("").into());
+        if self.process.ended().is_some() {
+            return Some(self.process.failure("").into());
         }
         self.synapse.ended().map(|status| {
             anyhow!(
@@ -103,7 +105,7 @@ impl House {
 
     /// The end of the gateway's log, for a check that failed.
     pub fn gateway_log(&self) -> String {
-        self.gateway.log_tail(40)
+        self.process.log_tail(40)
     }
 }
 

@@ -7,7 +7,7 @@ mod ports;
 
 use std::{
     fs::{self, File},
-    path::PathBuf,
+    path::{Path, PathBuf, absolute},
     process::ExitCode,
     time::Duration,
 };
@@ -86,11 +86,17 @@ async fn run(options: &Options) -> Result<()> {
     }
 }
 
-async fn demonstrate(options: &Options, folder: &std::path::Path) -> Result<()> {
+async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
     println!("demo: starting, with data and logs in {}", folder.display());
-    let mut house = House::open(folder, &options.programs, &options.python, options.postgres).await?;
+    // Those that we start work in folders of their own.
+    let (folder, programs, python) = (
+        absolute(folder)?,
+        absolute(&options.programs)?,
+        absolute(&options.python)?,
+    );
+    let mut house = House::open(&folder, &programs, &python, options.postgres).await?;
     if options.check {
-        let outcome = Check::new(&house.alice, &house.carrier).run().await;
+        let outcome = Check::new(&house).run().await;
         if outcome.is_err() {
             eprintln!("\nthe end of the gateway's log:\n{}", house.gateway_log());
         }
