@@ -94,7 +94,8 @@ pub fn set_up_bench(long: bool) -> Result<PathBuf> {
     for missing in debian::set_up(&needs)? {
         println!("  missing: {missing}; {}", debian::ADVICE);
     }
-    let mut installs: Vec<(&str, fn(&Path) -> Result<()>)> = vec![
+    type Install = fn(&Path) -> Result<()>;
+    let mut installs: Vec<(&str, Install)> = vec![
         ("Synapse", python::synapse),
         ("mautrix-python", python::mautrix),
         ("matrix-appservice-bridge", npm::appservice_bridge),
