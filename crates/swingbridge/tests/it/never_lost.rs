@@ -473,7 +473,7 @@ impl Run {
         let mut in_all = 0;
         let mut times: HashMap<(usize, String), usize> = HashMap::new();
         for (phone, room) in &self.rooms {
-            for event in self.site.from_phones(room) {
+            for event in self.site.texts_of_phones(room) {
                 in_all += usize::from(event.body().starts_with("text-in-"));
                 *times.entry((*phone, event.body().to_owned())).or_default() += 1;
             }

@@ -236,7 +236,7 @@ impl Site {
     }
 
     /// The messages of a room from ghosts.
-    pub fn from_phones(&self, room: &str) -> Vec<Event> {
+    pub fn texts_of_phones(&self, room: &str) -> Vec<Event> {
         let messages = self.stub.messages(room).into_iter();
         messages
             .filter(|event| event.sender.starts_with("@sms_"))

@@ -27,7 +27,7 @@ async fn arrives_once(site: &Site, room: &str, texts: &[&str]) {
     wait.await
         .unwrap_or_else(|error| panic!("{error}\n{}", site.log()));
     let bodies: Vec<String> = site
-        .from_phones(room)
+        .texts_of_phones(room)
         .iter()
         .map(|event| event.body().to_owned())
         .collect();
@@ -168,9 +168,13 @@ impl SmallDisk {
         site.set("DATABASE__PATH", inside.join("swingbridge.db").to_str().unwrap());
         let plain = site.command();
         let mut command = Command::new("unshare");
-        command
-            .current_dir(site.folder())
-            .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(site.folder());
+        for (name, value) in plain.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         command.args([
             "--mount",
             "--map-root-user",
@@ -195,6 +199,8 @@ impl SmallDisk {
 async fn a_full_disk_is_told_and_costs_no_text() {
     let mut site = site().await;
     let Some(disk) = SmallDisk::new(&mut site) else {
+        let may_skip = std::env::var_os("CI").is_none_or(|ci| ci != "true");
+        assert!(may_skip, "no mount can be made here, and nothing may be skipped");
         println!("skipped: no mount can be made here");
         return;
     };
@@ -231,12 +237,12 @@ async fn a_full_disk_is_told_and_costs_no_text() {
     let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let wait = site.stub.wait(PATIENCE, "all texts", |world| {
         let there = |text: &&str| world.events.iter().any(|event| event.body() == *text);
-        texts.iter().all(|text| there(&text)).then_some(())
+        texts.iter().all(there).then_some(())
     });
     wait.await
         .unwrap_or_else(|error| panic!("{error}\n{}", site.log()));
     let mut bodies: Vec<String> = site
-        .from_phones(&room)
+        .texts_of_phones(&room)
         .iter()
         .map(|event| event.body().to_owned())
         .collect();
