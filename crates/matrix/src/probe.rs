@@ -2,10 +2,12 @@
 
 use crate::failure::Failure;
 use crate::homeserver::Matrix;
+use ruma::RoomId;
 use ruma::api::client::account::whoami;
 use ruma::api::client::appservice::request_ping;
 use ruma::api::client::discovery::get_capabilities;
 use std::time::Duration;
+use swingbridge_domain::homeserver::PerformError;
 
 /// What a probe found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,6 +172,34 @@ impl Matrix {
             }
             Ok(_) => Ok("not certain: the homeserver does not say whether our users have devices".to_owned()),
             Err(failure) => Err(self.token_fault(&failure)),
+        }
+    }
+
+    /// Whether the bot is in a room that people share a line in. Enters it when the bot is invited.
+    ///
+    /// # Errors
+    /// [`Fault`] with cause and cure; safe to repeat.
+    pub async fn probe_shared_room(&self, room: &str) -> Result<(), Fault> {
+        let outside = || {
+            Fault::new(
+                format!("the bot is not in the room {room}, so nobody can use the line"),
+                format!(
+                    "Let one of its members, who needs a permission here, invite {}.",
+                    self.bot
+                ),
+            )
+        };
+        let id = RoomId::parse(room).map_err(|_| outside())?;
+        match self.is_inside(&id).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(outside()),
+            Err(failure) => Err(Fault {
+                may_pass: matches!(failure, PerformError::Later { .. }),
+                ..Fault::new(
+                    format!("the bot does not come into the room {room} ({failure})"),
+                    "Look into the homeserver's log for this request.",
+                )
+            }),
         }
     }
 
