@@ -12,6 +12,7 @@ pub mod environment;
 pub mod homeserver;
 pub mod lines;
 pub mod logging;
+mod meaning;
 pub mod messages;
 pub mod operations;
 mod permissions;
@@ -252,15 +253,15 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         retention: section(root, "retention", problems),
         warnings: Vec::new(),
     };
-    let mut meaning = Vec::new();
-    check(&mut config, root, &connector_names, &written, &mut meaning);
+    let mut found = Vec::new();
+    meaning::check(&mut config, root, &connector_names, &written, &mut found);
     // A value that was not understood was read as its default: what follows from that is no news.
     let told: Vec<String> = problems[formed..]
         .iter()
         .map(|problem| problem.path.clone())
         .collect();
     let follows = |path: &str| told.iter().any(|told| within(told, path) || within(path, told));
-    let fresh = meaning.into_iter().filter(|problem| !follows(&problem.path));
+    let fresh = found.into_iter().filter(|problem| !follows(&problem.path));
     problems.extend(fresh.map(|problem| match root.find(&problem.path) {
         Some(node) if problem.origin.is_none() => problem.origin(&node.origin),
         _ => problem,
@@ -268,116 +269,11 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
     config
 }
 
-fn check(
-    config: &mut Config,
-    root: &Node,
-    connector_names: &[String],
-    written: &[(String, lines::Line)],
-    problems: &mut Vec<Problem>,
-) {
-    config.homeserver.check(problems);
-    config.appservice.check(problems);
-    config.database.check(problems);
-    let site_key: Secret = root
-        .get("site_key")
-        .and_then(|node| read(&["site_key"], node, problems))
-        .unwrap_or_default();
-    match validate::site_key(site_key.expose()) {
-        Some(key) => config.site_key = SiteKey(key),
-        None => {
-            let cause = if site_key.is_empty() {
-                "is not set"
-            } else {
-                "must be 64 hexadecimal digits (32 bytes)"
-            };
-            problems.push(Problem::new("site_key", cause).cure(
-                "`swingbridge init` makes one; set site_key_file to it. Losing it loses the ghosts' identities",
-            ));
-        }
-    }
-    names("connectors", connector_names.iter(), problems);
-    names("lines", written.iter().map(|(id, _)| id), problems);
-    if connector_names.is_empty() {
-        problems.push(
-            Problem::new("connectors", "there is none")
-                .cure("describe your SMPP account, or set BRIDGE_SMPP_HOST and its companions"),
-        );
-    }
-    for (id, account) in &config.connectors {
-        account.check(id, problems);
-    }
-    if written.is_empty() {
-        problems.push(
-            Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
-        );
-    }
-    config.lines = written
-        .iter()
-        .filter_map(|(id, line)| line.check(id, connector_names.iter().map(String::as_str), problems))
-        .collect();
-    for (index, line) in config.lines.iter().enumerate() {
-        let earlier = &config.lines[..index];
-        if let Some(same) = earlier
-            .iter()
-            .find(|other| other.address == line.address && other.connector == line.connector)
-        {
-            problems.push(
-                Problem::new(
-                    format!("lines.{}.address", line.id),
-                    format!("is the address of line `{}` too", same.id),
-                )
-                .cure("make one line of the two"),
-            );
-        }
-        // Without permissions there is a better thing to say than this.
-        let users = line
-            .access
-            .users
-            .iter()
-            .filter(|_| !config.permissions.0.is_empty());
-        for user in users {
-            if config.permissions.of(user).is_none() {
-                problems.push(
-                    Problem::new(
-                        format!("lines.{}.users", line.id),
-                        format!("{user} has no permission to use the bridge"),
-                    )
-                    .cure(format!(
-                        "add `\"{user}\": user` or `\"{}\": user` to permissions",
-                        user.server()
-                    )),
-                );
-            }
-        }
-    }
-    permissions::check(&config.permissions.0, problems);
-    config.messages.check(problems);
-    config.provisioning.check(problems);
-    config.operations.check(problems);
-    config.retention.check(problems);
-}
-
 /// Whether `inner` is `outer` or lies in it.
 fn within(inner: &str, outer: &str) -> bool {
     inner
         .strip_prefix(outer)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// Names of connectors and lines stand in metrics and commands.
-fn names<'a>(section: &str, names: impl Iterator<Item = &'a String>, problems: &mut Vec<Problem>) {
-    for name in names {
-        if name.is_empty()
-            || !name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
-        {
-            problems.push(
-                Problem::new(format!("{section}.{name}"), "cannot be used as a name")
-                    .cure("use letters, digits, - and _ only"),
-            );
-        }
-    }
 }
 
 fn section<T: DeserializeOwned + Default>(root: &Node, name: &str, problems: &mut Vec<Problem>) -> T {
