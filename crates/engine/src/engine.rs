@@ -4,17 +4,18 @@ use crate::clockwork::{reconcile, tick};
 use crate::event::Event;
 use crate::inbox::process_inbox;
 use crate::kernel::Kernel;
-use crate::outbox;
+use crate::outbox::{self, about_space};
 use crate::site::Site;
+use crate::step::direct;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
-use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
+use swingbridge_domain::homeserver::{Action, Homeserver, MediaLinks};
 use swingbridge_domain::id::{ConnectorId, RoomId};
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{self, Store, StoreError};
+use swingbridge_domain::store::{self, Lane, RoomRole, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -166,6 +167,7 @@ async fn redescribe(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
         let id = line.id.clone();
         let setting = format!("line {id}");
         let now = format!("{:?} {:?} {}", line.name, line.display, line.address.can_reply());
+        let about = about_space(line);
         kernel
             .transact(move |work| {
                 let before = work.tables.setting(&setting)?;
@@ -174,6 +176,11 @@ async fn redescribe(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
                 }
                 work.tables.setting_set(&setting, &now)?;
                 if before.is_some() {
+                    if let Some(room) = work.tables.room_by_role(&RoomRole::Space(id.clone()))? {
+                        let lane = Lane::Room(room.clone());
+                        let ghost = None;
+                        work.apply(direct(lane, Action::Describe { room, about, ghost }))?;
+                    }
                     for conversation in work.tables.conversations(Some(&id), u32::MAX)? {
                         if conversation.room.is_some() {
                             work.happen(Event::LineChanged {

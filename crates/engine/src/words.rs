@@ -13,6 +13,8 @@ pub const STOPPED: &str = "the gateway was stopped while it was on its way";
 pub const NO_PERMISSION: &str = "Not sent: you may not use this line. Ask the operator to add you to it.";
 pub const LINE_GONE: &str =
     "Not sent: the line of this conversation is no longer configured. Ask the operator.";
+pub const GIVEN_UP: &str =
+    "This room is given up: what is written here goes nowhere from now on. The next text makes a new room.";
 pub const UNKNOWN_ROOM: &str = "Nothing was sent: I do not know this room (any more). If it is new, write it again in a moment; \
      otherwise start the chat anew with `start-chat NUMBER`.";
 pub const UNDECRYPTABLE: &str = "Not sent: this came encrypted, and this gateway cannot take part in encrypted rooms yet. Use a room without encryption.";

@@ -4,16 +4,18 @@ use super::{ALL, Command, nearest};
 use crate::effect::Effect;
 use crate::event::Then;
 use crate::payload::Payload;
-use crate::step::{Scene, answer_in, for_room};
+use crate::step::{Scene, answer_in, direct, for_room};
 use crate::words;
 use std::fmt::Write;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Link;
 use swingbridge_domain::delivery::State as Delivery;
+use swingbridge_domain::homeserver::{Action, Post, Sender};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::{Line, Permission};
-use swingbridge_domain::store::{Direction, MessageRecord, OutboxState, RoomRole};
+use swingbridge_domain::message::{Text, Tone};
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole};
 
 /// Runs a command of `event`'s sender, who may use the bot.
 pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Vec<Effect> {
@@ -137,7 +139,10 @@ fn lines(scene: &Scene<'_>, event: &RoomEvent) -> String {
 fn start_chat(scene: &Scene<'_>, event: &RoomEvent, wanted: Option<&str>, number: &str) -> Vec<Effect> {
     let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
     let line = match wanted {
-        None => own_lines(scene, event).next(),
+        // In the room that shares a line, that line is meant.
+        None => own_lines(scene, event)
+            .find(|line| line.access.inbox.as_ref() == Some(&event.room))
+            .or_else(|| own_lines(scene, event).next()),
         Some(name) => own_lines(scene, event)
             .find(|line| line.id.as_str().eq_ignore_ascii_case(name) || line.name.eq_ignore_ascii_case(name)),
     };
@@ -218,7 +223,24 @@ fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
                 room: event.room.clone(),
                 generation: talk.conversation.generation,
             };
-            vec![for_room(talk, leave), Effect::Renew(talk.conversation.id)]
+            // By its own room, which the conversation has no more when this is said.
+            let farewell = Post {
+                room: event.room.clone(),
+                sender: Sender::Bot,
+                text: Text {
+                    plain: words::GIVEN_UP.to_owned(),
+                    tone: Tone::Notice,
+                    ..Text::default()
+                },
+                replaces: None,
+                in_reply_to: Some(event.event.clone()),
+                sent_at: None,
+            };
+            vec![
+                direct(Lane::Conversation(talk.conversation.id), Action::Post(farewell)),
+                for_room(talk, leave),
+                Effect::Renew(talk.conversation.id),
+            ]
         }
         _ => vec![answer_in(
             &event.room,

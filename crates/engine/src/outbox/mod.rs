@@ -6,6 +6,7 @@ mod resolve;
 
 pub(crate) use homeserver::to_homeserver;
 pub(crate) use network::to_network;
+pub(crate) use resolve::about_space;
 
 use std::time::Duration;
 use swingbridge_domain::store::{OutboxRow, Target};

@@ -9,6 +9,7 @@ use swingbridge_domain::homeserver::{
     About, Action, BridgeInfo, NewRoom, Post, RoomKind, SendStatus, Sender,
 };
 use swingbridge_domain::id::{ConversationId, LineId, RoomId, UserId};
+use swingbridge_domain::line::Line;
 use swingbridge_domain::message::{Text, Tone};
 use swingbridge_domain::store::{Lane, OutboxRow, RoomRole, StoreError};
 
@@ -184,12 +185,7 @@ fn make_room(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, Fault> {
         let room = NewRoom {
             alias: work.keys.pseudonym("space", line.id.as_str()),
             kind: RoomKind::Space,
-            about: About {
-                name: line.name.clone(),
-                topic: None,
-                bridge: None,
-                writable: false,
-            },
+            about: about_space(line),
             ghost: None,
             invite: people,
             space: None,
@@ -217,6 +213,16 @@ fn make_room(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, Fault> {
         Action::CreateRoom(room),
         Prepares::Conversation(talk.conversation.id),
     ))
+}
+
+/// What the space of a line says of itself.
+pub(crate) fn about_space(line: &Line) -> About {
+    About {
+        name: line.name.clone(),
+        topic: None,
+        bridge: None,
+        writable: false,
+    }
 }
 
 fn people(work: &mut Work<'_>, talk: &Talk) -> Result<Vec<UserId>, StoreError> {

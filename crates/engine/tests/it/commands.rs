@@ -121,6 +121,14 @@ async fn a_given_up_room_is_left_and_the_next_text_makes_a_new_one() {
             .find(|a| matches!(a, Action::Leave { room: r, alias: Some(_), .. } if r == &room))
     };
     house.homeserver.until("the room being left", left).await;
+    // It is said before, while it can be.
+    assert!(
+        house
+            .homeserver
+            .said()
+            .iter()
+            .any(|said| said.contains("This room is given up"))
+    );
     house.text_in(PHONE, "hello again").await;
     house.homeserver.until_said("contact: hello again").await;
     assert_ne!(room_of(&house.homeserver, "hello again"), Some(room));

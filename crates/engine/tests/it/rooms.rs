@@ -176,6 +176,7 @@ async fn a_renamed_line_keeps_its_rooms_and_renames_them() {
     let room = house.conversation().await;
     let mut renamed = site();
     renamed.lines[0].display = swingbridge_domain::line::Display::Full;
+    renamed.lines[0].name = "Front desk".into();
     let house = house.kill_and_restart_with(renamed).await;
     let described = |hs: &FakeHomeserver| {
         hs.actions().into_iter().find_map(|action| match action {
@@ -184,6 +185,14 @@ async fn a_renamed_line_keeps_its_rooms_and_renames_them() {
         })
     };
     assert_eq!(house.homeserver.until("a new name", described).await, PHONE);
+    let named = |hs: &FakeHomeserver| {
+        let mut names = hs.actions().into_iter().filter_map(|action| match action {
+            Action::Describe { about, .. } => Some(about.name),
+            _ => None,
+        });
+        names.find(|name| name == "Front desk")
+    };
+    house.homeserver.until("a new name of the space", named).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,4 +273,36 @@ async fn a_shared_room_that_the_bot_is_in_already_is_known_after_the_start() {
     };
     let invited = |hs: &FakeHomeserver| hs.actions().contains(&expected).then_some(());
     house.homeserver.until("the invitation", invited).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_the_room_that_shares_a_line_chats_start_on_that_line() {
+    let team = RoomId::new("!team");
+    let mut site = site();
+    let mut desk = site.lines[0].clone();
+    desk.id = LineId::new("desk");
+    desk.name = "Front desk".into();
+    desk.address = swingbridge_domain::address::Address::Number("+447700900124".into());
+    desk.access = shared_by(&team).lines[0].access.clone();
+    site.lines.push(desk);
+    let house = House::with(site).await;
+    house
+        .homeserver
+        .inside
+        .lock()
+        .unwrap()
+        .insert(team.clone(), vec![UserId::new(ALICE)]);
+    house
+        .membership(&team, ALICE, "@smsbot:example.org", Membership::Invite, false)
+        .await;
+    house
+        .membership(&team, ALICE, ALICE, Membership::Join, false)
+        .await;
+    house
+        .say(&team, ALICE, Message::text("!sb start-chat 07700 900456"))
+        .await;
+    house
+        .homeserver
+        .until_said("on Front desk: the invitation is on its way")
+        .await;
 }
