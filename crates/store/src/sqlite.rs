@@ -58,10 +58,6 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(256);
         connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
         Self::claim(&connection, path)?;
-        // Only a new file takes `auto_vacuum`, and only before the log is switched on.
-        connection
-            .execute_batch("PRAGMA auto_vacuum = INCREMENTAL")
-            .map_err(fault)?;
         let journal: String = connection
             .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
             .map_err(fault)?;
@@ -103,13 +99,16 @@ impl Sqlite {
         Ok(db)
     }
 
-    /// Refuses a file that is another program's, and marks a new one.
+    /// Refuses a file that is another program's, and marks a new one. Only a file without a single page takes
+    /// `auto_vacuum`, so that comes before the mark.
     fn claim(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         let number = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
         match number("PRAGMA application_id").map_err(fault)? {
             APPLICATION_ID => Ok(()),
             0 if number("SELECT count(*) FROM sqlite_schema").map_err(fault)? == 0 => connection
-                .pragma_update(None, "application_id", APPLICATION_ID)
+                .execute_batch(&format!(
+                    "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA application_id = {APPLICATION_ID}"
+                ))
                 .map_err(|error| fault(error).into()),
             _ => Err(OpenError::Unavailable(format!(
                 "{} is the database of another program",
@@ -160,8 +159,12 @@ impl Sqlite {
             .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
         if free > SPARE_PAGES {
             let pages = (free - SPARE_PAGES).min(SPARE_PAGES);
-            self.connection
-                .execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?;
+            // Each step frees one page.
+            let mut vacuum = self
+                .connection
+                .prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+            let mut steps = vacuum.query([])?;
+            while steps.next()?.is_some() {}
         }
         Ok(())
     }

@@ -86,6 +86,28 @@ fn erased_bodies_are_not_in_the_files_any_more() {
 }
 
 #[test]
+fn a_file_that_was_emptied_grows_smaller() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = opened(&sqlite(folder.path()));
+    let size = || fs::metadata(folder.path().join("swingbridge.db")).unwrap().len();
+    const MIB: u64 = 1 << 20;
+    work(&store, |t| {
+        for _ in 0..20 {
+            t.inbox_push(vec![7; MIB as usize], NOW)?;
+        }
+        Ok(())
+    });
+    until("the log is in the file", || size() > 20 * MIB);
+    work(&store, |t| {
+        for row in t.inbox_oldest(99)? {
+            t.inbox_remove(row.id)?;
+        }
+        Ok(())
+    });
+    until("free pages are given back", || size() < 16 * MIB);
+}
+
+#[test]
 fn only_the_owner_may_read_the_files() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
