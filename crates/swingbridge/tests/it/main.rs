@@ -5,6 +5,7 @@ mod gateway;
 mod identity;
 mod init;
 mod never_lost;
+mod people;
 mod program;
 mod reconcile;
 mod site;
