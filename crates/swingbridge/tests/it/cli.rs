@@ -54,6 +54,19 @@ fn the_example_is_written_once() {
     assert_eq!(code(&run(folder.path(), &["-e", "-c", "new.yaml", "--force"])), 0);
 }
 
+#[test]
+fn the_example_leads_to_a_registration_and_its_site_key_stays() {
+    let folder = TempDir::new().unwrap();
+    assert_eq!(code(&run(folder.path(), &["-e"])), 0);
+    let key = fs::read(folder.path().join("site.key")).unwrap();
+    let mut fill_in = crate::program::command(folder.path(), &["-g"]);
+    let output = fill_in.env("BRIDGE_SMPP_PASSWORD", "secret").output().unwrap();
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(folder.path().join("registration.yaml").exists());
+    assert_eq!(code(&run(folder.path(), &["-e", "--force"])), 0);
+    assert_eq!(fs::read(folder.path().join("site.key")).unwrap(), key);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_failure_at_the_start_has_its_own_exit_code() {
     let site = Site::new().await;

@@ -32,9 +32,6 @@ pub fn run(options: &Init, mut sources: Sources, config_given: bool) -> Result<(
         )
     })?;
 
-    // The site key is never replaced: losing it loses the identities of all ghosts.
-    let site_key = folder.join(SITE_KEY);
-    let new_key = !site_key.exists();
     let registration = sources
         .registration
         .clone()
@@ -49,19 +46,8 @@ pub fn run(options: &Init, mut sources: Sources, config_given: bool) -> Result<(
         &template::filled(options, &registration, &folder),
         force,
     )?;
-    if new_key {
-        let mut key = [0u8; 32];
-        SystemEntropy.fill(&mut key);
-        let text = format!("{}\n", data_encoding::HEXLOWER.encode(&key));
-        write_new(&site_key, &text, false)?;
-    }
     println!("wrote {}", sources.config.display());
-    if new_key {
-        println!(
-            "wrote {} (keep a copy in a safe place: without it all contacts become strangers)",
-            site_key.display()
-        );
-    }
+    write_site_key(&folder)?;
     match config::load_for_registration(&sources) {
         Ok(mut config) => {
             registration::write(&mut config, force)?;
@@ -79,6 +65,23 @@ pub fn run(options: &Init, mut sources: Sources, config_given: bool) -> Result<(
         }
         Err(error) => Err(Failure::load(error)),
     }
+}
+
+/// Draws a site key, unless there is one: it is never replaced, since losing it loses the identities of all ghosts.
+pub fn write_site_key(folder: &Path) -> Result<(), Failure> {
+    let path = folder.join(SITE_KEY);
+    if path.exists() {
+        return Ok(());
+    }
+    let mut key = [0u8; 32];
+    SystemEntropy.fill(&mut key);
+    let text = format!("{}\n", data_encoding::HEXLOWER.encode(&key));
+    write_new(&path, &text, false)?;
+    println!(
+        "wrote {} (keep a copy in a safe place: without it all contacts become strangers)",
+        path.display()
+    );
+    Ok(())
 }
 
 /// What the operator does with the registration, by homeserver.
