@@ -1,6 +1,6 @@
 //! From a phone: messages and their parts.
 
-use super::{Scene, Unprocessable, answer_in, for_room, notice};
+use super::{Scene, Unprocessable, answer_in, for_room, notice, tell};
 use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
@@ -10,7 +10,7 @@ use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::id::{AssemblyId, MessageId};
+use swingbridge_domain::id::{AssemblyId, MessageId, UserId};
 use swingbridge_domain::inbox::{InboundMessage, Membership, PartOf};
 use swingbridge_domain::message::{Message, Text};
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target, Timer};
@@ -44,22 +44,31 @@ pub(super) fn opened(scene: &Scene<'_>, then: &Then) -> Vec<Effect> {
         Then::Deliver(inbound) => deliver(scene, talk, inbound),
         Then::Nothing => Vec::new(),
         Then::Started { by, answer_in: room } => {
-            let mut effects = vec![for_room(talk, Payload::Open)];
-            if let (Some(_), Some(user)) = (
-                &talk.conversation.room,
-                by.as_ref().filter(|user| !scene.is_there(user)),
-            ) {
-                effects.push(for_room(talk, Payload::Invite(vec![user.clone()])));
-            }
-            if let Some(room) = room {
-                let text = match &talk.conversation.room {
-                    Some(existing) => words::chat_exists(&talk.shown(), existing),
-                    None => words::chat_starts(&talk.shown(), &talk.line.name),
-                };
-                effects.push(answer_in(room, text, None));
-            }
+            let mut effects = started(scene, talk, by.as_ref());
+            effects.extend(room.as_ref().map(|room| answer_in(room, whether_new(talk), None)));
             effects
         }
+        Then::Invited { by } => {
+            let mut effects = started(scene, talk, Some(by));
+            effects.push(tell(by, whether_new(talk)));
+            effects
+        }
+    }
+}
+
+/// Makes the room if there is none, and asks into it who wants the chat.
+fn started(scene: &Scene<'_>, talk: &Talk, by: Option<&UserId>) -> Vec<Effect> {
+    let mut effects = vec![for_room(talk, Payload::Open)];
+    if let (Some(_), Some(user)) = (&talk.conversation.room, by.filter(|user| !scene.is_there(user))) {
+        effects.push(for_room(talk, Payload::Invite(vec![user.clone()])));
+    }
+    effects
+}
+
+fn whether_new(talk: &Talk) -> String {
+    match &talk.conversation.room {
+        Some(existing) => words::chat_exists(&talk.shown(), existing),
+        None => words::chat_starts(&talk.shown(), &talk.line.name),
     }
 }
 

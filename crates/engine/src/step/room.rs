@@ -136,16 +136,11 @@ fn ghost(scene: &Scene<'_>, event: &RoomEvent, pseudonym: &str, membership: Memb
         .find(|line| scene.may_use(&event.sender, line));
     match (line, &scene.state.survey.invited) {
         (Some(line), Some(address)) => {
-            effects.push(tell(
-                &event.sender,
-                words::chat_starts(&line.display.of(address), &line.name),
-            ));
             effects.push(Effect::Open {
                 line: line.id.clone(),
                 address: address.clone(),
-                then: Then::Started {
-                    by: Some(event.sender.clone()),
-                    answer_in: None,
+                then: Then::Invited {
+                    by: event.sender.clone(),
                 },
             });
         }

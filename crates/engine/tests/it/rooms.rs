@@ -118,6 +118,12 @@ async fn who_is_looked_up_can_be_invited() {
         .homeserver
         .until("the ghost leaving the other room", declined)
         .await;
+    house.homeserver.until_said("Starting a chat with").await;
+    // Once more: there is nothing to start.
+    house
+        .membership(&RoomId::new("!again"), ALICE, &ghost, Membership::Invite, true)
+        .await;
+    house.homeserver.until_said("There is a chat with").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
