@@ -7,11 +7,22 @@ use crate::event::{Event, Then};
 use crate::lanes::Change;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
-use swingbridge_domain::id::{ConversationId, LineId, OutboxId};
+use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId};
 use swingbridge_domain::inbox::PartOf;
-use swingbridge_domain::store::{EarlyReceipt, NewOutboxRow, OutboxState, StoreError, seal};
+use swingbridge_domain::store::{EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal};
 
 type Loaded<T> = Result<T, StoreError>;
+
+/// Every message's way, for those who follow one. Not yet committed, but a commit that fails is told as well.
+fn tell(id: MessageId, record: &MessageRecord) {
+    tracing::debug!(
+        message = %id,
+        conversation = %record.conversation,
+        direction = ?record.direction,
+        state = record.state.word(),
+        "a message"
+    );
+}
 
 impl Work<'_> {
     /// Carries out an effect; gives what happens by it.
@@ -21,7 +32,10 @@ impl Work<'_> {
                 return Ok(Some(self.open_conversation(&line, &address, then)?));
             }
             Effect::Queue(queue) => self.queue(*queue)?,
-            Effect::SaveMessage(record) => self.tables.message_update(&record)?,
+            Effect::SaveMessage(record) => {
+                tell(record.id, &record);
+                self.tables.message_update(&record)?;
+            }
             Effect::AddPart(part) => self.tables.part_add(&part)?,
             Effect::SetPart(part, state) => self.tables.part_set_state(&part, state)?,
             Effect::KeepReceipt(receipt) => {
@@ -147,6 +161,7 @@ impl Work<'_> {
             Carried::Known(id) => Some(id),
             Carried::New(record, assembly) => {
                 let id = self.tables.message_add(&record)?;
+                tell(id, &record);
                 if let Some(assembly) = assembly {
                     self.tables.assembly_set_message(assembly, id)?;
                 }

@@ -234,6 +234,10 @@ async fn the_finest_log_in_json_holds_no_text_no_number_and_no_secret() {
             "{line}"
         );
     }
+    // The message's way is told all the same.
+    for state in ["queued", "accepted"] {
+        assert!(log.contains(&format!(r#""state":"{state}""#)), "{log}");
+    }
     let registration = std::fs::read_to_string(site.path("registration.yaml")).unwrap();
     let tokens = registration.lines().filter(|line| line.contains("_token:"));
     let secrets = tokens.filter_map(|line| line.split_whitespace().nth(1));
