@@ -1,12 +1,14 @@
 //! The engine as it runs: the inbox, the transactions, the clockwork.
 
 use crate::clockwork::{reconcile, tick};
+use crate::contacts::Contacts;
 use crate::event::Event;
 use crate::inbox::process_inbox;
 use crate::kernel::Kernel;
 use crate::outbox::{self, about_space};
 use crate::site::Site;
 use crate::step::direct;
+use crate::together::Together;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Clock;
@@ -108,6 +110,8 @@ impl Engine {
             links,
             health: Mutex::default(),
             lanes: Mutex::default(),
+            contacts: Contacts::default(),
+            together: Together::default(),
             outgoing: Notify::new(),
             incoming: Notify::new(),
         });

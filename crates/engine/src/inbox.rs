@@ -7,11 +7,9 @@ use crate::process::{Fault, Work};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
-use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Inbox, InboxError, What};
-use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{self, InboxRow, StoreError, Tables, seal};
+use swingbridge_domain::store::{InboxRow, StoreError, seal};
 
 #[async_trait]
 impl Inbox for Engine {
@@ -24,12 +22,13 @@ impl Inbox for Engine {
 }
 
 impl Kernel {
-    async fn take_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> Result<(), StoreError> {
+    /// Commits what arrived. Where nothing waits before it, it is processed in the same transaction, which spares the inbox's rows
+    /// and a commit; else, and when that fails, it is put into the inbox.
+    async fn take_in(self: &Arc<Self>, mut arrivals: Vec<Arrival>) -> Result<(), StoreError> {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let mut sealed = Vec::with_capacity(arrivals.len());
-        for mut arrival in arrivals {
+        for arrival in &mut arrivals {
             // Digests of short texts can be guessed; under a key they tell nothing to who has the database alone.
             if let Dedupe::Digest { digest, .. } = &mut arrival.dedupe {
                 let keyed = self
@@ -37,63 +36,82 @@ impl Kernel {
                     .index("delivery", &data_encoding::HEXLOWER.encode(digest));
                 digest.copy_from_slice(&keyed[..16]);
             }
-            let bytes = match &arrival.what {
-                What::Network(Inbound::Session { .. }) => Vec::new(),
-                what => {
-                    let plain = serde_json::to_vec(what)
-                        .map_err(|_| StoreError::Failed("an arrival cannot be written".into()))?;
-                    self.keys.seal(seal::INBOX, &plain)
-                }
-            };
-            sealed.push((arrival, bytes));
         }
-        let (now, keys) = (self.clock.now(), self.keys.clone());
-        store::run(self.store.as_ref(), move |tables| {
-            for (arrival, bytes) in sealed {
-                take_in_one(tables, &keys, &arrival, bytes, now)?;
+        let arrivals = Arc::new(arrivals);
+        let taking = arrivals.clone();
+        let taken = self.together(move |work| take_in(work, &taking)).await;
+        let left = match taken {
+            // It may be one row that cannot be processed: the inbox finds out which.
+            Err(StoreError::Failed(_) | StoreError::Damaged(_)) => {
+                self.together(move |work| put_in(work, &arrivals)).await?;
+                true
             }
-            Ok(())
-        })
-        .await?;
-        self.incoming.notify_one();
+            taken => taken?,
+        };
+        if left {
+            self.incoming.notify_one();
+        }
         Ok(())
     }
 }
 
-fn take_in_one(
-    tables: &mut dyn Tables,
-    keys: &Keys,
-    arrival: &Arrival,
-    sealed: Vec<u8>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+/// Answers whether something is left in the inbox to be processed.
+fn take_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<bool, Fault> {
+    let waiting = |work: &mut Work<'_>| work.tables.inbox_oldest(1).map(|rows| !rows.is_empty());
+    if arrivals.len() > BATCH as usize || waiting(work)? {
+        put_in(work, arrivals)?;
+        return Ok(true);
+    }
+    for arrival in arrivals {
+        if is_new(work, arrival)? {
+            process(work, arrival.what.clone())?;
+        }
+    }
+    // A command may have put back what was buried.
+    Ok(waiting(work)?)
+}
+
+fn put_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<(), Fault> {
+    for arrival in arrivals {
+        if is_new(work, arrival)? {
+            let sealed = work.seal(seal::INBOX, &arrival.what)?;
+            work.tables.inbox_push(sealed, work.now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Remembers an arrival, and answers whether it is one that asks for more. Sessions are only noted.
+fn is_new(work: &mut Work<'_>, arrival: &Arrival) -> Result<bool, StoreError> {
+    let now = work.now;
     if let What::Network(Inbound::Session {
         connector,
         session,
         ended,
     }) = &arrival.what
     {
-        return match ended {
-            false => tables.session_started(connector, *session, now),
-            true => tables.session_ended(connector, *session, now),
-        };
+        match ended {
+            false => work.tables.session_started(connector, *session, now)?,
+            true => work.tables.session_ended(connector, *session, now)?,
+        }
+        return Ok(false);
     }
     let new = match &arrival.dedupe {
         Dedupe::Harmless => true,
-        Dedupe::Id { scope, id } => tables.remember(&keys.index(scope, id)[..16], now)?,
+        Dedupe::Id { scope, id } => work.tables.remember(&work.keys.index(scope, id)[..16], now)?,
         Dedupe::Digest {
             connector,
             session,
             sequence,
             digest,
-        } => tables.remember_delivery(connector, *session, *sequence, digest, now)?,
+        } => work
+            .tables
+            .remember_delivery(connector, *session, *sequence, digest, now)?,
     };
-    if new {
-        tables.inbox_push(sealed, now)?;
-    } else {
+    if !new {
         metrics::counter!("swingbridge_repetitions_total").increment(1);
     }
-    Ok(())
+    Ok(new)
 }
 
 pub(crate) async fn process_inbox(kernel: Arc<Kernel>, shutdown: Shutdown) {
@@ -136,12 +154,16 @@ fn process_batch(work: &mut Work<'_>, most: u32) -> Result<usize, Fault> {
     Ok(count)
 }
 
-fn process_row(work: &mut Work<'_>, row: InboxRow) -> Result<(), Fault> {
-    let event = match work.open::<What>(seal::INBOX, &row.sealed)? {
+fn process(work: &mut Work<'_>, what: What) -> Result<(), Fault> {
+    work.happen(match what {
         What::Network(inbound) => Event::Network(inbound),
         What::Room(event) => Event::Room(event),
-    };
-    match work.happen(event) {
+    })
+}
+
+fn process_row(work: &mut Work<'_>, row: InboxRow) -> Result<(), Fault> {
+    let what = work.open(seal::INBOX, &row.sealed)?;
+    match process(work, what) {
         Ok(()) => work.tables.inbox_remove(row.id)?,
         Err(Fault::Unprocessable(why)) => {
             tracing::error!(

@@ -1,19 +1,24 @@
 //! Transactions and lanes: what every task of the engine works with.
 
+use crate::contacts::Contacts;
 use crate::event::Event;
 use crate::lanes::{Change, Lanes};
 use crate::process::{Fault, Work};
 use crate::site::Site;
+use crate::together::Together;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Health, Shutdown};
 use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
 use swingbridge_domain::id::{ConnectorId, EventId, LineId, OutboxId, RoomId};
 use swingbridge_domain::message::Media;
 use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{self, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target};
+use swingbridge_domain::store::{
+    self, Contact, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target,
+};
 use tokio::sync::{Notify, Semaphore};
 
 /// Rows processed in one transaction.
@@ -30,6 +35,8 @@ pub(crate) struct Kernel {
     pub links: Option<Arc<dyn MediaLinks>>,
     pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
     pub lanes: Mutex<Lanes>,
+    pub contacts: Contacts,
+    pub together: Together,
     /// Something was added to the lanes.
     pub outgoing: Notify,
     /// Something was added to the inbox.
@@ -48,17 +55,49 @@ impl Kernel {
             kernel: self.clone(),
             work: Some(work),
             value: None,
-            changes: Vec::new(),
-            counts: Vec::new(),
+            after: After::default(),
             sender,
         };
         self.store.submit(Box::new(job));
         receiver.await.unwrap_or(Err(StoreError::Closed))
     }
 
-    /// Processes one event in a transaction of its own.
+    /// Processes one event, in a transaction that it may share with others.
     pub async fn happen(self: &Arc<Self>, event: Event) -> Result<(), StoreError> {
-        self.transact(move |work| work.happen(event)).await
+        self.together(move |work| work.happened(&event)).await
+    }
+
+    /// Runs `function` on the tables of a transaction; gives also what is to be made known once that is committed.
+    pub fn work<T>(
+        &self,
+        tables: &mut dyn Tables,
+        function: impl FnOnce(&mut Work<'_>) -> Result<T, Fault>,
+    ) -> Result<(T, After), StoreError> {
+        let health = self.health();
+        let mut work = Work {
+            site: &self.site,
+            keys: &self.keys,
+            health: &health,
+            contacts: &self.contacts,
+            tables,
+            now: self.clock.now(),
+            after: After::default(),
+        };
+        let value = function(&mut work).map_err(|fault| match fault {
+            Fault::Store(error) => error,
+            Fault::Unprocessable(why) => StoreError::Failed(why),
+        })?;
+        Ok((value, work.after))
+    }
+
+    /// Makes known what a transaction has brought about. Called in the order of the commits.
+    pub fn committed(&self, after: After) {
+        let After { changes, counts, met } = after;
+        self.contacts.met(met);
+        self.absorb(changes);
+        for (line, state) in counts {
+            metrics::counter!("swingbridge_messages_total", "line" => line.0, "state" => state).increment(1);
+        }
     }
 
     /// Reads from the store what is to be sent, and settles what was in flight.
@@ -150,8 +189,11 @@ impl Kernel {
     }
 
     pub fn release(&self, target: &Target, lane: &Lane) {
-        lock(&self.lanes).release(target, lane);
-        self.outgoing.notify_waiters();
+        // A row may be due, for which there was no slot until now.
+        let due = lock(&self.lanes).release(target, lane);
+        if due {
+            self.outgoing.notify_waiters();
+        }
     }
 
     pub fn returned(&self, target: &Target, lane: &Lane) -> u32 {
@@ -191,13 +233,23 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a transaction brings about beside its writes, made known once they are committed.
+#[derive(Default)]
+pub(crate) struct After {
+    /// For the dispatcher.
+    pub changes: Vec<Change>,
+    /// For the metrics.
+    pub counts: Vec<(LineId, &'static str)>,
+    /// Contacts that were read.
+    pub met: Vec<(Contact, Address)>,
+}
+
 /// A job of the engine's: what it queued is lined up in the order of the commits, on the store's own thread.
 struct Transaction<T, F> {
     kernel: Arc<Kernel>,
     work: Option<F>,
     value: Option<T>,
-    changes: Vec<Change>,
-    counts: Vec<(LineId, &'static str)>,
+    after: After,
     sender: futures_channel::oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -211,23 +263,9 @@ where
             .work
             .take()
             .ok_or_else(|| StoreError::Failed("a job ran twice".into()))?;
-        let health = self.kernel.health();
-        let mut work = Work {
-            site: &self.kernel.site,
-            keys: &self.kernel.keys,
-            health: &health,
-            tables,
-            now: self.kernel.clock.now(),
-            changes: Vec::new(),
-            counts: Vec::new(),
-        };
-        let value = function(&mut work).map_err(|fault| match fault {
-            Fault::Store(error) => error,
-            Fault::Unprocessable(why) => StoreError::Failed(why),
-        })?;
-        self.changes = work.changes;
-        self.counts = work.counts;
+        let (value, after) = self.kernel.work(tables, function)?;
         self.value = Some(value);
+        self.after = after;
         Ok(())
     }
 
@@ -235,17 +273,12 @@ where
         let Transaction {
             kernel,
             value,
-            changes,
-            counts,
+            after,
             sender,
             ..
         } = *self;
         if committed.is_ok() {
-            kernel.absorb(changes);
-            for (line, state) in counts {
-                metrics::counter!("swingbridge_messages_total", "line" => line.0, "state" => state)
-                    .increment(1);
-            }
+            kernel.committed(after);
         }
         // Nobody waits any more: the work is committed all the same.
         let _ = sender.send(committed.and_then(|()| value.ok_or(StoreError::Closed)));

@@ -108,20 +108,21 @@ impl Lanes {
         taken
     }
 
-    /// The head that was taken is done with (or came back by [`Change::Returned`]); the next may leave.
-    pub fn release(&mut self, target: &Target, lane: &Lane) {
+    /// The head that was taken is done with (or came back by [`Change::Returned`]); the next may leave. Answers whether any row of
+    /// the target may be due.
+    pub fn release(&mut self, target: &Target, lane: &Lane) -> bool {
         let Some(queue) = self.targets.get_mut(target) else {
-            return;
+            return false;
         };
-        let Some(rows) = queue.lanes.get_mut(lane) else {
-            return;
-        };
-        rows.engaged = false;
-        if rows.ids.is_empty() {
-            queue.lanes.remove(lane);
-        } else {
-            queue.engage(lane);
+        if let Some(rows) = queue.lanes.get_mut(lane) {
+            rows.engaged = false;
+            if rows.ids.is_empty() {
+                queue.lanes.remove(lane);
+            } else {
+                queue.engage(lane);
+            }
         }
+        !queue.ready.is_empty()
     }
 
     /// Counts how often in a row the head of a lane came back; for back-off.
@@ -213,8 +214,9 @@ mod tests {
         add(&mut lanes, 2, 3);
         assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [1, 3]);
         assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [] as [i64; 0]);
-        lanes.release(&HOME, &lane(1));
+        assert!(lanes.release(&HOME, &lane(1)));
         assert_eq!(ids(lanes.take(&HOME, Timestamp(0), 10)), [2]);
+        assert!(!lanes.release(&HOME, &lane(1)));
     }
 
     #[test]

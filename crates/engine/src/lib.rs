@@ -10,6 +10,7 @@
 pub mod assembly;
 mod clockwork;
 mod commands;
+mod contacts;
 mod directory;
 pub mod effect;
 mod engine;
@@ -24,6 +25,7 @@ mod render;
 pub mod site;
 pub mod state;
 pub mod step;
+mod together;
 mod words;
 
 pub use engine::{Engine, Ports};

@@ -40,7 +40,7 @@ pub(crate) async fn to_homeserver(
 
 async fn perform_row(kernel: &Arc<Kernel>, homeserver: &dyn Homeserver, lane: &Lane, id: OutboxId) {
     loop {
-        let claimed = kernel.transact(move |work| claim(work, id)).await;
+        let claimed = kernel.together(move |work| claim(work, id)).await;
         let (row, payload, resolved) = match claimed {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return,

@@ -85,7 +85,7 @@ impl Work<'_> {
                 counts,
             } => {
                 self.tables.outbox_postpone(id, not_before, counts)?;
-                self.changes.push(Change::Returned {
+                self.after.changes.push(Change::Returned {
                     target,
                     lane,
                     id,
@@ -96,7 +96,7 @@ impl Work<'_> {
             Effect::Exhume => {
                 self.tables.inbox_exhume()?;
             }
-            Effect::Count { line, state } => self.counts.push((line, state)),
+            Effect::Count { line, state } => self.after.counts.push((line, state)),
         }
         Ok(None)
     }
@@ -182,7 +182,7 @@ impl Work<'_> {
             sealed,
         };
         let id: OutboxId = self.tables.outbox_push(&row)?;
-        self.changes.push(Change::Added { target, lane, id });
+        self.after.changes.push(Change::Added { target, lane, id });
         Ok(())
     }
 }

@@ -76,6 +76,8 @@ impl Work<'_> {
                     .insert(room.clone(), self.tables.members(room)?);
                 self.survey_talks(&mut state)?;
             }
+            // States and marks need nothing but to be forgotten.
+            Event::Performed { payload, .. } if !matches!(payload, Payload::Say(_)) => {}
             Event::Performed { row, .. } | Event::NotPerformed { row, .. } => {
                 if let Lane::Conversation(id) = &row.lane
                     && let Some(found) = self.tables.conversation(*id)?
@@ -88,7 +90,7 @@ impl Work<'_> {
             }
             Event::Answered { row, answer, .. } => {
                 if let Some(message) = row.message {
-                    self.load_message(&mut state, message)?;
+                    self.load_record(&mut state, message)?;
                 }
                 if let (Ok(accepted), swingbridge_domain::store::Target::Connector(connector)) =
                     (answer, &row.target)
@@ -200,10 +202,18 @@ impl Work<'_> {
     }
 
     fn load_message(&mut self, state: &mut State, id: MessageId) -> Loaded<()> {
+        self.load_record(state, id)?;
+        if state.message.is_some() {
+            state.parts = self.tables.parts_of(id)?;
+        }
+        Ok(())
+    }
+
+    /// A message without its parts, with its conversation.
+    fn load_record(&mut self, state: &mut State, id: MessageId) -> Loaded<()> {
         let Some(message) = self.tables.message(id)? else {
             return Ok(());
         };
-        state.parts = self.tables.parts_of(id)?;
         if let Some(found) = self.tables.conversation(message.conversation)? {
             self.load_talk(state, found)?;
         }
@@ -257,6 +267,19 @@ impl Work<'_> {
         let Some(line) = self.site.line(&conversation.line).cloned() else {
             return Ok(None);
         };
+        let (contact, address) = match self.contacts.get(conversation.contact) {
+            Some(known) => known,
+            None => self.read_contact(&conversation)?,
+        };
+        Ok(Some(Talk {
+            conversation,
+            contact,
+            address,
+            line,
+        }))
+    }
+
+    fn read_contact(&mut self, conversation: &Conversation) -> Loaded<(Contact, Address)> {
         let Some(contact) = self.tables.contact(conversation.contact)? else {
             return Err(StoreError::Damaged(format!(
                 "conversation {} has no contact",
@@ -264,12 +287,8 @@ impl Work<'_> {
             )));
         };
         let address = self.address(&contact)?;
-        Ok(Some(Talk {
-            conversation,
-            contact,
-            address,
-            line,
-        }))
+        self.after.met.push((contact.clone(), address.clone()));
+        Ok((contact, address))
     }
 
     pub fn address(&self, contact: &Contact) -> Loaded<Address> {

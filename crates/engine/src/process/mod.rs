@@ -3,14 +3,15 @@
 mod apply;
 mod load;
 
+use crate::contacts::Contacts;
 use crate::event::Event;
-use crate::lanes::Change;
+use crate::kernel::After;
 use crate::site::Site;
 use crate::step::{self, Unprocessable};
 use std::collections::BTreeMap;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Health;
-use swingbridge_domain::id::{ConnectorId, LineId};
+use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{StoreError, Tables};
 
@@ -19,11 +20,11 @@ pub(crate) struct Work<'a> {
     pub site: &'a Site,
     pub keys: &'a Keys,
     pub health: &'a BTreeMap<ConnectorId, Health>,
+    pub contacts: &'a Contacts,
     pub tables: &'a mut dyn Tables,
     pub now: Timestamp,
-    /// What the dispatcher is to know after the commit.
-    pub changes: Vec<Change>,
-    pub counts: Vec<(LineId, &'static str)>,
+    /// What is to be known after the commit.
+    pub after: After,
 }
 
 /// Why an event was not processed.
@@ -47,15 +48,26 @@ impl From<Unprocessable> for Fault {
 impl Work<'_> {
     /// Processes `event` and what follows from it.
     pub fn happen(&mut self, event: Event) -> Result<(), Fault> {
-        let mut events = vec![event];
+        self.happened(&event)
+    }
+
+    /// The same for an event that is kept, to be processed once more should this transaction fail.
+    pub fn happened(&mut self, event: &Event) -> Result<(), Fault> {
+        let mut events = self.once(event)?;
         while let Some(event) = events.pop() {
-            let state = self.load(&event)?;
-            let mut following = Vec::new();
-            for effect in step::step(self.site, &state, &event, self.now)? {
-                following.extend(self.apply(effect)?);
-            }
-            events.extend(following.into_iter().rev());
+            events.extend(self.once(&event)?);
         }
         Ok(())
+    }
+
+    /// What follows from one event, the last one first.
+    fn once(&mut self, event: &Event) -> Result<Vec<Event>, Fault> {
+        let state = self.load(event)?;
+        let mut following = Vec::new();
+        for effect in step::step(self.site, &state, event, self.now)? {
+            following.extend(self.apply(effect)?);
+        }
+        following.reverse();
+        Ok(following)
     }
 }
