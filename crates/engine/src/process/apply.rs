@@ -9,14 +9,16 @@ use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId};
 use swingbridge_domain::inbox::PartOf;
-use swingbridge_domain::store::{EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal};
+use swingbridge_domain::store::{
+    EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal,
+};
 
 type Loaded<T> = Result<T, StoreError>;
 
 /// Every message's way, for those who follow one. Not yet committed, but a commit that fails is told as well.
 fn tell(id: MessageId, record: &MessageRecord) {
     tracing::debug!(
-        message = %id,
+        id = %id,
         conversation = %record.conversation,
         direction = ?record.direction,
         state = record.state.word(),
