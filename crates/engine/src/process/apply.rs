@@ -9,9 +9,7 @@ use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId};
 use swingbridge_domain::inbox::PartOf;
-use swingbridge_domain::store::{
-    EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal,
-};
+use swingbridge_domain::store::{EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
