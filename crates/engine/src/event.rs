@@ -83,9 +83,7 @@ pub enum Then {
         answer_in: Option<RoomId>,
     },
     /// A user invited the contact's ghost, and is told in the management room what comes of it.
-    Invited {
-        by: UserId,
-    },
+    Invited { by: UserId },
     /// Somebody only wants to know who it would be.
     Nothing,
 }
