@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::inbox::Inbox;
-use swingbridge_domain::store;
+use swingbridge_domain::store::{self, StoreError};
 
 /// How often timers, expiries and health are looked at.
 const TICK: Duration = Duration::from_secs(1);
@@ -23,16 +23,19 @@ const TOKEN: &str = "homeserver_token";
 pub(crate) async fn tick(engine: Engine, shutdown: Shutdown) {
     let kernel = &engine.kernel;
     let mut ticks: u64 = 0;
+    let mut more_to_forget = false;
     loop {
         let mut health = BTreeMap::new();
         for connector in engine.connectors.iter() {
             health.insert(connector.id().clone(), connector.probe().await);
         }
         *lock(&kernel.health) = Arc::new(health);
-        let prune = ticks % PRUNE_TICKS == PRUNE_TICKS - 1;
-        if let Err(error) = kernel.transact(move |work| clockwork(work, prune)).await {
-            tracing::warn!(%error, "timers cannot be looked at now; trying again");
-        }
+        let prune = ticks.is_multiple_of(PRUNE_TICKS) && ticks > 0 || more_to_forget;
+        more_to_forget = match kernel.transact(move |work| forget(work, prune)).await {
+            Ok(forgotten) => forgotten > 0,
+            Err(_) => false,
+        };
+        wind(kernel).await;
         kernel.outgoing.notify_waiters();
         ticks += 1;
         tokio::select! {
@@ -42,19 +45,62 @@ pub(crate) async fn tick(engine: Engine, shutdown: Shutdown) {
     }
 }
 
-fn clockwork(work: &mut Work<'_>, prune: bool) -> Result<(), Fault> {
-    for timer in work.tables.timers_due(work.now, BATCH)? {
+/// Does what is due. What cannot be done is put out of the way, so that it holds nothing else up.
+async fn wind(kernel: &Arc<Kernel>) {
+    match kernel.transact(|work| due(work, BATCH)).await {
+        Ok(()) | Err(StoreError::Closed) => {}
+        Err(StoreError::Unavailable(detail)) => {
+            tracing::warn!(detail, "timers cannot be looked at now; trying again");
+        }
+        Err(_) => {
+            for step in [timer as fn(&mut Work<'_>, bool) -> Result<(), Fault>, expiry] {
+                if let Err(error) = kernel.transact(move |work| step(work, false)).await {
+                    let dropped = kernel.transact(move |work| step(work, true)).await;
+                    tracing::error!(%error, ?dropped, "something that was due cannot be done; it is given up");
+                }
+            }
+        }
+    }
+}
+
+fn due(work: &mut Work<'_>, most: u32) -> Result<(), Fault> {
+    for timer in work.tables.timers_due(work.now, most)? {
         work.happen(Event::Timer(timer))?;
     }
-    for row in work.tables.outbox_expired(work.now, BATCH)? {
+    for row in work.tables.outbox_expired(work.now, most)? {
         work.happen(Event::Expired { row })?;
     }
-    if prune {
-        let before = work.now - work.site.policy.retention;
-        let forgotten = work.tables.prune(before)?;
-        tracing::info!(forgotten, "forgot what is older than the retention");
+    Ok(())
+}
+
+/// The first timer alone; `give_up` only takes it away.
+fn timer(work: &mut Work<'_>, give_up: bool) -> Result<(), Fault> {
+    for timer in work.tables.timers_due(work.now, 1)? {
+        if !give_up {
+            work.happen(Event::Timer(timer))?;
+        }
     }
     Ok(())
+}
+
+/// The first expired row alone; `give_up` only takes it away.
+fn expiry(work: &mut Work<'_>, give_up: bool) -> Result<(), Fault> {
+    for row in work.tables.outbox_expired(work.now, 1)? {
+        match give_up {
+            true => work.tables.outbox_remove(row.id)?,
+            false => work.happen(Event::Expired { row })?,
+        }
+    }
+    Ok(())
+}
+
+/// Forgets what is older than the retention, some of it at a time; answers how much it was.
+fn forget(work: &mut Work<'_>, now: bool) -> Result<u64, Fault> {
+    if !now {
+        return Ok(0);
+    }
+    let before = work.now - work.site.policy.retention;
+    Ok(work.tables.prune(before)?)
 }
 
 /// Asks the homeserver for what it did not push: at start, and then every few minutes.

@@ -74,10 +74,16 @@ pub enum Effect {
     /// Puts what could not be processed back into the inbox.
     Exhume,
     /// For the metrics: a message came to an end, or to a new state.
-    Count {
-        line: LineId,
-        state: &'static str,
-    },
+    Count(Tally),
+}
+
+/// One more message of `line` came to `state`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub line: LineId,
+    pub state: &'static str,
+    /// Why, where it went wrong: [`swingbridge_domain::delivery::Reason::word`] or a word of its own; else empty.
+    pub reason: &'static str,
 }
 
 /// A new outbox row.

@@ -126,6 +126,9 @@ impl Engine {
 
     /// Runs until `shutdown`: connectors, processing, sending, timers. Returns when all that was in flight is settled, or after
     /// the connectors' own limits.
+    ///
+    /// # Panics
+    /// When a part of it does: half a gateway is none. Nothing committed is lost.
     pub async fn run(&self, shutdown: Shutdown) {
         let mut tasks = JoinSet::new();
         let inbox: Arc<dyn Inbox> = Arc::new(self.clone());
@@ -148,7 +151,14 @@ impl Engine {
         tasks.spawn(process_inbox(self.kernel.clone(), shutdown.clone()));
         tasks.spawn(tick(self.clone(), shutdown.clone()));
         tasks.spawn(reconcile(self.clone(), shutdown.clone()));
-        while tasks.join_next().await.is_some() {}
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended
+                && let Ok(panic) = error.try_into_panic()
+            {
+                tasks.shutdown().await;
+                std::panic::resume_unwind(panic);
+            }
+        }
     }
 
     /// How each connector was when last looked at.

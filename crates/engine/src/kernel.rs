@@ -1,6 +1,7 @@
 //! Transactions and lanes: what every task of the engine works with.
 
 use crate::contacts::Contacts;
+use crate::effect::Tally;
 use crate::event::Event;
 use crate::lanes::{Change, Lanes};
 use crate::process::{Fault, Work};
@@ -13,7 +14,7 @@ use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Health, Shutdown};
 use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
-use swingbridge_domain::id::{ConnectorId, EventId, LineId, OutboxId, RoomId};
+use swingbridge_domain::id::{ConnectorId, EventId, OutboxId, RoomId};
 use swingbridge_domain::message::Media;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{
@@ -92,11 +93,20 @@ impl Kernel {
 
     /// Makes known what a transaction has brought about. Called in the order of the commits.
     pub fn committed(&self, after: After) {
-        let After { changes, counts, met } = after;
+        let After {
+            changes,
+            tallies,
+            met,
+        } = after;
         self.contacts.met(met);
         self.absorb(changes);
-        for (line, state) in counts {
-            metrics::counter!("swingbridge_messages_total", "line" => line.0, "state" => state).increment(1);
+        for Tally { line, state, reason } in tallies {
+            let labels = [
+                ("line", line.0),
+                ("state", state.to_owned()),
+                ("reason", reason.to_owned()),
+            ];
+            metrics::counter!("swingbridge_messages_total", &labels).increment(1);
         }
     }
 
@@ -239,7 +249,7 @@ pub(crate) struct After {
     /// For the dispatcher.
     pub changes: Vec<Change>,
     /// For the metrics.
-    pub counts: Vec<(LineId, &'static str)>,
+    pub tallies: Vec<Tally>,
     /// Contacts that were read.
     pub met: Vec<(Contact, Address)>,
 }

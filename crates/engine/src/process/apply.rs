@@ -96,7 +96,7 @@ impl Work<'_> {
             Effect::Exhume => {
                 self.tables.inbox_exhume()?;
             }
-            Effect::Count { line, state } => self.after.counts.push((line, state)),
+            Effect::Count(tally) => self.after.tallies.push(tally),
         }
         Ok(None)
     }

@@ -1,6 +1,6 @@
 //! What a connector answered to a send, and what is done with sends whose fate is not known.
 
-use super::{Scene, failure, for_room, receipt, status};
+use super::{Scene, count, failure, for_room, receipt, status};
 use crate::effect::Effect;
 use crate::payload::{Payload, Status};
 use crate::words;
@@ -121,10 +121,7 @@ fn taken(
         Effect::SaveMessage(Box::new(record.clone())),
     ];
     effects.extend(parts.iter().cloned().map(Effect::AddPart));
-    effects.push(Effect::Count {
-        line: talk.line.id.clone(),
-        state: Delivery::Accepted.word(),
-    });
+    effects.push(count(talk, Delivery::Accepted.word()));
     effects.push(status(talk, event, Delivery::Accepted));
     effects.push(for_room(talk, Payload::MarkRead(event.clone())));
     // Receipts that were faster than the answer.
@@ -205,12 +202,5 @@ fn end(scene: &Scene<'_>, message: &MessageRecord, state: Delivery, words: &str)
         updated_at: scene.now,
         ..message.clone()
     };
-    let mut effects = vec![Effect::SaveMessage(Box::new(record))];
-    if let Some(talk) = &scene.state.talk {
-        effects.push(Effect::Count {
-            line: talk.line.id.clone(),
-            state: state.word(),
-        });
-    }
-    effects
+    vec![Effect::SaveMessage(Box::new(record))]
 }

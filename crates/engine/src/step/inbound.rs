@@ -1,6 +1,6 @@
 //! From a phone: messages and their parts.
 
-use super::{Scene, Unprocessable, answer_in, for_room, notice, tell};
+use super::{Scene, Unprocessable, answer_in, count, for_room, notice, tell};
 use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
@@ -155,10 +155,7 @@ fn show(
         message: carried,
     })));
     effects.push(Effect::Touch(talk.conversation.id));
-    effects.push(Effect::Count {
-        line: talk.line.id.clone(),
-        state: "received",
-    });
+    effects.push(count(talk, "received"));
     effects
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod matrix;
 mod receipt;
 mod room;
 
-use crate::effect::{Carried, Effect, Queue};
+use crate::effect::{Carried, Effect, Queue, Tally};
 use crate::event::Event;
 use crate::payload::{Payload, Say, Speaker, Status};
 use crate::site::Site;
@@ -211,6 +211,15 @@ pub(crate) fn tell(user: &UserId, text: impl Into<String>) -> Effect {
     }))
 }
 
+/// One more message of the conversation's line came to `state`, and nothing went wrong.
+pub(crate) fn count(talk: &Talk, state: &'static str) -> Effect {
+    Effect::Count(Tally {
+        line: talk.line.id.clone(),
+        state,
+        reason: "",
+    })
+}
+
 /// The message-send-status of an event, for the sender's client.
 pub(crate) fn status(talk: &Talk, event: &EventId, state: Delivery) -> Effect {
     let status = Status {
@@ -229,7 +238,7 @@ pub(crate) fn failure(
     event: &EventId,
     state: Delivery,
     words: &str,
-    reason: &str,
+    reason: &'static str,
     retriable: bool,
 ) -> Vec<Effect> {
     let status = Status {
@@ -242,5 +251,10 @@ pub(crate) fn failure(
     vec![
         for_room(talk, Payload::Status(status)),
         notice(talk, words, Some(event.clone())),
+        Effect::Count(Tally {
+            line: talk.line.id.clone(),
+            state: state.word(),
+            reason,
+        }),
     ]
 }

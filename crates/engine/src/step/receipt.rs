@@ -1,6 +1,6 @@
 //! Delivery receipts: states of parts, and of the message that they make up.
 
-use super::{Scene, failure, status};
+use super::{Scene, count, failure, status};
 use crate::effect::Effect;
 use crate::words;
 use swingbridge_domain::delivery::{Outcome, Reason, State as Delivery};
@@ -131,11 +131,8 @@ pub(super) fn judge(
         ..message.clone()
     };
     let mut effects = vec![Effect::SaveMessage(Box::new(record))];
-    if next != Delivery::Sent {
-        effects.push(Effect::Count {
-            line: talk.line.id.clone(),
-            state: next.word(),
-        });
+    if detail.is_none() && next != Delivery::Sent {
+        effects.push(count(talk, next.word()));
     }
     let Some(event) = &message.event else {
         return effects;

@@ -1,6 +1,6 @@
 //! Rooms: who comes and goes, and what became of what we asked the homeserver for.
 
-use super::{Scene, answer_in, direct, failure, for_room, inbound, tell};
+use super::{Scene, answer_in, count, direct, failure, for_room, inbound, tell};
 use crate::effect::Effect;
 use crate::event::Then;
 use crate::payload::{Payload, Say, Speaker};
@@ -192,10 +192,7 @@ pub(super) fn performed(
         };
         effects.push(Effect::SaveMessage(Box::new(record)));
         if let Some(talk) = &scene.state.talk {
-            effects.push(Effect::Count {
-                line: talk.line.id.clone(),
-                state: "shown",
-            });
+            effects.push(count(talk, "shown"));
         }
     }
     effects
@@ -290,10 +287,7 @@ pub(super) fn not_performed(
             };
             effects.push(Effect::SaveMessage(Box::new(record)));
         }
-        effects.push(Effect::Count {
-            line: talk.line.id.clone(),
-            state: "not_shown",
-        });
+        effects.push(count(talk, "not_shown"));
         let words = words::could_not_show(&talk.shown(), cause);
         effects.extend(
             scene

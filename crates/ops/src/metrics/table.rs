@@ -152,7 +152,11 @@ pub const METRICS: &[Metric] = &[
             LINE,
             (
                 "state",
-                "`queued`, `sending`, `accepted`, `sent`, `delivered`, `read`, `rejected`, `expired`, `uncertain`",
+                "to a phone: `accepted`, `delivered`, `read`, `rejected`, `expired`, `uncertain`; from a phone: `received`, `shown`, `not_shown`",
+            ),
+            (
+                "reason",
+                "why, where it went wrong: `bad_address`, `network_fault`, `unsupported` and so on; else empty",
             ),
         ],
         meaning: "Messages that came to this state",
