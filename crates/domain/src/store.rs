@@ -375,6 +375,8 @@ pub trait Tables {
     fn conversation_set_room(&mut self, id: ConversationId, room: Option<&RoomId>) -> Result<()>;
     /// A new generation, without a room.
     fn conversation_renew(&mut self, id: ConversationId) -> Result<()>;
+    /// Gives a line another id: its conversations, aliases and space go along. `to` must be an id without conversations.
+    fn line_rename(&mut self, from: &LineId, to: &LineId) -> Result<()>;
     /// Notes a message; what is older than the latest changes nothing.
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()>;
     /// The latest first. `line` narrows it.

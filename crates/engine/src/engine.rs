@@ -2,22 +2,21 @@
 
 use crate::clockwork::{reconcile, tick};
 use crate::contacts::Contacts;
-use crate::event::Event;
 use crate::inbox::process_inbox;
 use crate::kernel::Kernel;
-use crate::outbox::{self, about_space};
+use crate::lines;
+use crate::outbox;
 use crate::site::Site;
-use crate::step::direct;
 use crate::together::Together;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
-use swingbridge_domain::homeserver::{Action, Homeserver, MediaLinks};
-use swingbridge_domain::id::{ConnectorId, RoomId};
+use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
+use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{self, Lane, RoomRole, Store, StoreError};
+use swingbridge_domain::store::{self, Store, StoreError};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -116,8 +115,7 @@ impl Engine {
             incoming: Notify::new(),
         });
         kernel.line_up().await?;
-        redescribe(&kernel).await?;
-        enter_inboxes(&kernel).await?;
+        lines::follow(&kernel).await?;
         Ok(Self {
             kernel,
             connectors: Arc::new(connectors),
@@ -173,61 +171,6 @@ impl Engine {
     pub async fn queue_depths(&self) -> Result<Vec<store::QueueDepth>, StoreError> {
         store::run(self.kernel.store.as_ref(), |tables| tables.queue_depths()).await
     }
-}
-
-/// Brings rooms up to date with what the operator changed about their lines.
-async fn redescribe(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
-    for line in &kernel.site.lines {
-        let id = line.id.clone();
-        let setting = format!("line {id}");
-        let now = format!("{:?} {:?} {}", line.name, line.display, line.address.can_reply());
-        let about = about_space(line);
-        kernel
-            .transact(move |work| {
-                let before = work.tables.setting(&setting)?;
-                if before.as_ref() == Some(&now) {
-                    return Ok(());
-                }
-                work.tables.setting_set(&setting, &now)?;
-                if before.is_some() {
-                    if let Some(room) = work.tables.room_by_role(&RoomRole::Space(id.clone()))? {
-                        let lane = Lane::Room(room.clone());
-                        let ghost = None;
-                        work.apply(direct(lane, Action::Describe { room, about, ghost }))?;
-                    }
-                    for conversation in work.tables.conversations(Some(&id), u32::MAX)? {
-                        if conversation.room.is_some() {
-                            work.happen(Event::LineChanged {
-                                conversation: conversation.id,
-                            })?;
-                        }
-                    }
-                }
-                Ok(())
-            })
-            .await?;
-    }
-    Ok(())
-}
-
-/// Has the bot enter the shared rooms whose members nobody has told us yet: rooms that were configured after the bot came in, or
-/// before a database was lost.
-async fn enter_inboxes(kernel: &Arc<Kernel>) -> Result<(), StoreError> {
-    let inboxes: BTreeSet<RoomId> = kernel
-        .site
-        .lines
-        .iter()
-        .filter_map(|line| line.access.inbox.clone())
-        .collect();
-    for room in inboxes {
-        kernel
-            .transact(move |work| match work.tables.members(&room)?.is_empty() {
-                true => work.happen(Event::InboxUnknown { room }),
-                false => Ok(()),
-            })
-            .await?;
-    }
-    Ok(())
 }
 
 async fn run_connector(connector: Arc<dyn Connector>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) {

@@ -18,6 +18,7 @@ pub mod event;
 mod inbox;
 mod kernel;
 mod lanes;
+mod lines;
 mod outbox;
 pub mod payload;
 mod process;

@@ -42,6 +42,8 @@ pub struct Policy {
     pub reactions: Fallback,
     pub edits: Fallback,
     pub media: MediaPolicy,
+    /// After this long a text that waits for its network is told of in words.
+    pub patience: Duration,
     /// How long ids and states of messages are remembered.
     pub retention: Duration,
 }
@@ -74,6 +76,7 @@ impl Default for Policy {
             reactions: Fallback::Refuse,
             edits: Fallback::Refuse,
             media: MediaPolicy::Refuse,
+            patience: Duration::from_secs(30),
             retention: Duration::from_secs(90 * 24 * 3600),
         }
     }

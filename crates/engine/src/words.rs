@@ -58,6 +58,15 @@ pub fn gave_up(prefix: &str, tries: u32, detail: &str) -> String {
     format!("Not sent after {tries} tries: {detail}. Reply to it with `{prefix} retry` to try again.")
 }
 
+/// What [`still_waiting`] begins with.
+pub const STILL_WAITING: &str = "Still waiting for the network";
+
+pub fn still_waiting(detail: &str) -> String {
+    format!(
+        "{STILL_WAITING}: {detail}. It will be sent as soon as that is over; what is written after it waits too."
+    )
+}
+
 pub fn waiting(detail: &str) -> String {
     format!("Waiting for the network: {detail}. It will be sent as soon as that is over.")
 }

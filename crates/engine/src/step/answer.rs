@@ -1,8 +1,9 @@
 //! What a connector answered to a send, and what is done with sends whose fate is not known.
 
-use super::{Scene, count, failure, for_room, receipt, status};
+use super::{Scene, count, failure, for_room, notice, receipt, status};
 use crate::effect::Effect;
 use crate::payload::{Payload, Status};
+use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::delivery::{Reason, State as Delivery};
@@ -60,29 +61,51 @@ pub(super) fn answered(
                 not_before: scene.now + *delay,
                 counts: *counts,
             }];
-            // The sender is told once that it takes longer; `detail` remembers that it was said.
-            if message.detail.is_none() {
-                let words = words::waiting(detail);
-                let record = MessageRecord {
-                    state: Delivery::Queued,
-                    detail: Some(words.clone()),
-                    updated_at: scene.now,
-                    ..message.clone()
-                };
-                effects.push(Effect::SaveMessage(Box::new(record)));
-                let pending = Status {
-                    event: event.clone(),
-                    state: Delivery::Queued,
-                    message: Some(words),
-                    reason: None,
-                    retriable: false,
-                };
-                effects.push(for_room(talk, Payload::Status(pending)));
-            }
+            effects.extend(patience(scene, talk, message, event, detail));
             effects
         }
         Err(SendError::Unknown { detail }) => unsure(scene, row, message, detail),
     }
+}
+
+/// Tells the sender that it takes longer: at once by a status, and in words when it takes really long. `detail` of the record
+/// remembers what was said.
+fn patience(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    message: &MessageRecord,
+    event: &EventId,
+    detail: &str,
+) -> Vec<Effect> {
+    let long = scene.now.since(message.created_at) >= scene.site.policy.patience;
+    let (words, said) = match &message.detail {
+        None => (words::waiting(detail), None),
+        Some(said) if long && !said.starts_with(words::STILL_WAITING) => {
+            let words = words::still_waiting(detail);
+            let said = notice(talk, words.clone(), Some(event.clone()));
+            (words, Some(said))
+        }
+        Some(_) => return Vec::new(),
+    };
+    let record = MessageRecord {
+        state: Delivery::Queued,
+        detail: Some(words.clone()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let pending = Status {
+        event: event.clone(),
+        state: Delivery::Queued,
+        message: Some(words),
+        reason: None,
+        retriable: false,
+    };
+    let mut effects = vec![
+        Effect::SaveMessage(Box::new(record)),
+        for_room(talk, Payload::Status(pending)),
+    ];
+    effects.extend(said);
+    effects
 }
 
 fn taken(

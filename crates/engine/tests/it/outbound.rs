@@ -361,3 +361,31 @@ async fn strangers_in_a_room_send_nothing() {
         .await;
     assert!(house.network.texts().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_carrier_that_is_away_for_long_is_told_of_in_words_once() {
+    let mut impatient = site();
+    impatient.policy.patience = Duration::ZERO;
+    let house = House::with(impatient).await;
+    let room = house.conversation().await;
+    for _ in 0..4 {
+        let later = SendError::RetryAfter {
+            delay: Duration::ZERO,
+            detail: "not bound".into(),
+            counts: false,
+        };
+        house.network.answers.lock().unwrap().push_back(Err(later));
+    }
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house
+        .homeserver
+        .until("accepted", |hs| status_of(hs, &event, State::Accepted))
+        .await;
+    let told = house
+        .homeserver
+        .said()
+        .into_iter()
+        .filter(|said| said.contains("Still waiting for the network"))
+        .count();
+    assert_eq!(told, 1);
+}

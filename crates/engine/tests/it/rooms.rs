@@ -319,3 +319,16 @@ async fn in_the_room_that_shares_a_line_chats_start_on_that_line() {
         .until_said("on Front desk: the invitation is on its way")
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_line_with_another_key_keeps_its_conversations() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let mut renamed = site();
+    renamed.lines[0].id = LineId::new("helpdesk");
+    let house = house.kill_and_restart_with(renamed).await;
+    house.text_in(PHONE, "still the same room").await;
+    house.homeserver.until_said("still the same room").await;
+    assert_eq!(room_of(&house.homeserver, "still the same room"), Some(room));
+    assert_eq!(house.homeserver.rooms_made(RoomKind::Space).len(), 1);
+}

@@ -93,6 +93,17 @@ pub(super) fn renew(db: &mut dyn Statements, id: ConversationId) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn rename_line(db: &mut dyn Statements, from: &LineId, to: &LineId) -> Result<()> {
+    for statement in [
+        "UPDATE conversations SET line = ?2 WHERE line = ?1",
+        "UPDATE aliases SET line = ?2 WHERE line = ?1",
+        "UPDATE rooms SET subject = ?2 WHERE role = 'space' AND subject = ?1",
+    ] {
+        db.execute(statement, &[from.as_str().into(), to.as_str().into()])?;
+    }
+    Ok(())
+}
+
 pub(super) fn touch(db: &mut dyn Statements, id: ConversationId, now: Timestamp) -> Result<()> {
     db.execute(
         "UPDATE conversations SET last_at = ?2 WHERE id = ?1 AND last_at < ?2",

@@ -117,6 +117,10 @@ impl Tables for Session<'_> {
         conversations::renew(self, id)
     }
 
+    fn line_rename(&mut self, from: &LineId, to: &LineId) -> Result<()> {
+        conversations::rename_line(self, from, to)
+    }
+
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()> {
         conversations::touch(self, id, now)
     }

@@ -1,7 +1,7 @@
 use crate::support::*;
 use std::sync::Arc;
 use swingbridge_domain::id::{LineId, RoomId};
-use swingbridge_domain::store::{Contact, Store, StoreError};
+use swingbridge_domain::store::{Contact, RoomRole, Store, StoreError};
 
 pub fn a_contact_is_found_by_each_of_its_names(store: &Arc<dyn Store>) {
     let id = work(store, |t| t.contact_add(&[1; 32], b"sealed", "abcdef"));
@@ -89,6 +89,26 @@ pub fn a_renewed_conversation_has_no_room_and_a_new_generation(store: &Arc<dyn S
     })
     .unwrap();
     assert_eq!((found.room, found.generation), (None, 1));
+}
+
+pub fn a_renamed_line_keeps_its_conversations_and_its_space(store: &Arc<dyn Store>) {
+    let (old, new) = (LineId::new("main"), LineId::new("helpdesk"));
+    let space = RoomId::new("!space");
+    let (id, found, kept, left) = work(store, {
+        let (old, new, space) = (old.clone(), new.clone(), space.clone());
+        move |t| {
+            let contact = t.contact_add(&[9; 32], b"sealed", "nine")?;
+            let id = t.conversation_add(&old, contact, after(0))?;
+            t.alias_set(&old, &[7; 32], id)?;
+            t.room_set_role(&space, &RoomRole::Space(old.clone()))?;
+            t.line_rename(&old, &new)?;
+            let found = t.conversation_by_alias(&new, &[7; 32])?;
+            let kept = t.room_by_role(&RoomRole::Space(new))?;
+            Ok((id, found, kept, t.conversation_by_alias(&old, &[7; 32])?))
+        }
+    });
+    assert_eq!(found.map(|found| (found.id, found.line)), Some((id, new)));
+    assert_eq!((kept, left), (Some(space), None));
 }
 
 pub fn the_latest_conversations_come_first(store: &Arc<dyn Store>) {

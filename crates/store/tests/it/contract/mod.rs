@@ -60,6 +60,7 @@ promises! {
         an_alias_moves,
         a_room_belongs_to_one_conversation,
         a_renewed_conversation_has_no_room_and_a_new_generation,
+        a_renamed_line_keeps_its_conversations_and_its_space,
         the_latest_conversations_come_first;
     rooms:
         a_room_has_one_role_and_a_role_its_latest_room,
