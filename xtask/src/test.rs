@@ -171,13 +171,15 @@ impl Counts {
     fn of_line(line: &str) -> Self {
         let line = without_colour(line);
         let mut counts = Self::default();
-        let Some(tail) = ["tests run: ", "test run: ", "test result: "]
-            .iter()
-            .find_map(|mark| line.split_once(mark))
-            .map(|(_, tail)| tail)
-        else {
-            return counts;
+        // A failed test's own output is shown again, indented, and ends in a line of libtest that must not count.
+        let tail = match line.strip_prefix("test result: ") {
+            Some(tail) => Some(tail),
+            None if line.trim_start().starts_with("Summary [") => {
+                line.split_once(" run: ").map(|(_, tail)| tail)
+            }
+            None => None,
         };
+        let Some(tail) = tail else { return counts };
         for part in tail.split([',', ';', '.']) {
             let mut words = part.split_whitespace();
             let Some(number) = words.next().and_then(|word| word.parse::<u64>().ok()) else {
@@ -277,6 +279,16 @@ mod tests {
         assert_eq!(Counts::of_line(line), counts(3, 1, 2));
         assert_eq!(
             Counts::of_line("test tests::three_passed ... ok"),
+            Counts::default()
+        );
+    }
+
+    #[test]
+    fn what_a_failed_test_printed_is_not_counted() {
+        let line = "    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 20 filtered out";
+        assert_eq!(Counts::of_line(line), Counts::default());
+        assert_eq!(
+            Counts::of_line("    1 test run: 1 passed, 0 skipped"),
             Counts::default()
         );
     }
