@@ -110,6 +110,7 @@ impl Engine {
             health: Mutex::default(),
             lanes: Mutex::default(),
             contacts: Contacts::default(),
+            runtime: tokio::runtime::Handle::current(),
             together: Together::default(),
             outgoing: Notify::new(),
             incoming: Notify::new(),

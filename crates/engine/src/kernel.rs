@@ -37,6 +37,8 @@ pub(crate) struct Kernel {
     pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
     pub lanes: Mutex<Lanes>,
     pub contacts: Contacts,
+    /// Where those who wait for the store are woken.
+    pub runtime: tokio::runtime::Handle,
     pub together: Together,
     /// Something was added to the lanes.
     pub outgoing: Notify,

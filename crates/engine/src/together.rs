@@ -126,8 +126,11 @@ impl Job for Gathered {
             }
             return;
         }
-        for piece in pieces {
-            piece.done(committed.clone());
-        }
+        // Waking so many from here would cost the store's thread more than the commit did.
+        kernel.runtime.spawn(async move {
+            for piece in pieces {
+                piece.done(committed.clone());
+            }
+        });
     }
 }
