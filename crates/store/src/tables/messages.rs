@@ -81,19 +81,28 @@ pub(super) fn add(db: &mut dyn Statements, record: &MessageRecord) -> Result<Mes
 }
 
 pub(super) fn update(db: &mut dyn Statements, record: &MessageRecord) -> Result<()> {
-    db.execute(
-        "UPDATE messages SET event = ?2, state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7
-         WHERE id = ?1",
-        &[
-            record.id.0.into(),
-            record.event.as_ref().map(EventId::as_str).into(),
-            record.state.word().into(),
-            record.detail.as_deref().into(),
-            i64::from(record.segments).into(),
-            record.encoding.as_deref().into(),
-            record.updated_at.0.into(),
-        ],
+    let values = [
+        record.id.0.into(),
+        record.event.as_ref().map(EventId::as_str).into(),
+        record.state.word().into(),
+        record.detail.as_deref().into(),
+        i64::from(record.segments).into(),
+        record.encoding.as_deref().into(),
+        record.updated_at.0.into(),
+    ];
+    // The event mostly stays what it was; written all the same, it would be taken out of its index and put back.
+    let same = db.execute(
+        "UPDATE messages SET state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7
+         WHERE id = ?1 AND event = ?2",
+        &values,
     )?;
+    if same == 0 {
+        db.execute(
+            "UPDATE messages SET event = ?2, state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7
+             WHERE id = ?1",
+            &values,
+        )?;
+    }
     Ok(())
 }
 
