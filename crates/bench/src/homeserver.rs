@@ -48,6 +48,9 @@ async fn answer(State(messages): State<Arc<AtomicU64>>, method: Method, uri: Uri
         );
     Json(match path.rsplit('/').next().unwrap_or_default() {
         "versions" => json!({ "versions": ["v1.1", "v1.6", "v1.11", "v1.13"] }),
+        "capabilities" => json!({ "capabilities": {
+            "m.room_versions": { "default": "11", "available": { "11": "stable" } },
+        } }),
         "whoami" => json!({ "user_id": user }),
         "register" => json!({ "user_id": "@smsbot:localhost" }),
         "sync" => json!({ "next_batch": "nothing" }),

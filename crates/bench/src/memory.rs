@@ -7,12 +7,14 @@ use crate::session::runtime;
 use crate::site::{LINE, number};
 use crate::smsc::{self, Smsc};
 use crate::{Places, proc};
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use std::time::{Duration, Instant};
 
 /// How long it is left alone before it counts as idle.
 const IDLE: Duration = Duration::from_secs(6);
 const CONVERSATIONS: u32 = 10_000;
+/// Texts from phones that may wait for their answer.
+const WINDOW: u64 = 200;
 const MANY: u32 = 100_000;
 /// Without any progress for this long a run has failed.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -37,7 +39,9 @@ pub fn measure(part: &mut Part, places: &Places) -> Result<()> {
         gateway.fill(CONVERSATIONS).await?;
         let (process, _) = gateway.start().await?;
         let begun = Instant::now();
-        texts_in_all(&homeserver, &smsc).await?;
+        texts_in_all(&homeserver, &smsc)
+            .await
+            .with_context(|| process.log_tail(20))?;
         let rate = f64::from(CONVERSATIONS) / begun.elapsed().as_secs_f64();
         tokio::time::sleep(IDLE).await;
         let resident = proc::resident(process.id())?;
@@ -61,20 +65,20 @@ pub fn measure(part: &mut Part, places: &Places) -> Result<()> {
 /// Each phone writes once, and each text comes to its room.
 async fn texts_in_all(homeserver: &Void, smsc: &Smsc) -> Result<()> {
     let before = homeserver.messages();
-    let flood: Vec<Vec<u8>> = (0..CONVERSATIONS)
-        .map(|contact| {
-            let (phone, line) = (number(contact), LINE.trim_start_matches('+'));
-            smsc::deliver(
-                contact + 1,
-                phone.trim_start_matches('+'),
-                line,
-                "hello from a phone",
-            )
-        })
-        .collect();
-    let sent = flood.concat();
-    std::thread::scope(|threads| threads.spawn(|| smsc.send(&sent)).join())
-        .map_err(|_| anyhow::anyhow!("the SMSC's thread failed"))??;
+    let line = LINE.trim_start_matches('+');
+    for contact in 0..CONVERSATIONS {
+        // As carriers do, no more at once than a window.
+        let begun = Instant::now();
+        while u64::from(contact) >= smsc.delivered() + WINDOW {
+            if begun.elapsed() > PATIENCE {
+                bail!("only {} of {contact} texts were answered", smsc.delivered());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let phone = number(contact);
+        let phone = phone.trim_start_matches('+');
+        smsc.send(&smsc::deliver(contact + 1, phone, line, "hello from a phone"))?;
+    }
     let (mut seen, mut since) = (0, Instant::now());
     while seen < u64::from(CONVERSATIONS) {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -54,7 +54,7 @@ pub fn run(options: &Options) -> Result<()> {
         let matrix = Matrix::new(config, keys.clone(), Arc::new(SystemClock))?;
         let ports = Ports {
             store,
-            homeserver: Arc::new(Void::default()),
+            homeserver: Arc::new(Void),
             connectors: Vec::new(),
             links: None,
             clock: Arc::new(SystemClock),
