@@ -501,7 +501,10 @@ async fn what_was_missed_is_told_in_order_and_once() {
 
     // And what Synapse kept for us comes by transaction too, told apart by event id.
     bridge.come_back().await;
-    bridge.matrix.ping().await.unwrap();
+    // A retry of Synapse's own may be under way just then, and it answers the ping with an error; it sends all the same.
+    if let Err(fault) = bridge.matrix.ping().await {
+        assert!(fault.may_pass, "{fault}");
+    }
     bridge.inbox.wait_for_text("text 59").await;
 }
 
