@@ -123,6 +123,8 @@ pub enum Action {
         room: RoomId,
         ghost: Option<Ghost>,
         alias: Option<String>,
+        /// The space that shows the room; it no longer does.
+        space: Option<RoomId>,
     },
     Invite {
         room: RoomId,

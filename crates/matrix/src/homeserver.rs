@@ -130,7 +130,15 @@ impl Homeserver for Matrix {
             Action::Status(status) => self.status(status, transaction).await,
             Action::MarkRead { room, event } => self.mark_read(room, event).await,
             Action::Join { room } => self.join(room).await,
-            Action::Leave { room, ghost, alias } => self.leave(room, ghost.as_ref(), alias.as_deref()).await,
+            Action::Leave {
+                room,
+                ghost,
+                alias,
+                space,
+            } => {
+                self.leave(room, ghost.as_ref(), alias.as_deref(), space.as_ref())
+                    .await
+            }
             Action::Invite { room, users } => self.invite(room, users).await,
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }

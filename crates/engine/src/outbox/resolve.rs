@@ -69,10 +69,12 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
         let mut left = talk.clone();
         left.conversation.generation = *generation;
         let alias = Some(left.alias(work.keys));
+        let space = work.tables.room_by_role(&RoomRole::Space(talk.line.id.clone()))?;
         return Ok(Resolved::Do(Action::Leave {
             room: room.clone(),
             ghost: Some(talk.ghost(&network)),
             alias,
+            space,
         }));
     }
     let Some(room) = talk.conversation.room.clone() else {

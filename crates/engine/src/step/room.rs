@@ -80,6 +80,7 @@ fn bot(scene: &Scene<'_>, event: &RoomEvent, membership: Membership, direct_chat
                     room: room.clone(),
                     ghost: None,
                     alias: None,
+                    space: None,
                 },
             )]
         }
@@ -127,6 +128,7 @@ fn ghost(scene: &Scene<'_>, event: &RoomEvent, pseudonym: &str, membership: Memb
         room: event.room.clone(),
         ghost: Some(ghost),
         alias: None,
+        space: None,
     };
     let mut effects = vec![direct(Lane::Room(event.room.clone()), decline)];
     let line = scene
@@ -165,6 +167,7 @@ fn person(scene: &Scene<'_>, event: &RoomEvent, user: &UserId, membership: Membe
             room: event.room.clone(),
             ghost: None,
             alias: None,
+            space: None,
         };
         effects.push(direct(Lane::Room(event.room.clone()), leave));
     }

@@ -173,8 +173,12 @@ impl Matrix {
         room: &RoomId,
         ghost: Option<&Ghost>,
         alias: Option<&str>,
+        space: Option<&RoomId>,
     ) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
+        if let Some(space) = space {
+            self.show_in_space(space, &room, false).await?;
+        }
         if let Some(alias) = alias {
             self.drop_alias(&alias_id(&self.names.alias(alias))?).await?;
         }

@@ -56,7 +56,7 @@ impl Matrix {
         };
         self.gather(&room, new, ghost.as_deref()).await?;
         if let Some(space) = &new.space {
-            self.put_into_space(space, &room).await?;
+            self.show_in_space(space, &room, true).await?;
         }
         Ok(Performed {
             room: Some(RoomId::new(room.as_str())),
@@ -154,16 +154,26 @@ impl Matrix {
         Ok(())
     }
 
-    async fn put_into_space(&self, space: &RoomId, room: &MatrixRoomId) -> Result<(), PerformError> {
+    /// A child without `via` is none (specification, m.space.child).
+    async fn show_in_space(
+        &self,
+        space: &RoomId,
+        room: &MatrixRoomId,
+        shown: bool,
+    ) -> Result<(), PerformError> {
         let space = room_id(space)?;
-        let child = json!({ "via": [self.names.server()] });
+        let child = if shown {
+            json!({ "via": [self.names.server()] })
+        } else {
+            json!({})
+        };
         match self
             .want_state(&space, "m.space.child", room.as_str(), |_| child.clone())
             .await
         {
             Err(failure) if failure.no_access() => {
                 // The room is worth more than its place in a space that somebody took away.
-                tracing::warn!(%failure, "a new room cannot be shown in its line's space");
+                tracing::warn!(%failure, "a room cannot be shown in its line's space, or taken out of it");
                 Ok(())
             }
             answer => answer.map_err(Into::into),

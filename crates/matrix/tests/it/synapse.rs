@@ -187,6 +187,7 @@ async fn makes_a_chat_once(version: Option<&str>) {
         room: room.clone(),
         ghost: Some(ghost()),
         alias: Some(alias.into()),
+        space: None,
     };
     bridge.perform(leave.clone(), "unused").await;
     bridge.perform(leave, "unused").await;
@@ -452,6 +453,17 @@ async fn spaces_show_their_rooms_and_ghosts_are_brought_in() {
         state(&alice, &room, "m.room.member", carol.as_str()).await["membership"],
         "invite"
     );
+
+    // A room that is given up is taken out of the space.
+    let leave = Action::Leave {
+        room: room.clone(),
+        ghost: None,
+        alias: None,
+        space: Some(space.clone()),
+    };
+    bridge.perform(leave, "unused").await;
+    let child = state(&alice, &space, "m.space.child", room.as_str()).await;
+    assert_eq!(child, json!({}));
 }
 
 #[tokio::test]
