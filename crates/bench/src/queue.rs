@@ -19,6 +19,7 @@ use swingbridge_domain::secret::Secret;
 use swingbridge_engine::{Engine, Ports};
 use swingbridge_store::Synchronous;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// Messages of one run, and the conversations that they are spread over.
 pub const MESSAGES: u32 = 40_000;
@@ -27,6 +28,8 @@ pub const CONVERSATIONS: u32 = 4_000;
 pub const WINDOW: u16 = 1_000;
 /// Events handed in at once, as a homeserver under load does.
 const BATCH: u32 = 100;
+/// So many hand in at once, so that the queue and not its filling is measured.
+const FEEDERS: u32 = 4;
 const ROUNDS: usize = 3;
 /// Without any progress for this long a run has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -152,11 +155,21 @@ async fn run(synchronous: Synchronous) -> Result<Run> {
     }
     let text = String::from_utf8_lossy(&TEXT).into_owned();
     let (before, begun) = (proc::cpu(std::process::id())?, Instant::now());
-    for first in (0..MESSAGES).step_by(BATCH as usize) {
-        let arrivals = (first..first + BATCH)
-            .map(|at| site::said(at.into(), site::room(at % CONVERSATIONS), &text))
-            .collect();
-        engine.deliver(arrivals).await?;
+    let mut feeders = JoinSet::new();
+    for feeder in 0..FEEDERS {
+        let (engine, text) = (engine.clone(), text.clone());
+        feeders.spawn(async move {
+            for first in (feeder * BATCH..MESSAGES).step_by((FEEDERS * BATCH) as usize) {
+                let arrivals = (first..first + BATCH)
+                    .map(|at| site::said(at.into(), site::room(at % CONVERSATIONS), &text))
+                    .collect();
+                engine.deliver(arrivals).await?;
+            }
+            anyhow::Ok(())
+        });
+    }
+    while let Some(fed) = feeders.join_next().await {
+        fed??;
     }
     if !smsc.wait_for(MESSAGES.into(), PATIENCE) {
         bail!("only {} of {MESSAGES} were submitted", smsc.submits());
