@@ -38,7 +38,8 @@ pub fn run(options: &[&str]) -> Result<()> {
     let mut bench = std::process::Command::new(target().join(profile).join("swingbridge-bench"));
     bench
         .args(["--profile", profile, "--peers"])
-        .arg(folder)
+        .arg(&folder)
+        .env("LAB_PEERS", &folder)
         .arg("--results")
         .arg(target().join("bench"));
     if long {

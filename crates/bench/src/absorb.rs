@@ -95,11 +95,26 @@ pub fn measure(part: &mut Part, places: &Places) -> Result<()> {
             Err(error) => part.note(format!("without {who}: {error:#}")),
         }
     }
+    part.peer(SINGLE, "the disk, one sync after the other", syncs()?, "/s");
     part.note("ours commits every event with the disk's word for it (synchronous = full) and processes it; the others only read it");
     Ok(())
 }
 
+const SINGLE: &str = "events, 1 in a transaction";
 const RESIDENT: &str = "resident memory after both";
+
+/// How often in a second the disk says that something is there to stay: no more commits can follow one another.
+fn syncs() -> Result<f64> {
+    let folder = tempfile::tempdir()?;
+    let mut file = std::fs::File::create(folder.path().join("syncs"))?;
+    let (begun, mut done) = (Instant::now(), 0u32);
+    while begun.elapsed() < Duration::from_secs(1) {
+        file.write_all(&[0; 8192])?;
+        file.sync_data()?;
+        done += 1;
+    }
+    Ok(f64::from(done) / begun.elapsed().as_secs_f64())
+}
 
 struct Run {
     sizes: Vec<Measured>,

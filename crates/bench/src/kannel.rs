@@ -1,6 +1,5 @@
 //! Kannel (Debian's): mtbatch hands texts to bearerbox, which keeps them in memory and submits them.
 
-use crate::Places;
 use crate::queue::{CONVERSATIONS, MESSAGES, WINDOW};
 use crate::session::TEXT;
 use crate::site;
@@ -17,7 +16,7 @@ const ROUNDS: usize = 3;
 ///
 /// # Errors
 /// When Kannel is not there or does not get through.
-pub fn measure(_: &Places) -> Result<Vec<f64>> {
+pub fn measure() -> Result<Vec<f64>> {
     (0..ROUNDS).map(|_| run()).collect()
 }
 

@@ -54,12 +54,12 @@ pub fn measure(part: &mut Part, places: &Places) -> Result<()> {
     );
     part.ours("outcomes committed", figure(|run| run.settled), "/s", None);
     part.ours("processor time per message", figure(|run| run.cpu), "µs", None);
-    match kannel::measure(places) {
+    match kannel::measure() {
         Ok(mut rates) => part.peer(SUBMITS, "Kannel, in memory only", median(&mut rates), "/s"),
         Err(error) => part.note(format!("without Kannel: {error:#}")),
     }
     if places.long {
-        match jasmin::measure(places) {
+        match jasmin::measure() {
             Ok(rate) => part.peer(SUBMITS, "Jasmin", rate, "/s"),
             Err(error) => part.note(format!("without Jasmin: {error:#}")),
         }

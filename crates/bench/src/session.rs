@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use swingbridge_connectors::smpp::metrics::Meters;
-use swingbridge_connectors::smpp::session::{Io, Limits, Session, open};
+use swingbridge_connectors::smpp::session::{End, Io, Limits, Session, open};
 use swingbridge_wire::smpp::{Address, Bind, Body, Sm, VERSION_3_4};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -74,6 +74,69 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 async fn ours(smsc: SocketAddr, window: u16) -> Result<f64> {
+    let bound = bind(smsc, window, "bench", "bench").await?;
+    let done = Arc::new(AtomicU64::new(0));
+    let begun = Instant::now();
+    let mut senders = JoinSet::new();
+    for _ in 0..window {
+        senders.spawn(submit(
+            bound.session.clone(),
+            done.clone(),
+            begun + DURING,
+            u64::MAX,
+        ));
+    }
+    while let Some(sender) = senders.join_next().await {
+        sender??;
+    }
+    let rate = done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
+    bound.unbind().await?;
+    Ok(rate)
+}
+
+/// Hands so many texts to an SMSC, ten at once, for a time at most.
+///
+/// # Errors
+/// When it does not take them.
+pub async fn hand_over(
+    smsc: SocketAddr,
+    system_id: &str,
+    password: &str,
+    texts: u64,
+    during: Duration,
+) -> Result<()> {
+    let bound = bind(smsc, 10, system_id, password).await?;
+    let done = Arc::new(AtomicU64::new(0));
+    let mut senders = JoinSet::new();
+    for _ in 0..10 {
+        senders.spawn(submit(
+            bound.session.clone(),
+            done.clone(),
+            Instant::now() + during,
+            texts,
+        ));
+    }
+    while let Some(sender) = senders.join_next().await {
+        sender??;
+    }
+    bound.unbind().await
+}
+
+/// A session of ours with the task that drives it.
+struct Ours {
+    session: Session,
+    running: tokio::task::JoinHandle<End>,
+}
+
+impl Ours {
+    async fn unbind(self) -> Result<()> {
+        self.session.unbind(Duration::from_secs(1)).await;
+        self.running.await?;
+        Ok(())
+    }
+}
+
+async fn bind(smsc: SocketAddr, window: u16, system_id: &str, password: &str) -> Result<Ours> {
     let stream = TcpStream::connect(smsc).await?;
     stream.set_nodelay(true)?;
     let (reader, writer) = stream.into_split();
@@ -83,6 +146,8 @@ async fn ours(smsc: SocketAddr, window: u16) -> Result<f64> {
         enquire_link: Duration::from_secs(30),
     };
     let bind = Body::BindTransceiver(Bind {
+        system_id: system_id.into(),
+        password: password.into(),
         interface_version: VERSION_3_4,
         ..Bind::default()
     });
@@ -100,22 +165,13 @@ async fn ours(smsc: SocketAddr, window: u16) -> Result<f64> {
         let (sender, _deliveries) = mpsc::channel(1);
         session.run(opened.io, sender).await
     });
-    let done = Arc::new(AtomicU64::new(0));
-    let begun = Instant::now();
-    let mut senders = JoinSet::new();
-    for _ in 0..window {
-        senders.spawn(submit(opened.session.clone(), done.clone(), begun + DURING));
-    }
-    while let Some(sender) = senders.join_next().await {
-        sender??;
-    }
-    let rate = done.load(Ordering::Relaxed) as f64 / begun.elapsed().as_secs_f64();
-    opened.session.unbind(Duration::from_secs(1)).await;
-    running.await?;
-    Ok(rate)
+    Ok(Ours {
+        session: opened.session,
+        running,
+    })
 }
 
-async fn submit(session: Session, done: Arc<AtomicU64>, until: Instant) -> Result<()> {
+async fn submit(session: Session, done: Arc<AtomicU64>, until: Instant, most: u64) -> Result<()> {
     let sm = Sm {
         source: Address::new(1, 1, FROM),
         destination: Address::new(1, 1, TO),
@@ -123,9 +179,8 @@ async fn submit(session: Session, done: Arc<AtomicU64>, until: Instant) -> Resul
         short_message: TEXT.to_vec().into(),
         ..Sm::default()
     };
-    while Instant::now() < until {
+    while Instant::now() < until && done.fetch_add(1, Ordering::Relaxed) < most {
         session.submit(sm.clone()).await?;
-        done.fetch_add(1, Ordering::Relaxed);
     }
     Ok(())
 }
