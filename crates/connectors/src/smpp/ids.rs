@@ -43,6 +43,10 @@ mod tests {
     #[test]
     fn what_smscs_write_in_two_ways_becomes_one() {
         for (submitted, form, receipted, receipt_form) in [
+            ("abc", IdForm::Opaque, "abc", IdForm::Opaque),
+            ("7F3A", IdForm::Opaque, "7f3a", IdForm::Opaque),
+            ("1A2B3C", IdForm::Hex, "1715004", IdForm::Decimal),
+            ("0x1a2b3c", IdForm::Hex, "0001715004", IdForm::Decimal),
             ("0000000A", IdForm::Opaque, "a", IdForm::Opaque),
             ("00000001", IdForm::Opaque, "1", IdForm::Opaque),
             ("9F1C", IdForm::Hex, "40732", IdForm::Decimal),
@@ -64,6 +68,12 @@ mod tests {
                 "{submitted} and {receipted}"
             );
         }
+    }
+
+    #[test]
+    fn a_number_is_read_in_another_base_only_where_the_account_says_so() {
+        assert_ne!(read("1A2B3C", IdForm::Opaque), read("1715004", IdForm::Opaque));
+        assert_ne!(read("10", IdForm::Hex), read("17", IdForm::Decimal));
     }
 
     #[test]

@@ -4,10 +4,7 @@
 //! Whether a message *is* a receipt is said by its esm_class, never by its text: a person may write
 //! `id:1 stat:DELIVRD` too.
 
-mod ids;
 mod text;
-
-pub use ids::{IdForm, IdRule, keys};
 
 use std::fmt;
 

@@ -157,35 +157,6 @@ fn debug_shows_no_text_of_the_message() {
     assert!(!format!("{:?}", standard()).contains("Hello"));
 }
 
-/// Whether a receipt's id would find a message submitted under another spelling.
-fn meets(submitted: (&str, IdForm), receipted: (&str, IdForm)) -> bool {
-    let filed = keys(submitted.0, submitted.1);
-    keys(receipted.0, receipted.1)
-        .iter()
-        .any(|key| filed.contains(key))
-}
-
-#[test]
-fn ids_meet_across_the_spellings_that_carriers_use() {
-    let opaque = IdForm::Opaque;
-    assert!(meets(("abc", opaque), ("abc", opaque)));
-    assert!(meets(("7F3A", opaque), ("7f3a", opaque)));
-    assert!(meets(("00000001", opaque), ("1", opaque)));
-    assert!(meets(("1A2B3C", IdForm::Hex), ("1715004", IdForm::Decimal)));
-    assert!(meets(("0x1a2b3c", IdForm::Hex), ("0001715004", IdForm::Decimal)));
-    assert!(
-        !meets(("1A2B3C", opaque), ("1715004", opaque)),
-        "only where the account says so"
-    );
-    assert!(!meets(("10", IdForm::Hex), ("17", IdForm::Decimal)));
-    assert!(keys(" ", opaque).is_empty());
-}
-
-#[test]
-fn the_exact_id_is_the_first_key() {
-    assert_eq!(keys("0Ab", IdForm::Hex), ["=0Ab", "~0ab", "0ab", "#171"]);
-}
-
 proptest! {
     #[test]
     fn foreign_octets_never_panic(body: Vec<u8>, id: Option<Vec<u8>>, state: Option<u8>, code: Option<Vec<u8>>) {
