@@ -30,11 +30,9 @@ pub(crate) async fn tick(engine: Engine, shutdown: Shutdown) {
             health.insert(connector.id().clone(), connector.probe().await);
         }
         *lock(&kernel.health) = Arc::new(health);
-        let prune = ticks.is_multiple_of(PRUNE_TICKS) && ticks > 0 || more_to_forget;
-        more_to_forget = match kernel.transact(move |work| forget(work, prune)).await {
-            Ok(forgotten) => forgotten > 0,
-            Err(_) => false,
-        };
+        if ticks.is_multiple_of(PRUNE_TICKS) && ticks > 0 || more_to_forget {
+            more_to_forget = kernel.transact(forget).await.is_ok_and(|forgotten| forgotten > 0);
+        }
         wind(kernel).await;
         kernel.outgoing.notify_waiters();
         ticks += 1;
@@ -95,10 +93,7 @@ fn expiry(work: &mut Work<'_>, give_up: bool) -> Result<(), Fault> {
 }
 
 /// Forgets what is older than the retention, some of it at a time; answers how much it was.
-fn forget(work: &mut Work<'_>, now: bool) -> Result<u64, Fault> {
-    if !now {
-        return Ok(0);
-    }
+fn forget(work: &mut Work<'_>) -> Result<u64, Fault> {
     let before = work.now - work.site.policy.retention;
     Ok(work.tables.prune(before)?)
 }

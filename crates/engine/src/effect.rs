@@ -7,7 +7,7 @@ use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::{
-    AssemblyId, ConnectorId, ConversationId, LineId, MessageId, NetworkId, OutboxId, RoomId, UserId,
+    AssemblyId, ConnectorId, ConversationId, LineId, NetworkId, OutboxId, RoomId, UserId,
 };
 use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
 use swingbridge_domain::store::{Lane, MessageRecord, PartRecord, RoomRole, Target, Timer};
@@ -100,7 +100,6 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Carried {
     None,
-    Known(MessageId),
     /// Its record is written first; an assembly, if given, remembers it.
     New(MessageRecord, Option<AssemblyId>),
 }

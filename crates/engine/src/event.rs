@@ -84,6 +84,4 @@ pub enum Then {
     },
     /// A user invited the contact's ghost, and is told in the management room what comes of it.
     Invited { by: UserId },
-    /// Somebody only wants to know who it would be.
-    Nothing,
 }

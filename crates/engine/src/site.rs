@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::time::Duration;
-use swingbridge_domain::address::Region;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::id::{ConnectorId, LineId, UserId};
 use swingbridge_domain::inbox::NetworkAddress;
@@ -116,10 +115,6 @@ impl Site {
             .unwrap_or_else(|| "sms".into())
     }
 
-    pub fn ghost_user(&self, pseudonym: &str) -> UserId {
-        UserId::new(format!("{}{pseudonym}:{}", self.ghost_prefix, self.bot.server()))
-    }
-
     /// The pseudonym in a ghost's user id.
     pub fn pseudonym_of<'a>(&self, user: &'a UserId) -> Option<&'a str> {
         let rest = user.as_str().strip_prefix(&self.ghost_prefix)?;
@@ -128,10 +123,5 @@ impl Site {
 
     pub fn is_ours(&self, user: &UserId) -> bool {
         user == &self.bot || self.pseudonym_of(user).is_some()
-    }
-
-    /// The region by which a user's typed numbers are read when no line is named.
-    pub fn default_region(&self) -> Option<Region> {
-        self.lines.iter().find_map(|line| line.region)
     }
 }

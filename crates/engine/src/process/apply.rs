@@ -158,7 +158,6 @@ impl Work<'_> {
         } = queue;
         let message = match message {
             Carried::None => None,
-            Carried::Known(id) => Some(id),
             Carried::New(record, assembly) => {
                 let id = self.tables.message_add(&record)?;
                 tell(id, &record);

@@ -42,7 +42,6 @@ pub(super) fn opened(scene: &Scene<'_>, then: &Then) -> Vec<Effect> {
     };
     match then {
         Then::Deliver(inbound) => deliver(scene, talk, inbound),
-        Then::Nothing => Vec::new(),
         Then::Started { by, answer_in: room } => {
             let mut effects = started(scene, talk, by.as_ref());
             effects.extend(room.as_ref().map(|room| answer_in(room, whether_new(talk), None)));
