@@ -8,7 +8,6 @@ use smpp34::{
     bind_transceiver_resp, submit_sm, submit_sm_resp, unbind, unbind_resp,
 };
 use std::net::{Ipv4Addr, TcpListener};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::connector::{Connector, Link};
 use swingbridge_domain::delivery::Outcome;
@@ -17,7 +16,6 @@ use tokio::sync::mpsc;
 
 struct Foreign {
     submits: Mutex<Vec<submit_sm>>,
-    given: AtomicU32,
     bound: mpsc::UnboundedSender<ESME>,
 }
 
@@ -42,8 +40,12 @@ impl SmppServerListener for Foreign {
         _: &SmppConnectionInformation,
         _: &String,
     ) -> submit_sm_resp {
-        self.submits.lock().unwrap().push(request.clone());
-        let id = self.given.fetch_add(1, Ordering::Relaxed) + 1;
+        // Its server calls this side by side: the id is the place in the list only under one lock.
+        let id = {
+            let mut submits = self.submits.lock().unwrap();
+            submits.push(request.clone());
+            submits.len()
+        };
         request.accept(format!("{id:08X}"))
     }
 
@@ -66,7 +68,6 @@ async fn start() -> (Arc<Foreign>, u16, mpsc::UnboundedReceiver<ESME>, SmppServe
     let (bound, esmes) = mpsc::unbounded_channel();
     let foreign = Arc::new(Foreign {
         submits: Mutex::default(),
-        given: AtomicU32::new(0),
         bound,
     });
     let mut server = SmppServer::new(Ipv4Addr::LOCALHOST.into(), port, foreign.clone());
