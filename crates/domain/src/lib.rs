@@ -9,6 +9,7 @@
 //! ([`clock`]). Nothing here prints a message body or a full address: `Debug` and `Display` redact.
 
 pub mod address;
+pub mod audit;
 pub mod capability;
 pub mod clock;
 pub mod connector;

@@ -42,6 +42,7 @@ pub struct Keys {
     index: [u8; 32],
     ghost: [u8; 32],
     seal: XChaCha20Poly1305,
+    audit: [u8; 32],
     check: [u8; 8],
     entropy: Arc<dyn Entropy>,
 }
@@ -61,6 +62,7 @@ impl Keys {
             index: sub("swingbridge blind index v1"),
             ghost: sub("swingbridge ghost pseudonym v1"),
             seal: XChaCha20Poly1305::new(Key::from_slice(&sub("swingbridge seal v1"))),
+            audit: sub("swingbridge audit log v1"),
             check: [
                 check[0], check[1], check[2], check[3], check[4], check[5], check[6], check[7],
             ],
@@ -85,6 +87,11 @@ impl Keys {
         data_encoding::BASE32_NOPAD
             .encode(&digest[..15])
             .to_ascii_lowercase()
+    }
+
+    /// Binds what stands in the audit log. The parts must not be told apart by their lengths alone.
+    pub(crate) fn audit_mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        mac(&self.audit, parts)
     }
 
     /// Seals `plain` (XChaCha20-Poly1305, random nonce in front). `context` must be given again to open it.

@@ -277,6 +277,25 @@ pub struct AssemblyPart {
     pub sealed: Vec<u8>,
 }
 
+/// An entry of the audit log as it is stored; [`crate::audit`] says what stands in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    pub number: i64,
+    pub entry: String,
+    /// Binds the entry and the one before it.
+    pub mac: [u8; 32],
+}
+
+/// How much of a kind is kept; for the retention report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    /// The table, or `outbox (homeserver)`, `outbox (networks)` and `outbox (parked)`.
+    pub table: &'static str,
+    pub rows: u64,
+    /// The least recent of it, where rows have a time: of messages and conversations that of the last change.
+    pub oldest: Option<Timestamp>,
+}
+
 /// What a room without a conversation is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RoomRole {
@@ -445,6 +464,17 @@ pub trait Tables {
     /// Erases the row and its body.
     fn outbox_remove(&mut self, id: OutboxId) -> Result<()>;
 
+    // The audit log: plain rows. `crate::audit` binds them to each other.
+
+    /// Fails when there is a row with this number.
+    fn audit_push(&mut self, row: &AuditRow) -> Result<()>;
+    /// The row with the highest number.
+    fn audit_last(&mut self) -> Result<Option<AuditRow>>;
+    /// Rows with a higher number than `after`, in order.
+    fn audit_rows(&mut self, after: i64, limit: u32) -> Result<Vec<AuditRow>>;
+    /// Erases the rows up to this number.
+    fn audit_forget(&mut self, through: i64) -> Result<()>;
+
     // Timers and small things
 
     fn timer_set(&mut self, timer: &Timer, due: Timestamp) -> Result<()>;
@@ -462,4 +492,8 @@ pub trait Tables {
     /// nothing changed since, and no outbox row or assembly waits for them. A bounded number at a time, so that no
     /// other job waits long; answers how many, so call it again until that is zero.
     fn prune(&mut self, before: Timestamp) -> Result<u64>;
+    /// Erases buried rows that arrived before `before`, with what they hold; answers how many.
+    fn prune_buried(&mut self, before: Timestamp) -> Result<u64>;
+    /// How much is kept of everything.
+    fn holdings(&mut self) -> Result<Vec<Holding>>;
 }

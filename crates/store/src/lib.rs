@@ -78,6 +78,12 @@ pub enum OpenError {
     /// It holds something else, or what it holds is broken. A person must act.
     #[error("{0}")]
     Damaged(String),
+    /// It is to be read only, and was last written by an older program. Nothing was changed.
+    #[error(
+        "the database is of an older version (migration {database}) than this program (migration {program}): \
+         start the new gateway once, which brings it up to date, or use the older program"
+    )]
+    Older { database: i64, program: i64 },
     /// It may pass, or the configuration is wrong: a missing folder or right, no connection, a full disk.
     #[error("the database cannot be opened: {0}")]
     Unavailable(String),
@@ -106,8 +112,34 @@ pub fn open(config: &Config, batch: NonZeroUsize) -> Result<Arc<dyn Store>, Open
             writer::Writer::start(batch, move |_| sqlite::Sqlite::open(&path, synchronous))?
         }
         Config::Postgres { url, schema } => writer::Writer::start(batch, move |closing| {
-            postgres::Postgres::open(&url, &schema, closing)
+            postgres::Postgres::open(&url, &schema, Access::Alone, closing)
         })?,
     };
     Ok(Arc::new(writer))
+}
+
+/// Opens a database only to be read, also while a gateway works on it. Each job sees it as it is at one moment; what a job
+/// writes fails. Keep it short on SQLite: as long as somebody reads, what was erased stays in the write-ahead log.
+///
+/// # Errors
+/// [`OpenError`]; [`OpenError::Older`] when the gateway of this version was never started on it.
+pub fn open_to_read(config: &Config) -> Result<Arc<dyn Store>, OpenError> {
+    let reader = match config.clone() {
+        Config::Sqlite { path, .. } => {
+            writer::Writer::start(NonZeroUsize::MIN, move |_| sqlite::Sqlite::open_to_read(&path))?
+        }
+        Config::Postgres { url, schema } => writer::Writer::start(NonZeroUsize::MIN, move |closing| {
+            postgres::Postgres::open(&url, &schema, Access::Read, closing)
+        })?,
+    };
+    Ok(Arc::new(reader))
+}
+
+/// How an engine is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To write, and nobody else may.
+    Alone,
+    /// To read, beside whoever writes.
+    Read,
 }

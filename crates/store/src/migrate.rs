@@ -25,6 +25,11 @@ pub(crate) const SERIES: &[Migration] = &[
         name: "queues",
         text: include_str!("../migrations/0002_queues.sql"),
     },
+    Migration {
+        number: 3,
+        name: "audit",
+        text: include_str!("../migrations/0003_audit.sql"),
+    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,12 +94,44 @@ pub(crate) fn migrate(
             checksum TEXT NOT NULL
         ) @rows;",
     ))?;
+    let applied = applied(db)?;
+    for migration in missing(&applied, series)? {
+        apply(db, dialect, migration, &checksum(migration.text))?;
+        tracing::info!(number = migration.number, name = migration.name, "migrated");
+    }
+    Ok(())
+}
+
+/// Refuses a database that is not at the end of `series`; changes nothing.
+///
+/// # Errors
+/// [`OpenError`]; all but [`OpenError::Unavailable`] are final.
+pub(crate) fn is_migrated(db: &mut dyn Database, series: &[Migration]) -> Result<(), OpenError> {
+    let applied = applied(db)?;
+    match missing(&applied, series)?.is_empty() {
+        true => Ok(()),
+        false => Err(OpenError::Older {
+            database: applied.last().map_or(0, |(number, ..)| *number),
+            program: series.last().map_or(0, |migration| migration.number),
+        }),
+    }
+}
+
+/// Number, name and checksum.
+type Applied = (i64, String, String);
+
+fn applied(db: &mut dyn Database) -> Result<Vec<Applied>, OpenError> {
     let applied = all(
         db,
         "SELECT number, name, checksum FROM migrations ORDER BY number",
         &[],
         |row| Ok((row.int(0)?, row.text(1)?.to_owned(), row.text(2)?.to_owned())),
     )?;
+    Ok(applied)
+}
+
+/// What of `series` the database has not seen.
+fn missing<'a>(applied: &[Applied], series: &'a [Migration]) -> Result<Vec<&'a Migration>, OpenError> {
     let newest = series.last().map_or(0, |migration| migration.number);
     if let Some((number, ..)) = applied.last()
         && *number > newest
@@ -104,22 +141,19 @@ pub(crate) fn migrate(
             program: newest,
         });
     }
+    let mut missing = Vec::new();
     for migration in series {
-        let checksum = checksum(migration.text);
         match applied.iter().find(|(number, ..)| *number == migration.number) {
-            Some((_, _, stored)) if *stored == checksum => {}
+            Some((_, _, stored)) if *stored == checksum(migration.text) => {}
             Some((number, name, _)) => {
                 return Err(OpenError::Altered {
                     migration: format!("{number:04}_{name}"),
                 });
             }
-            None => {
-                apply(db, dialect, migration, &checksum)?;
-                tracing::info!(number = migration.number, name = migration.name, "migrated");
-            }
+            None => missing.push(migration),
         }
     }
-    Ok(())
+    Ok(missing)
 }
 
 fn apply(

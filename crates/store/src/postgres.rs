@@ -7,10 +7,10 @@ mod session;
 mod settings;
 mod tls;
 
-use crate::OpenError;
 use crate::database::{Database, Row, Statements, Value};
-use crate::migrate::{Dialect, SERIES, migrate};
+use crate::migrate::{Dialect, SERIES, is_migrated, migrate};
 use crate::writer::Closing;
+use crate::{Access, OpenError};
 use session::{Lost, Session};
 use settings::Settings;
 use std::time::{Duration, Instant};
@@ -35,8 +35,8 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub fn open(url: &Secret, schema: &str, closing: Closing) -> Result<Self, OpenError> {
-        let settings = Settings::parse(url.expose(), schema).map_err(OpenError::Unavailable)?;
+    pub fn open(url: &Secret, schema: &str, access: Access, closing: Closing) -> Result<Self, OpenError> {
+        let settings = Settings::parse(url.expose(), schema, access).map_err(OpenError::Unavailable)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -54,7 +54,10 @@ impl Postgres {
             Lost::Locked(name) => OpenError::InUse(name),
             Lost::Error(error) => error.into(),
         })?;
-        migrate(&mut db, Dialect::Postgres, SERIES)?;
+        match access {
+            Access::Alone => migrate(&mut db, Dialect::Postgres, SERIES)?,
+            Access::Read => is_migrated(&mut db, SERIES)?,
+        }
         Ok(db)
     }
 

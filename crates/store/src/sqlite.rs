@@ -5,7 +5,7 @@ mod lock;
 mod tests;
 
 use crate::database::{Database, Row, Statements, Value};
-use crate::migrate::{Dialect, SERIES, migrate};
+use crate::migrate::{Dialect, SERIES, is_migrated, migrate};
 use crate::{OpenError, Synchronous};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
@@ -29,8 +29,8 @@ pub(crate) struct Sqlite {
     /// How many rows had ever been changed when the log was emptied.
     changes: u64,
     emptied: Instant,
-    // Dropped last: the file is ours until it is closed.
-    _lock: lock::Lock,
+    // Dropped last: the file is ours until it is closed. Who only reads has none.
+    lock: Option<lock::Lock>,
 }
 
 impl Sqlite {
@@ -38,8 +38,48 @@ impl Sqlite {
         let path = lock::resolve(path)?;
         let lock = lock::Lock::take(&path)?;
         lock::make_private(&path)?;
-        let opened = Self::prepare(&path, synchronous, lock);
-        opened.map_err(|error| match error {
+        Self::prepare(&path, synchronous, lock).map_err(|error| Self::place(error, &path))
+    }
+
+    /// Opens the file beside a gateway that may be at work on it.
+    pub fn open_to_read(path: &Path) -> Result<Self, OpenError> {
+        let path = lock::resolve(path)?;
+        let opened = || -> Result<Self, OpenError> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&path, flags).map_err(fault)?;
+            connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
+            let id: i64 = connection
+                .query_row("PRAGMA application_id", [], |row| row.get(0))
+                .map_err(fault)?;
+            if id != APPLICATION_ID {
+                return Err(OpenError::Unavailable(
+                    "it is not a database of this program".into(),
+                ));
+            }
+            let mut db = Self::with(connection, None);
+            is_migrated(&mut db, SERIES)?;
+            Ok(db)
+        };
+        opened().map_err(|error| Self::place(error, &path))
+    }
+
+    fn with(connection: Connection, lock: Option<lock::Lock>) -> Self {
+        Self {
+            connection,
+            lost: false,
+            changes: u64::MAX,
+            emptied: Instant::now(),
+            lock,
+        }
+    }
+
+    fn writes(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Says of which file an error is.
+    fn place(error: OpenError, path: &Path) -> OpenError {
+        match error {
             OpenError::Damaged(reason) => OpenError::Damaged(format!(
                 "{} is damaged ({reason}): keep a copy of it and of its -wal file, then restore the latest backup; \
                  `sqlite3 FILE .recover` may save what is newer",
@@ -47,7 +87,7 @@ impl Sqlite {
             )),
             OpenError::Unavailable(reason) => OpenError::Unavailable(format!("{}: {reason}", path.display())),
             other => other,
-        })
+        }
     }
 
     fn prepare(path: &Path, synchronous: Synchronous, lock: lock::Lock) -> Result<Self, OpenError> {
@@ -88,13 +128,7 @@ impl Sqlite {
         if verdict != "ok" {
             return Err(OpenError::Damaged(verdict.replace('\n', " ")));
         }
-        let mut db = Self {
-            connection,
-            lost: false,
-            changes: u64::MAX,
-            emptied: Instant::now(),
-            _lock: lock,
-        };
+        let mut db = Self::with(connection, Some(lock));
         migrate(&mut db, Dialect::Sqlite, SERIES)?;
         Ok(db)
     }
@@ -208,7 +242,10 @@ impl Database for Sqlite {
 
     fn begin(&mut self) -> Result<()> {
         self.lost = false;
-        let begun = self.simple("BEGIN IMMEDIATE");
+        let begun = self.simple(match self.writes() {
+            true => "BEGIN IMMEDIATE",
+            false => "BEGIN",
+        });
         self.lost = false;
         begun
     }
@@ -228,7 +265,7 @@ impl Database for Sqlite {
 
     fn commit(&mut self) -> Result<()> {
         self.simple("COMMIT")?;
-        if self.emptied.elapsed() > CHECKPOINT {
+        if self.writes() && self.emptied.elapsed() > CHECKPOINT {
             self.empty_log();
         }
         Ok(())
@@ -248,7 +285,7 @@ impl Database for Sqlite {
     }
 
     fn tidy(&mut self) {
-        if self.changes == self.connection.total_changes() {
+        if !self.writes() || self.changes == self.connection.total_changes() {
             return;
         }
         if let Err(error) = self.shrink() {
@@ -260,7 +297,9 @@ impl Database for Sqlite {
 
 impl Drop for Sqlite {
     fn drop(&mut self) {
-        self.empty_log();
+        if self.writes() {
+            self.empty_log();
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! One connection to the server, with its lock and its prepared statements.
 
 use super::settings::Settings;
+use crate::Access;
 use crate::database::{Row, Value};
 use futures_util::{TryStreamExt, future};
 use std::collections::HashMap;
@@ -92,8 +93,19 @@ impl Session {
             .query_one("SELECT pg_backend_pid()", &[])
             .await?
             .try_get(0)?;
-        self.lock(settings, former).await?;
         let schema = &settings.schema;
+        if settings.access == Access::Read {
+            // What a job reads is of one moment, as on SQLite.
+            self.client
+                .batch_execute(&format!(
+                    "SET search_path TO \"{schema}\"; SET client_min_messages TO warning;
+                     SET default_transaction_read_only TO on;
+                     SET default_transaction_isolation TO 'repeatable read'"
+                ))
+                .await?;
+            return Ok(self);
+        }
+        self.lock(settings, former).await?;
         let there: bool = self
             .client
             .query_one(

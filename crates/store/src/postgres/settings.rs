@@ -1,6 +1,7 @@
 //! What the URL says, and what it leaves to us.
 
 use super::tls::Tls;
+use crate::Access;
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -14,13 +15,14 @@ pub(super) struct Settings {
     pub config: Config,
     pub tls: Tls,
     pub schema: String,
+    pub access: Access,
     /// The advisory lock of this schema; the server keeps locks of different databases apart.
     pub lock: i64,
 }
 
 impl Settings {
     /// `Err` is what to tell the person who wrote it; it never holds the URL, which may hold a password.
-    pub fn parse(url: &str, schema: &str) -> Result<Self, String> {
+    pub fn parse(url: &str, schema: &str, access: Access) -> Result<Self, String> {
         let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         if schema.is_empty() || schema.len() > 63 || !schema.chars().all(fine) {
             return Err("a schema's name is made of a-z, 0-9 and _".into());
@@ -53,6 +55,7 @@ impl Settings {
             config,
             tls: Tls::new(root.as_deref())?,
             schema: schema.to_owned(),
+            access,
             lock: i64::from_be_bytes(lock),
         })
     }
@@ -97,7 +100,7 @@ mod tests {
     use super::*;
 
     fn mode(url: &str) -> Result<SslMode, String> {
-        Settings::parse(url, "swingbridge").map(|settings| settings.config.get_ssl_mode())
+        Settings::parse(url, "swingbridge", Access::Alone).map(|settings| settings.config.get_ssl_mode())
     }
 
     #[test]
@@ -139,6 +142,7 @@ mod tests {
         let settings = Settings::parse(
             "postgres://h/x?sslmode=disable&options=-c%20statement_timeout%3D5000",
             "swingbridge",
+            Access::Alone,
         )
         .unwrap();
         assert_eq!(settings.config.get_options(), Some("-c statement_timeout=5000"));
@@ -147,7 +151,10 @@ mod tests {
     #[test]
     fn a_schema_is_a_plain_name() {
         for schema in ["", "a\"; DROP SCHEMA x; --", "Upper"] {
-            assert!(Settings::parse("postgres://h/x", schema).is_err(), "{schema}");
+            assert!(
+                Settings::parse("postgres://h/x", schema, Access::Alone).is_err(),
+                "{schema}"
+            );
         }
     }
 }

@@ -192,3 +192,7 @@ pub(super) fn exhume(db: &mut dyn Statements) -> Result<u64> {
     db.execute("DELETE FROM buried", &[])?;
     Ok(rows)
 }
+
+pub(super) fn prune_buried(db: &mut dyn Statements, before: Timestamp) -> Result<u64> {
+    db.execute("DELETE FROM buried WHERE received_at < ?1", &[before.0.into()])
+}

@@ -1,8 +1,10 @@
 //! The tables, by group. Each function is one or a few statements and exists once for both engines.
 
 mod assemblies;
+mod audit;
 mod contacts;
 mod conversations;
+mod holdings;
 mod inbox;
 mod messages;
 mod outbox;
@@ -263,6 +265,22 @@ impl Tables for Session<'_> {
         outbox::remove(self, id)
     }
 
+    fn audit_push(&mut self, row: &AuditRow) -> Result<()> {
+        audit::push(self, row)
+    }
+
+    fn audit_last(&mut self) -> Result<Option<AuditRow>> {
+        audit::last(self)
+    }
+
+    fn audit_rows(&mut self, after: i64, limit: u32) -> Result<Vec<AuditRow>> {
+        audit::rows(self, after, limit)
+    }
+
+    fn audit_forget(&mut self, through: i64) -> Result<()> {
+        audit::forget(self, through)
+    }
+
     fn timer_set(&mut self, timer: &Timer, due: Timestamp) -> Result<()> {
         timers::set(self, timer, due)
     }
@@ -293,5 +311,13 @@ impl Tables for Session<'_> {
 
     fn prune(&mut self, before: Timestamp) -> Result<u64> {
         timers::prune(self, before)
+    }
+
+    fn prune_buried(&mut self, before: Timestamp) -> Result<u64> {
+        inbox::prune_buried(self, before)
+    }
+
+    fn holdings(&mut self) -> Result<Vec<Holding>> {
+        holdings::all(self)
     }
 }

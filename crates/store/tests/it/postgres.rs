@@ -316,3 +316,21 @@ fn relay(client: TcpStream, server: TcpStream, fate: &Arc<Mutex<Fate>>) {
         let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
     });
 }
+
+#[test]
+fn the_audit_log_is_read_beside_the_gateway() {
+    let Some(server) = Server::start() else { return };
+    let store = opened(&server.config());
+    audited(&store, 9);
+    let reader = swingbridge_store::open_to_read(&server.config()).unwrap();
+    let verify = |store: &Arc<dyn swingbridge_domain::store::Store>| {
+        work(store, |t| swingbridge_domain::audit::verify(t, &keys(), None))
+    };
+    assert!(verify(&reader).is_whole());
+    audited(&store, 1);
+    assert_eq!(verify(&reader).entries, 11);
+    assert!(attempt(&reader, |t| t.setting_set("a", "b")).is_err());
+    server
+        .ask("UPDATE swingbridge.audit SET entry = replace(entry, 'number 3', 'number 4') WHERE number = 5");
+    assert!(!verify(&reader).is_whole());
+}

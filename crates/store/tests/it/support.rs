@@ -4,9 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
-use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::audit::{self, Kind, NewEntry};
+use swingbridge_domain::clock::{Entropy, Timestamp};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::*;
+use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::*;
 use swingbridge_store::{BATCH, Config, Synchronous, open};
 
@@ -142,4 +144,27 @@ pub fn parcel(conversation: ConversationId, message: Option<MessageId>) -> NewOu
         expires_at: None,
         sealed: b"sealed".to_vec(),
     }
+}
+
+pub struct NoEntropy;
+impl Entropy for NoEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(0);
+    }
+}
+
+/// The keys of a site. What the tests do with them needs no randomness.
+pub fn keys() -> Keys {
+    Keys::derive(&[7; 32], Arc::new(NoEntropy))
+}
+
+/// Writes `count` entries to the audit log, a second apart.
+pub fn audited(store: &Arc<dyn Store>, count: u64) {
+    work(store, move |t| {
+        for second in 0..count {
+            let entry = NewEntry::new(Kind::PolicyApplied).detail(format!("number {second}"));
+            audit::append(t, &keys(), after(second), &entry)?;
+        }
+        Ok(())
+    });
 }

@@ -1,6 +1,7 @@
 //! What every store promises. On SQLite each promise is a test; on PostgreSQL one test goes through them all, on one server.
 
 mod assemblies;
+mod audit;
 mod conversations;
 mod dedupe;
 mod inbox;
@@ -91,7 +92,15 @@ promises! {
         queue_depths_count_what_waits,
         line_depths_count_messages_by_direction,
         what_is_old_is_forgotten,
-        a_message_that_waits_is_not_forgotten;
+        a_message_that_waits_is_not_forgotten,
+        buried_rows_are_erased_when_their_time_is_over,
+        what_is_kept_is_counted;
+    audit:
+        entries_come_back_in_order,
+        a_number_is_not_given_twice,
+        entries_are_forgotten_from_the_front,
+        a_chain_verifies_as_it_grows_and_is_forgotten,
+        an_entry_goes_with_the_transaction_that_it_tells;
     jobs:
         a_failing_job_is_undone_alone,
         a_panicking_job_is_undone_alone,

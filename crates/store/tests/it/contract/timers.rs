@@ -231,3 +231,46 @@ pub fn a_message_that_waits_is_not_forgotten(store: &Arc<dyn Store>) {
     let there = ids.map(|id| work(store, move |t| t.message(id)).is_some());
     assert_eq!(there, [true, true, true, false]);
 }
+
+pub fn buried_rows_are_erased_when_their_time_is_over(store: &Arc<dyn Store>) {
+    work(store, |t| {
+        for at in [NOW, after(10)] {
+            let id = t.inbox_push(vec![1], at)?;
+            t.inbox_bury(id, "why")?;
+        }
+        Ok(())
+    });
+    assert_eq!(work(store, |t| t.prune_buried(after(10))), 1);
+    assert_eq!(work(store, |t| t.prune_buried(after(10))), 0);
+    let left = work(store, |t| t.inbox_buried(9));
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].row.received_at, after(10));
+}
+
+pub fn what_is_kept_is_counted(store: &Arc<dyn Store>) {
+    let of = |table: &'static str| {
+        let holdings = work(store, |t| t.holdings());
+        let found = holdings
+            .into_iter()
+            .find(|holding| holding.table == table)
+            .unwrap();
+        (found.rows, found.oldest)
+    };
+    assert_eq!(of("messages"), (0, None));
+    work(store, |t| {
+        let conversation = conversation(t, 1)?;
+        let message = t.message_add(&outgoing(conversation))?;
+        t.outbox_push(&parcel(conversation, Some(message)))?;
+        let parked = t.outbox_push(&parcel(conversation, None))?;
+        t.outbox_set_state(parked, OutboxState::Parked)?;
+        t.inbox_push(vec![1], after(2))?;
+        t.inbox_push(vec![1], after(1))?;
+        Ok(())
+    });
+    assert_eq!(of("messages"), (1, Some(NOW)));
+    assert_eq!(of("outbox (networks)"), (1, Some(NOW)));
+    assert_eq!(of("outbox (parked)"), (1, Some(NOW)));
+    assert_eq!(of("outbox (homeserver)"), (0, None));
+    assert_eq!(of("inbox"), (2, Some(after(1))));
+    assert_eq!(of("contacts"), (1, None));
+}

@@ -1,0 +1,46 @@
+//! The rows of the audit log. What binds them to each other is `domain::audit`'s.
+
+use crate::database::{Row, Statements, all, first};
+use swingbridge_domain::store::{AuditRow, Result, StoreError};
+
+fn row(row: &dyn Row) -> Result<AuditRow> {
+    Ok(AuditRow {
+        number: row.int(0)?,
+        entry: row.text(1)?.to_owned(),
+        mac: row
+            .bytes(2)?
+            .try_into()
+            .map_err(|_| StoreError::Damaged("an audit entry's hash has another length".into()))?,
+    })
+}
+
+pub(super) fn push(db: &mut dyn Statements, row: &AuditRow) -> Result<()> {
+    db.execute(
+        "INSERT INTO audit (number, entry, mac) VALUES (?1, ?2, ?3)",
+        &[row.number.into(), row.entry.as_str().into(), row.mac[..].into()],
+    )?;
+    Ok(())
+}
+
+pub(super) fn last(db: &mut dyn Statements) -> Result<Option<AuditRow>> {
+    first(
+        db,
+        "SELECT number, entry, mac FROM audit ORDER BY number DESC LIMIT 1",
+        &[],
+        row,
+    )
+}
+
+pub(super) fn rows(db: &mut dyn Statements, after: i64, limit: u32) -> Result<Vec<AuditRow>> {
+    all(
+        db,
+        "SELECT number, entry, mac FROM audit WHERE number > ?1 ORDER BY number LIMIT ?2",
+        &[after.into(), i64::from(limit).into()],
+        row,
+    )
+}
+
+pub(super) fn forget(db: &mut dyn Statements, through: i64) -> Result<()> {
+    db.execute("DELETE FROM audit WHERE number <= ?1", &[through.into()])?;
+    Ok(())
+}
