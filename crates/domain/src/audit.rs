@@ -13,7 +13,7 @@ pub use verify::{Fault, Verdict, verify};
 
 use crate::clock::Timestamp;
 use crate::id::{ConnectorId, ConversationId, LineId, RoomId, UserId};
-use crate::store::{AuditRow, Result, StoreError, Tables};
+use crate::store::{AuditRow, Result, StoreError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -193,31 +193,15 @@ impl Entry {
     }
 
     /// The bytes that the chain binds, and that are stored.
-    fn text(&self) -> Result<String> {
-        serde_json::to_string(self)
+    fn bytes(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self)
             .map_err(|_| StoreError::Failed("an audit entry cannot be written down".into()))
     }
 
-    /// Reads what [`Entry::text`] wrote.
-    fn parse(row: &AuditRow) -> Option<Self> {
-        serde_json::from_str(&row.entry).ok()
+    /// Reads a row as it stands there; nothing is verified. `None` when it holds no entry.
+    pub fn parse(row: &AuditRow) -> Option<Self> {
+        serde_json::from_slice(&row.entry).ok()
     }
-}
-
-/// Entries after the one with this number, oldest first, as they stand there: nothing is verified.
-///
-/// # Errors
-/// [`StoreError`]; [`StoreError::Damaged`] when one is no entry.
-pub fn read(tables: &mut dyn Tables, after: i64, limit: u32) -> Result<Vec<(Entry, [u8; 32])>> {
-    let rows = tables.audit_rows(after, limit)?;
-    rows.iter()
-        .map(|row| {
-            let entry = Entry::parse(row).ok_or_else(|| {
-                StoreError::Damaged(format!("entry {} of the audit log cannot be read", row.number))
-            })?;
-            Ok((entry, row.mac))
-        })
-        .collect()
 }
 
 /// `text`, shortened, on one line, and with dots in place of what could be a phone number.
@@ -286,8 +270,8 @@ mod tests {
             .about(About::Conversation(ConversationId(7)));
         let entry = Entry::new(3, Timestamp(1_700_000_000_000), &new);
         assert_eq!(
-            entry.text().unwrap(),
-            r#"{"number":3,"at":1700000000000,"what":"portal.deleted","who":"@alice:example.org","about":{"conversation":7}}"#
+            entry.bytes().unwrap(),
+            br#"{"number":3,"at":1700000000000,"what":"portal.deleted","who":"@alice:example.org","about":{"conversation":7}}"#
         );
     }
 }

@@ -281,9 +281,9 @@ pub struct AssemblyPart {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditRow {
     pub number: i64,
-    pub entry: String,
+    pub entry: Vec<u8>,
     /// Binds the entry and the one before it.
-    pub mac: [u8; 32],
+    pub mac: Vec<u8>,
 }
 
 /// How much of a kind is kept; for the retention report.

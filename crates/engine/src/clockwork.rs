@@ -7,6 +7,7 @@ use crate::process::{Fault, Work};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::audit::{self, Kind, NewEntry};
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::store::{self, StoreError};
@@ -15,8 +16,10 @@ use swingbridge_domain::store::{self, StoreError};
 const TICK: Duration = Duration::from_secs(1);
 /// How often the homeserver is asked for what it did not push, in ticks.
 const RECONCILE_TICKS: u64 = 300;
-/// How often what is no longer needed is forgotten, in ticks.
+/// How often what is no longer needed is forgotten, in ticks; first soon after the start, or a gateway that is often started anew
+/// would forget nothing.
 const PRUNE_TICKS: u64 = 3600;
+const FIRST_PRUNE: u64 = 2;
 const TOKEN: &str = "homeserver_token";
 
 /// Timers, expiries, health.
@@ -30,7 +33,7 @@ pub(crate) async fn tick(engine: Engine, shutdown: Shutdown) {
             health.insert(connector.id().clone(), connector.probe().await);
         }
         *lock(&kernel.health) = Arc::new(health);
-        if ticks.is_multiple_of(PRUNE_TICKS) && ticks > 0 || more_to_forget {
+        if ticks % PRUNE_TICKS == FIRST_PRUNE || more_to_forget {
             more_to_forget = kernel.transact(forget).await.is_ok_and(|forgotten| forgotten > 0);
         }
         wind(kernel).await;
@@ -94,8 +97,30 @@ fn expiry(work: &mut Work<'_>, give_up: bool) -> Result<(), Fault> {
 
 /// Forgets what is older than the retention, some of it at a time; answers how much it was.
 fn forget(work: &mut Work<'_>) -> Result<u64, Fault> {
-    let before = work.now - work.site.policy.retention;
-    Ok(work.tables.prune(before)?)
+    let (policy, now) = (&work.site.policy, work.now);
+    let mut forgotten = work.tables.prune(now - policy.retention)?;
+    let buried = work.tables.prune_buried(now - policy.buried_retention)?;
+    if buried > 0 {
+        tracing::warn!(
+            buried,
+            "what could not be processed was kept for its time and is erased now"
+        );
+        let erased = NewEntry::new(Kind::Erased).detail(format!("{buried} buried"));
+        audit::append(work.tables, work.keys, now, &erased)?;
+    }
+    forgotten += buried;
+    match audit::prune(work.tables, work.keys, now - policy.audit_retention, BATCH) {
+        Ok(entries) => forgotten += entries,
+        // What was tampered with stays for those who look into it; the rest is forgotten all the same.
+        Err(StoreError::Damaged(detail)) => {
+            tracing::error!(
+                detail,
+                "old entries of the audit log are kept: it was tampered with"
+            );
+        }
+        Err(error) => return Err(error.into()),
+    }
+    Ok(forgotten)
 }
 
 /// Asks the homeserver for what it did not push: at start, and then every few minutes.

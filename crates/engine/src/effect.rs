@@ -4,6 +4,7 @@ use crate::assembly::Piece;
 use crate::event::Then;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::audit::NewEntry;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::{
@@ -73,6 +74,8 @@ pub enum Effect {
     },
     /// Puts what could not be processed back into the inbox.
     Exhume,
+    /// Writes to the audit log.
+    Audit(NewEntry),
     /// For the metrics: a message came to an end, or to a new state.
     Count(Tally),
 }

@@ -10,6 +10,7 @@ use crate::site::Site;
 use crate::together::Together;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
+use swingbridge_domain::audit::{self, About, Kind, NewEntry};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
 use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
@@ -75,6 +76,7 @@ impl Engine {
                 .insert(connector.id().clone(), connector.capabilities());
         }
         let check = check_text(&keys);
+        let (sealing, now) = (keys.clone(), clock.now());
         // Names this database for ever: Matrix transaction ids begin with it, so that a fresh database does not repeat the
         // ids of an earlier one.
         let fresh = data_encoding::HEXLOWER.encode(&keys.seal("installation", b"")[..8]);
@@ -88,7 +90,11 @@ impl Engine {
                     ));
                 }
                 Some(_) => {}
-                None => tables.setting_set(KEY_CHECK, &check)?,
+                None => {
+                    tables.setting_set(KEY_CHECK, &check)?;
+                    let first = NewEntry::new(Kind::KeyFirstUsed).about(About::Key(check));
+                    audit::append(tables, &sealing, now, &first)?;
+                }
             }
             tables.sessions_lost()?;
             if let Some(known) = tables.setting(INSTALLATION)? {

@@ -45,6 +45,10 @@ pub struct Policy {
     pub patience: Duration,
     /// How long ids and states of messages are remembered.
     pub retention: Duration,
+    /// How long entries of the audit log are kept.
+    pub audit_retention: Duration,
+    /// How long what could not be processed is kept for somebody to look at.
+    pub buried_retention: Duration,
 }
 
 /// What is done with something that a network can not carry.
@@ -77,6 +81,8 @@ impl Default for Policy {
             media: MediaPolicy::Refuse,
             patience: Duration::from_secs(30),
             retention: Duration::from_secs(90 * 24 * 3600),
+            audit_retention: Duration::from_secs(400 * 24 * 3600),
+            buried_retention: Duration::from_secs(30 * 24 * 3600),
         }
     }
 }

@@ -13,6 +13,8 @@ const ENDS: &str = "audit_ends";
 pub(super) const IN_USE: &str = "the database was in use before";
 /// Stands in for the entry before the first one.
 pub(super) const NOTHING: [u8; 32] = [0; 32];
+/// What no hash is.
+const NO_HASH: [u8; 32] = [0xff; 32];
 
 /// A place in the log: an entry's number and hash. Noted down elsewhere, it proves later that the log was not put back to an
 /// older state.
@@ -29,10 +31,12 @@ impl Mark {
         mac: NOTHING,
     };
 
-    pub(super) fn of(row: &AuditRow) -> Self {
+    /// That of an entry as it stands there.
+    pub fn of(row: &AuditRow) -> Self {
         Self {
             number: row.number,
-            mac: row.mac,
+            // One of another length is no hash of ours.
+            mac: row.mac.as_slice().try_into().unwrap_or(NO_HASH),
         }
     }
 
@@ -114,8 +118,8 @@ impl Ends {
 }
 
 /// The hash of an entry behind the one whose hash is `before`.
-pub(super) fn link(keys: &Keys, before: &[u8; 32], number: i64, entry: &str) -> [u8; 32] {
-    keys.audit_mac(&[b"entry", before, &number.to_be_bytes(), entry.as_bytes()])
+pub(super) fn link(keys: &Keys, before: &[u8; 32], number: i64, entry: &[u8]) -> [u8; 32] {
+    keys.audit_mac(&[b"entry", before, &number.to_be_bytes(), entry])
 }
 
 /// Writes an entry at the end of the log; answers its place. Belongs into the transaction of what it tells.
@@ -168,9 +172,13 @@ fn push(
     entry: &NewEntry,
 ) -> Result<Mark> {
     let number = before.number + 1;
-    let entry = Entry::new(number, now, entry).text()?;
+    let entry = Entry::new(number, now, entry).bytes()?;
     let mac = link(keys, &before.mac, number, &entry);
-    tables.audit_push(&AuditRow { number, entry, mac })?;
+    tables.audit_push(&AuditRow {
+        number,
+        entry,
+        mac: mac.to_vec(),
+    })?;
     Ok(Mark { number, mac })
 }
 
@@ -188,7 +196,7 @@ pub fn prune(tables: &mut dyn Tables, keys: &Keys, before: Timestamp, limit: u32
     let (mut mark, mut forgotten) = (ends.forgotten, 0);
     for row in tables.audit_rows(i64::MIN, limit)? {
         let expected = link(keys, &mark.mac, row.number, &row.entry);
-        if row.number != mark.number + 1 || row.mac != expected {
+        if row.number != mark.number + 1 || row.mac.as_slice() != expected {
             if forgotten == 0 {
                 return Err(damaged(&format!("entry {} does not verify", row.number)));
             }

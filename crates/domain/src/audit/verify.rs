@@ -180,7 +180,8 @@ impl Walk<'_> {
         }
         // Behind a gap, and at the front of a log whose beginning is not known, there is nothing to compare with.
         let known = before.filter(|before| gap.is_none() && (before.mac != NOTHING || before.number == 0));
-        let right = known.is_none_or(|before| link(self.keys, &before.mac, number, &row.entry) == row.mac);
+        let right =
+            known.is_none_or(|before| link(self.keys, &before.mac, number, &row.entry).as_slice() == row.mac);
         match entry {
             Some(entry) if right && entry.number == number => self.told(&entry),
             _ => self.verdict.faults.push(Fault::Altered { number, at }),

@@ -8,6 +8,7 @@ use crate::step::{Scene, answer_in, direct, for_room};
 use crate::words;
 use std::fmt::Write;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Link;
 use swingbridge_domain::delivery::State as Delivery;
@@ -22,7 +23,9 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
     let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
     let admin = scene.site.permissions.of(&event.sender) == Some(Permission::Admin);
     if matches!(command, Command::Queues | Command::Buried | Command::Requeue) && !admin {
-        return reply("Only admins of this gateway may do that.".to_owned());
+        let mut effects = vec![audited(event, Kind::AdminRefused)];
+        effects.extend(reply("Only admins of this gateway may do that.".to_owned()));
+        return effects;
     }
     match command {
         Command::Help => reply(help(scene, admin)),
@@ -38,7 +41,7 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::Queues => reply(queues(scene)),
         Command::Buried => reply(buried(scene)),
         Command::Requeue => {
-            let mut effects = vec![Effect::Exhume];
+            let mut effects = vec![Effect::Exhume, audited(event, Kind::Requeued)];
             effects.extend(reply(
                 "What was buried is processed once more. `buried` shows what is left.".to_owned(),
             ));
@@ -53,6 +56,11 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
             None => format!("I do not know `{word}`. Write `help` for what I can do."),
         }),
     }
+}
+
+/// An entry of the audit log about what the sender of `event` did.
+fn audited(event: &RoomEvent, kind: Kind) -> Effect {
+    Effect::Audit(NewEntry::new(kind).by(&event.sender))
 }
 
 fn help(scene: &Scene<'_>, admin: bool) -> String {
@@ -240,6 +248,11 @@ fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
                 direct(Lane::Conversation(talk.conversation.id), Action::Post(farewell)),
                 for_room(talk, leave),
                 Effect::Renew(talk.conversation.id),
+                Effect::Audit(
+                    NewEntry::new(Kind::PortalDeleted)
+                        .by(&event.sender)
+                        .about(About::Conversation(talk.conversation.id)),
+                ),
             ]
         }
         _ => vec![answer_in(

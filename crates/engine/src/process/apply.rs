@@ -7,6 +7,7 @@ use crate::event::{Event, Then};
 use crate::lanes::Change;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::audit;
 use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId};
 use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::store::{EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal};
@@ -95,6 +96,9 @@ impl Work<'_> {
             Effect::SetTimer { timer, due } => self.tables.timer_set(&timer, due)?,
             Effect::Exhume => {
                 self.tables.inbox_exhume()?;
+            }
+            Effect::Audit(entry) => {
+                audit::append(self.tables, self.keys, self.now, &entry)?;
             }
             Effect::Count(tally) => self.after.tallies.push(tally),
         }

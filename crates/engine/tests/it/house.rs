@@ -278,7 +278,7 @@ pub struct House {
     stop: Option<oneshot::Sender<()>>,
     running: tokio::task::JoinHandle<()>,
     folder: Arc<tempfile::TempDir>,
-    store: Arc<dyn Store>,
+    pub store: Arc<dyn Store>,
     events: AtomicU64,
 }
 

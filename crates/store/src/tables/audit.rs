@@ -1,23 +1,20 @@
 //! The rows of the audit log. What binds them to each other is `domain::audit`'s.
 
 use crate::database::{Row, Statements, all, first};
-use swingbridge_domain::store::{AuditRow, Result, StoreError};
+use swingbridge_domain::store::{AuditRow, Result};
 
 fn row(row: &dyn Row) -> Result<AuditRow> {
     Ok(AuditRow {
         number: row.int(0)?,
-        entry: row.text(1)?.to_owned(),
-        mac: row
-            .bytes(2)?
-            .try_into()
-            .map_err(|_| StoreError::Damaged("an audit entry's hash has another length".into()))?,
+        entry: row.bytes(1)?.to_vec(),
+        mac: row.bytes(2)?.to_vec(),
     })
 }
 
 pub(super) fn push(db: &mut dyn Statements, row: &AuditRow) -> Result<()> {
     db.execute(
         "INSERT INTO audit (number, entry, mac) VALUES (?1, ?2, ?3)",
-        &[row.number.into(), row.entry.as_str().into(), row.mac[..].into()],
+        &[row.number.into(), row.entry[..].into(), row.mac[..].into()],
     )?;
     Ok(())
 }

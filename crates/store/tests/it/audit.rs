@@ -59,14 +59,16 @@ fn altered(number: i64, second: u64) -> Fault {
 
 #[test]
 fn an_altered_entry_is_found() {
-    let detail = "UPDATE audit SET entry = replace(entry, 'number 3', 'number 4') WHERE number = 5";
+    let detail =
+        "UPDATE audit SET entry = CAST(replace(entry, 'number 3', 'number 4') AS BLOB) WHERE number = 5";
     assert_eq!(found(detail), [altered(5, 3)]);
-    let who = "UPDATE audit SET entry = replace(entry, 'gateway', 'operator') WHERE number = 10";
+    let who =
+        "UPDATE audit SET entry = CAST(replace(entry, 'gateway', 'operator') AS BLOB) WHERE number = 10";
     assert_eq!(found(who), [altered(10, 8)]);
-    let nonsense = "UPDATE audit SET entry = 'x' WHERE number = 5";
+    let nonsense = "UPDATE audit SET entry = x'ff' WHERE number = 5";
     assert_eq!(found(nonsense), [Fault::Altered { number: 5, at: None }]);
     let time = format!(
-        "UPDATE audit SET entry = replace(entry, '{}', '1') WHERE number = 5",
+        "UPDATE audit SET entry = CAST(replace(entry, '{}', '1') AS BLOB) WHERE number = 5",
         after(3).0
     );
     assert_eq!(
@@ -79,6 +81,8 @@ fn an_altered_entry_is_found() {
     // The hash alone: it and the link to it are wrong.
     let hash = "UPDATE audit SET mac = zeroblob(32) WHERE number = 5";
     assert_eq!(found(hash)[0], altered(5, 3));
+    let short = "UPDATE audit SET mac = x'00' WHERE number = 10";
+    assert_eq!(found(short), [altered(10, 8)]);
 }
 
 #[test]
@@ -107,7 +111,7 @@ fn a_removed_entry_whose_place_is_closed_is_found() {
 
 #[test]
 fn an_inserted_entry_is_found() {
-    let behind = "INSERT INTO audit SELECT 11, replace(entry, '\"number\":10', '\"number\":11'), mac FROM audit WHERE number = 10";
+    let behind = "INSERT INTO audit SELECT 11, CAST(replace(entry, '\"number\":10', '\"number\":11') AS BLOB), mac FROM audit WHERE number = 10";
     assert_eq!(found(behind), [Fault::Foreign { number: 11 }]);
     let before = "INSERT INTO audit SELECT 0, entry, mac FROM audit WHERE number = 1";
     assert_eq!(found(before), [Fault::Foreign { number: 0 }]);
@@ -225,7 +229,7 @@ fn an_older_state_is_told_from_a_noted_one() {
 fn the_gateway_does_not_destroy_what_was_tampered_with() {
     let folder = logged();
     let old = format!(
-        "UPDATE audit SET entry = replace(entry, '{}', '1') WHERE number = 1",
+        "UPDATE audit SET entry = CAST(replace(entry, '{}', '1') AS BLOB) WHERE number = 1",
         NOW.0
     );
     edited(folder.path(), &old);

@@ -330,7 +330,6 @@ fn the_audit_log_is_read_beside_the_gateway() {
     audited(&store, 1);
     assert_eq!(verify(&reader).entries, 11);
     assert!(attempt(&reader, |t| t.setting_set("a", "b")).is_err());
-    server
-        .ask("UPDATE swingbridge.audit SET entry = replace(entry, 'number 3', 'number 4') WHERE number = 5");
+    server.ask("UPDATE swingbridge.audit SET entry = set_byte(entry, 30, 0) WHERE number = 5");
     assert!(!verify(&reader).is_whole());
 }

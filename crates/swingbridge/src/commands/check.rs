@@ -168,7 +168,9 @@ fn database(config: &Config, running: bool, report: &mut Report) -> Option<Arc<d
         Err(error) => {
             let cure = match &error {
                 OpenError::InUse(_) => "only one gateway may work on a database",
-                OpenError::Newer { .. } | OpenError::Altered { .. } => "nothing was changed in it",
+                OpenError::Newer { .. } | OpenError::Older { .. } | OpenError::Altered { .. } => {
+                    "nothing was changed in it"
+                }
                 OpenError::Damaged(_) => "restore a backup, or move the file away to begin with an empty one",
                 OpenError::Unavailable(_) => {
                     "check the path and its rights, the space on the disk, or the server's address and password"

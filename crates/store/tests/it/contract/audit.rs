@@ -6,8 +6,8 @@ use swingbridge_domain::store::{AuditRow, Store, StoreError};
 fn row(number: i64) -> AuditRow {
     AuditRow {
         number,
-        entry: format!("entry {number} with ünïcode"),
-        mac: [number as u8; 32],
+        entry: format!("entry {number} with ünïcode").into_bytes(),
+        mac: vec![number as u8; 32],
     }
 }
 
