@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
+use swingbridge_domain::audit::Mark;
 use swingbridge_domain::secret::Secret;
 
 /// Matrix to phones over SMS, always saying who can read what you write
@@ -52,9 +53,41 @@ pub enum Command {
     Check,
     /// Run the gateway (also without a command, when `--config` is given)
     Gateway,
+    /// Verify or print the audit log, also while the gateway runs
+    AuditLog {
+        #[command(subcommand)]
+        act: AuditLog,
+    },
+    /// Say what is kept, where, how long, why, and how it is protected
+    Retention {
+        #[command(subcommand)]
+        act: Retention,
+    },
     /// Print documentation that the program writes about itself
     #[command(hide = true)]
     Docs { topic: Topic },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditLog {
+    /// Find removed, altered and inserted entries; exit code 1 when there are any
+    Verify {
+        /// The end of the log as an earlier `verify` or the gateway's log said it: finds that it was put back to an older state since
+        #[arg(long, value_name = "NUMBER:HASH", value_parser = mark)]
+        since: Option<Mark>,
+    },
+    /// Print all entries, one JSON object to a line
+    Export,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Retention {
+    /// Report what this site keeps, from its configuration and its database
+    Report {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -156,4 +189,8 @@ pub struct Init {
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
+}
+
+fn mark(text: &str) -> Result<Mark, &'static str> {
+    Mark::parse(text).ok_or("must be a number, a colon and a hash, as `audit-log verify` prints them")
 }

@@ -33,7 +33,10 @@ pub enum Exit {
 /// The codes with their meaning, for the documentation.
 pub const CODES: &[(u8, &str)] = &[
     (0, "all is well; the gateway was asked to stop and did"),
-    (1, "something that nobody foresaw; the log says what"),
+    (
+        1,
+        "something that nobody foresaw; the log says what. `audit-log verify`: the log is not whole",
+    ),
     (2, "the command line is wrong"),
     (Exit::Unreadable as u8, "the configuration file cannot be read"),
     (

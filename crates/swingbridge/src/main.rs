@@ -3,6 +3,7 @@
 //! Read it in this order: [`cli`] (what can be asked), `config` (what the operator decided), [`wiring`] (the one place that
 //! builds adapters and opens secrets), `http` (what is served) and `commands` (one file for each subcommand).
 
+mod audit;
 mod cli;
 mod commands;
 mod config;
@@ -16,7 +17,7 @@ mod wiring;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use commands::{check, docs, example, gateway, init, registration};
+use commands::{audit_log, check, docs, example, gateway, init, registration, retention};
 use config::{Sources, environment};
 use exit::Failure;
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Some(Command::Init(options)) => init::run(&options, sources, config_given)?,
         Some(Command::Check) => return check::run(&sources),
+        Some(Command::AuditLog { act }) => return audit_log::run(&sources, act),
+        Some(Command::Retention { act }) => retention::run(&sources, act)?,
         Some(Command::Docs { topic }) => print!("{}", docs::page(topic)),
         Some(Command::Gateway) => gateway::run(&sources)?,
         None if config_given => gateway::run(&sources)?,

@@ -40,6 +40,11 @@ pub fn store(config: &Config) -> Result<Arc<dyn Store>, swingbridge_store::OpenE
     swingbridge_store::open(&store_config(config), swingbridge_store::BATCH)
 }
 
+/// Opens the database to be read, also beside a running gateway. Blocks.
+pub fn store_to_read(config: &Config) -> Result<Arc<dyn Store>, swingbridge_store::OpenError> {
+    swingbridge_store::open_to_read(&store_config(config))
+}
+
 fn store_config(config: &Config) -> swingbridge_store::Config {
     let database = &config.database;
     match database.kind {
@@ -181,6 +186,8 @@ pub fn site(config: &Config) -> Site {
                 Media::Link => site::MediaPolicy::Link,
             },
             retention: config.retention.messages.0,
+            audit_retention: config.retention.audit.0,
+            buried_retention: config.retention.buried.0,
             ..Policy::default()
         },
         command_prefix: appservice.bot.command_prefix.clone(),

@@ -24,8 +24,18 @@ fn command_line() -> String {
     let mut command = Cli::command().term_width(100);
     command.build();
     help(&mut command, &mut out);
-    for name in ["init", "check", "gateway"] {
-        if let Some(subcommand) = command.find_subcommand_mut(name) {
+    for path in [
+        &["init"][..],
+        &["check"],
+        &["gateway"],
+        &["audit-log", "verify"],
+        &["audit-log", "export"],
+        &["retention", "report"],
+    ] {
+        let found = path
+            .iter()
+            .try_fold(&mut command, |command, name| command.find_subcommand_mut(name));
+        if let Some(subcommand) = found {
             help(subcommand, &mut out);
         }
     }

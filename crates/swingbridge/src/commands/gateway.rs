@@ -1,5 +1,6 @@
 //! `gateway`: runs.
 
+use crate::audit::Recorder;
 use crate::config::{self, Config, Sources};
 use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
@@ -76,8 +77,12 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
     )
     .await
     .ends(Exit::Database)?;
+    let recorder = Recorder::new(&config, store.clone());
+    let audit_log = recorder.started().await.ends(Exit::Database)?;
+    tracing::info!(%audit_log, "the start stands in the audit log");
     let running = Running {
         config,
+        recorder,
         matrix,
         connectors,
         store,
@@ -91,6 +96,7 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
 /// All the parts, put together.
 struct Running {
     config: Arc<Config>,
+    recorder: Recorder,
     matrix: Arc<Matrix>,
     connectors: Vec<Arc<dyn Connector>>,
     store: Arc<dyn Store>,
@@ -108,6 +114,7 @@ impl Running {
     ) -> Result<(), Failure> {
         let Self {
             config,
+            recorder,
             matrix,
             connectors,
             store,
@@ -199,10 +206,13 @@ impl Running {
                 failed |= ended.is_err();
             }
         });
-        if settled.await.is_err() {
+        let settled = settled.await.is_ok();
+        if !settled {
             tracing::warn!("something is still under way: leaving it; it is settled at the next start");
             tasks.shutdown().await;
         }
+        recorder.stopped(settled && !failed).await;
+        drop(recorder);
         // What is queued is committed before the store lets go; that may take the disk's time.
         tokio::task::spawn_blocking(move || drop(store)).await?;
         if failed {

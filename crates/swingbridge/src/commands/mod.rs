@@ -1,8 +1,10 @@
 //! One file for each subcommand.
 
+pub mod audit_log;
 pub mod check;
 pub mod docs;
 pub mod example;
 pub mod gateway;
 pub mod init;
 pub mod registration;
+pub mod retention;

@@ -9,6 +9,7 @@ pub mod connectors;
 pub mod database;
 pub mod duration;
 pub mod environment;
+pub mod fingerprint;
 pub mod homeserver;
 pub mod lines;
 pub mod logging;
@@ -73,6 +74,10 @@ pub struct Config {
     pub operations: operations::Operations,
     pub logging: logging::Logging,
     pub retention: retention::Retention,
+    /// To be compared at the next start.
+    pub fingerprint: fingerprint::Fingerprint,
+    /// Where the site key was set, in words.
+    pub site_key_origin: String,
     /// What is no error, and still not good.
     pub warnings: Vec<String>,
 }
@@ -185,9 +190,11 @@ fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>)
     })?;
     let mut problems = Vec::new();
     environment::apply(&mut root, &sources.variables, &mut problems);
+    let fingerprint = fingerprint::of(&root);
     let warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
     let mut config = understand(&root, &mut problems);
     config.warnings = warnings;
+    config.fingerprint = fingerprint;
     config
         .warnings
         .extend(secrets::readable_by_others(&sources.config));
@@ -251,6 +258,11 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         operations: section(root, "operations", problems),
         logging: section(root, "logging", problems),
         retention: section(root, "retention", problems),
+        fingerprint: fingerprint::Fingerprint::default(),
+        site_key_origin: root
+            .get("site_key")
+            .map(|node| node.origin.place())
+            .unwrap_or_default(),
         warnings: Vec::new(),
     };
     let mut found = Vec::new();

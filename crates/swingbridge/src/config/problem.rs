@@ -14,6 +14,17 @@ pub enum Origin {
     Secret(PathBuf),
 }
 
+impl Origin {
+    /// The place, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Origin::File { .. } => "the configuration file itself".to_owned(),
+            Origin::Variable(name) => format!("the environment variable {name}"),
+            Origin::Secret(path) => format!("the file {}", path.display()),
+        }
+    }
+}
+
 /// One thing that is wrong. Holds no secrets: causes name kinds of values, not values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {

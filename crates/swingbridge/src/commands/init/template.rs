@@ -272,6 +272,12 @@ logging:
 retention:
   # How long ids and states of messages are remembered. What they say is erased as soon as they are delivered.
   #messages: 90d
+
+  # How long entries of the audit log are kept: a year, and a month to look at it.
+  #audit: 400d
+
+  # How long what could not be processed is kept for an admin to look at.
+  #buried: 30d
 "##;
 
 #[cfg(test)]
