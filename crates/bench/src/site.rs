@@ -9,6 +9,7 @@ use swingbridge_domain::id::{ConnectorId, EventId, LineId, RoomId, UserId};
 use swingbridge_domain::inbox::{Arrival, Dedupe, Membership, RoomEvent, RoomEventKind, What};
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
 use swingbridge_domain::message::Message;
+use swingbridge_domain::path::Protection;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{self, Store, Tables, seal};
 use swingbridge_engine::site::{Policy, Site};
@@ -139,6 +140,7 @@ pub fn said(number: u64, room: RoomId, text: &str) -> Arrival {
             event,
             sender: UserId::new(ALICE),
             sent_at: SystemClock.now(),
+            protection: Protection::None,
             what: RoomEventKind::Message(Message::text(text)),
         }),
     }

@@ -1,5 +1,6 @@
 //! What a connector can do, as data.
 
+use crate::path::Leg;
 use serde::{Deserialize, Serialize};
 
 /// How well something is carried.
@@ -36,6 +37,9 @@ pub struct Capabilities {
     /// How many messages it works on at once, where that is limited. It is handed no more: what waited inside it would be
     /// of unknown fate after a crash although it never left.
     pub at_once: Option<u32>,
+    /// The legs from the contact's phone to us, as things are set up; a message that took another way says so itself. Empty:
+    /// nothing is known.
+    pub way: Vec<Leg>,
     /// Whether the network takes an idempotency key, so that a send of unknown fate may be repeated by itself.
     pub idempotent_sends: bool,
 }

@@ -7,6 +7,7 @@ use crate::delivery::Reason;
 use crate::id::{ConnectorId, LineId, MessageId, NetworkId};
 use crate::inbox::Inbox;
 use crate::message::Message;
+use crate::path::Leg;
 use async_trait::async_trait;
 use futures_util::future::{BoxFuture, FutureExt, Shared};
 use serde::{Deserialize, Serialize};
@@ -60,6 +61,9 @@ pub struct Accepted {
     pub segments: u16,
     /// What it was encoded in (`GSM 03.38`, `UTF-16`).
     pub encoding: String,
+    /// The legs from the contact's phone to us, where this message took other ones than [`Capabilities::way`] says.
+    #[serde(default)]
+    pub way: Vec<Leg>,
 }
 
 /// Why a message was not taken.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
+    /// Waits for somebody's word: a consent, or whether a key is to be trusted.
+    Held,
     /// Committed, waiting for its turn.
     Queued,
     /// Handed to the connector; a crash from here on makes it [`State::Uncertain`].
@@ -39,6 +41,7 @@ impl State {
     /// The word used in the database, in commands and in metrics.
     pub fn word(self) -> &'static str {
         match self {
+            State::Held => "held",
             State::Queued => "queued",
             State::Sending => "sending",
             State::Accepted => "accepted",
@@ -52,7 +55,8 @@ impl State {
     }
 
     pub fn from_word(word: &str) -> Option<Self> {
-        const ALL: [State; 9] = [
+        const ALL: [State; 10] = [
+            State::Held,
             State::Queued,
             State::Sending,
             State::Accepted,

@@ -8,6 +8,7 @@ use crate::delivery::State;
 use crate::id::{EventId, LineId, RoomId, UserId};
 use crate::inbox::Arrival;
 use crate::message::{Media, Text};
+use crate::path::{Leg, Path, Protection};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub struct Performed {
     pub room: Option<RoomId>,
     /// The event that was sent.
     pub event: Option<EventId>,
+    /// What protects events between us and the members' clients: of the room that was made or found, or as the event was sent.
+    pub protection: Option<Protection>,
     /// After [`Action::Join`]: who is in the room besides us. Events tell only who comes and goes later.
     pub members: Vec<UserId>,
 }
@@ -113,6 +116,12 @@ pub enum Action {
     MarkRead {
         room: RoomId,
         event: EventId,
+    },
+    /// The bot reacts to an event.
+    React {
+        room: RoomId,
+        event: EventId,
+        key: String,
     },
     /// The bot joins a room that it was invited to.
     Join {
@@ -203,6 +212,9 @@ pub struct Post {
     /// The original moment (`?ts=`); `None` is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sent_at: Option<Timestamp>,
+    /// The legs from the contact's phone to us: what a contact says is labelled with its way. Empty for what the bot says.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Leg>,
 }
 
 /// The state of a bridged message, for its sender.
@@ -221,4 +233,7 @@ pub struct SendStatus {
     pub delivered_to: Option<Ghost>,
     /// The network: `sms`.
     pub network: String,
+    /// The way that the message took or will take.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<Path>,
 }

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::delivery::Outcome;
 use crate::id::{ConnectorId, EventId, NetworkId, RoomId, SessionId, UserId};
 use crate::message::Message;
+use crate::path::{Leg, Protection, Scheme};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -73,6 +74,8 @@ pub const REDELIVERY_WINDOW: std::time::Duration = std::time::Duration::from_sec
 pub enum Inbound {
     Message(InboundMessage),
     Receipt(Receipt),
+    /// A contact's long-term key was seen.
+    Identity(Identity),
     /// A session of a connector began or ended; written by connectors that use [`Dedupe::Digest`], so that a
     /// redelivery can be told from two equal texts.
     Session {
@@ -95,6 +98,9 @@ pub struct InboundMessage {
     /// When it was sent, where the network says so.
     pub sent_at: Option<Timestamp>,
     pub message: Message,
+    /// The legs from the phone to us, where this message took other ones than [`crate::capability::Capabilities::way`] says.
+    #[serde(default)]
+    pub way: Vec<Leg>,
     /// Set when this is one part of a longer message: parts come out of order, twice, or never.
     pub part: Option<PartOf>,
     /// The octets of a part that came in UTF-16: some senders cut through a character, which then reads right only when the
@@ -146,6 +152,18 @@ pub struct PartOf {
     pub index: u8,
 }
 
+/// The key by which a contact is known on a network: an MLS participant's, a device's, or what a provider reports. Keys that change
+/// by themselves (leaf certificates) are none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Identity {
+    pub connector: ConnectorId,
+    pub from: NetworkAddress,
+    pub to: NetworkAddress,
+    pub scheme: Scheme,
+    /// As people compare it; holds no address.
+    pub fingerprint: String,
+}
+
 /// A delivery receipt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Receipt {
@@ -165,6 +183,10 @@ pub struct RoomEvent {
     pub event: EventId,
     pub sender: UserId,
     pub sent_at: Timestamp,
+    /// What protected it between the sender's client and us: [`Protection::EndToEnd`] when it came encrypted and we opened it,
+    /// [`Protection::None`] when the homeserver had it in the clear.
+    #[serde(default)]
+    pub protection: Protection,
     pub what: RoomEventKind,
 }
 
@@ -173,8 +195,8 @@ pub struct RoomEvent {
 pub enum RoomEventKind {
     /// Anything said: text, media, reaction, edit, redaction, poll, or a type that nothing here knows.
     Message(Message),
-    /// An event that came encrypted and can not be read.
-    Undecryptable,
+    /// An event that can not be read. When its `cause` may pass, the event is handed in as what it is once it can be.
+    Undecryptable { cause: Unreadable },
     Membership {
         user: UserId,
         membership: Membership,
@@ -183,6 +205,31 @@ pub enum RoomEventKind {
     },
     /// The room was replaced by another.
     Replaced { by: RoomId },
+}
+
+/// Why an event can not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unreadable {
+    /// The key that opens it is not there yet. It is looked for, for as long as it takes.
+    MissingKey,
+    /// The sender's client says that it keeps the key from us. Should it come after all, the event is read.
+    Withheld,
+    /// It opens, and nobody vouches that it was written on a device of its sender. It is read once somebody does.
+    UnknownDevice,
+    /// It opens with no key, or not with its own.
+    Malformed,
+    /// It came in the clear where only what is encrypted is taken.
+    NotEncrypted,
+    /// This gateway takes no part in encryption.
+    NoEncryption,
+}
+
+impl Unreadable {
+    /// Whether it may be read later, by itself.
+    pub fn may_pass(self) -> bool {
+        matches!(self, Self::MissingKey | Self::Withheld | Self::UnknownDevice)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Nouns and ports of Swingbridge: no I/O.
 //!
 //! Everything that two rooms of the house must agree on stands here: what an address, a message, a line and a
-//! conversation are ([`address`], [`message`], [`line`], [`id`]), and the ports by which the rooms meet:
+//! conversation are ([`address`], [`message`], [`line`], [`id`]), which way a message takes ([`path`]), and the ports by which the rooms meet:
 //! [`connector::Connector`] (a phone network), [`homeserver::Homeserver`] (Matrix), [`store::Store`] (what must not be
 //! lost), [`inbox::Inbox`] (all that arrives) and [`directory::Directory`] (who can be reached).
 //!
@@ -13,6 +13,7 @@ pub mod audit;
 pub mod capability;
 pub mod clock;
 pub mod connector;
+pub mod consent;
 pub mod delivery;
 pub mod directory;
 pub mod homeserver;
@@ -20,5 +21,6 @@ pub mod id;
 pub mod inbox;
 pub mod line;
 pub mod message;
+pub mod path;
 pub mod secret;
 pub mod store;

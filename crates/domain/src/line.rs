@@ -1,6 +1,7 @@
 //! Lines: our own addresses on phone networks, and who may use them.
 
 use crate::address::{Address, Region};
+use crate::consent::{self, Downgrade};
 use crate::id::{ConnectorId, LineId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ pub struct Line {
     pub display: Display,
     /// A line between text and writer's name, such as `— {name}`, put under texts of a shared line; `None` adds nothing.
     pub signature: Option<String>,
+    /// What its users are asked before the gateway passes anything on for them.
+    pub consent: consent::Rule,
+    /// What is done with a message that would go less protected than the one before it.
+    pub downgrade: Downgrade,
 }
 
 /// Who may use a line.

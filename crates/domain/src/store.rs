@@ -5,13 +5,16 @@
 //! Nothing here holds a body or an address in the clear: those are bytes sealed with [`crate::secret::Keys`].
 
 use crate::clock::Timestamp;
+use crate::consent::{Asked, Consent, Downgrade, Question};
 use crate::delivery::State;
 use crate::id::{
     AssemblyId, ConnectorId, ContactId, ConversationId, EventId, InboxId, LineId, MessageId, NetworkId,
     OutboxId, RoomId, SessionId, UserId,
 };
 use crate::inbox::Membership;
+use crate::path::{Path, Protection, Scheme, Standing};
 use futures_channel::oneshot;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// A durable store. One contract suite runs against every one of them.
@@ -19,6 +22,10 @@ pub trait Store: Send + Sync {
     /// Queues `job`. Jobs run in the order in which they were queued, on the store's thread. The queue has no bound:
     /// callers bound what they submit. A store that is dropped still runs what is queued.
     fn submit(&self, job: Box<dyn Job>);
+
+    /// Takes no more jobs, runs those that are queued, and lets go of the database; returns when that is done. Called once
+    /// at the end: whoever still holds the store then holds a closed one. Blocks.
+    fn close(&self);
 }
 
 /// Work to do in a transaction.
@@ -126,6 +133,39 @@ pub struct Conversation {
     pub generation: i64,
     pub created_at: Timestamp,
     pub last_at: Timestamp,
+    pub trust: Trust,
+}
+
+/// What is known and was said of how well a conversation is protected.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trust {
+    /// How well the last message was protected that people were told of; `None` before the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub standing: Option<Standing>,
+    /// What protects events between us and the clients in the conversation's room; `None` while there is no room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Protection>,
+    /// The conversation's own rule, set by its people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub downgrade: Option<Downgrade>,
+    /// What the room was asked, and has not answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// The key by which a contact is known, as it was first seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    pub contact: ContactId,
+    pub scheme: Scheme,
+    pub fingerprint: String,
+    /// Where it was seen.
+    pub connector: ConnectorId,
+    pub at: Timestamp,
+    /// Another one that was seen since, and that is not trusted (yet).
+    pub changed: Option<String>,
+    /// The other one was judged, and is not trusted.
+    pub rejected: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,6 +191,8 @@ pub struct MessageRecord {
     pub detail: Option<String>,
     pub segments: u16,
     pub encoding: Option<String>,
+    /// The way that it took, or will take as things are.
+    pub path: Option<Path>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }
@@ -217,6 +259,8 @@ pub enum OutboxState {
     Sending,
     /// Uncertain or refused; kept until the sender's retry or its end.
     Parked,
+    /// Waits for somebody's word.
+    Held,
 }
 
 /// Something to be sent.
@@ -398,8 +442,32 @@ pub trait Tables {
     fn line_rename(&mut self, from: &LineId, to: &LineId) -> Result<()>;
     /// Notes a message; what is older than the latest changes nothing.
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()>;
+    fn conversation_set_trust(&mut self, id: ConversationId, trust: &Trust) -> Result<()>;
     /// The latest first. `line` narrows it.
     fn conversations(&mut self, line: Option<&LineId>, limit: u32) -> Result<Vec<Conversation>>;
+
+    // Consent, questions and keys
+
+    /// Writes what `consent.user` said of the line or conversation; what they said before is replaced.
+    fn consent_set(&mut self, consent: &Consent) -> Result<()>;
+    /// What `user` said of a line and of its conversations.
+    fn consents_of(&mut self, user: &UserId, line: Option<&LineId>) -> Result<Vec<Consent>>;
+    /// Who agreed to terms of this version for the conversation or its whole line; the latest first, a few of them.
+    fn consents_for(
+        &mut self,
+        line: &LineId,
+        conversation: ConversationId,
+        version: &str,
+    ) -> Result<Vec<Consent>>;
+    fn question_add(&mut self, event: &EventId, question: &Question, now: Timestamp) -> Result<()>;
+    fn question(&mut self, event: &EventId) -> Result<Option<Question>>;
+    fn pin(&mut self, contact: ContactId, scheme: Scheme) -> Result<Option<Pin>>;
+    fn pins(&mut self, contact: ContactId) -> Result<Vec<Pin>>;
+    fn pin_set(&mut self, pin: &Pin) -> Result<()>;
+    /// Rows that wait for somebody's word, in their order; of one conversation, or of all.
+    fn outbox_held(&mut self, conversation: Option<ConversationId>) -> Result<Vec<OutboxRow>>;
+    /// Rows to phones that are queued and that `writer` wrote, in their order.
+    fn outbox_leaving(&mut self, writer: &UserId) -> Result<Vec<OutboxRow>>;
 
     // Rooms
 

@@ -123,7 +123,7 @@ fn forget(work: &mut Work<'_>) -> Result<u64, Fault> {
     Ok(forgotten)
 }
 
-/// Asks the homeserver for what it did not push: at start, and then every few minutes.
+/// Asks the homeserver for what it did not push: at start, when the bot has come into a room, and every few minutes.
 pub(crate) async fn reconcile(engine: Engine, shutdown: Shutdown) {
     let kernel = &engine.kernel;
     loop {
@@ -144,6 +144,7 @@ pub(crate) async fn reconcile(engine: Engine, shutdown: Shutdown) {
         };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
+            () = kernel.entered.notified() => {}
             () = shutdown.requested() => return,
         }
     }

@@ -6,12 +6,13 @@ use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit::NewEntry;
 use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::{
-    AssemblyId, ConnectorId, ConversationId, LineId, NetworkId, OutboxId, RoomId, UserId,
+    AssemblyId, ConnectorId, ConversationId, EventId, LineId, NetworkId, OutboxId, RoomId, UserId,
 };
 use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
-use swingbridge_domain::store::{Lane, MessageRecord, PartRecord, RoomRole, Target, Timer};
+use swingbridge_domain::store::{Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -41,6 +42,31 @@ pub enum Effect {
     /// Gives the conversation up its room; the next message makes a new one.
     Renew(ConversationId),
     Touch(ConversationId),
+    SetTrust {
+        conversation: ConversationId,
+        trust: Trust,
+    },
+    SetConsent(Consent),
+    /// Remembers that a reaction to `event` is an answer.
+    NoteQuestion {
+        event: EventId,
+        question: Question,
+    },
+    SetPin(Pin),
+    /// Decides anew about what waits for somebody's word, in one conversation or in all of a line, and about what `writer` wrote and is
+    /// still to leave; each comes back as [`crate::event::Event::Reviewed`]. `declined`: what was asked was answered with no.
+    Review {
+        line: LineId,
+        conversation: Option<ConversationId>,
+        writer: Option<UserId>,
+        declined: bool,
+    },
+    /// What waited for somebody's word may leave.
+    Release {
+        id: OutboxId,
+        lane: Lane,
+        target: Target,
+    },
     SetRole {
         room: RoomId,
         role: RoomRole,
@@ -97,6 +123,8 @@ pub struct Queue {
     pub payload: Payload,
     pub expires_at: Option<Timestamp>,
     pub message: Carried,
+    /// It waits for somebody's word before it takes its place in the lane.
+    pub held: bool,
 }
 
 /// The message that an outbox row carries.

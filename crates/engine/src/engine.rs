@@ -120,6 +120,7 @@ impl Engine {
             together: Together::default(),
             outgoing: Notify::new(),
             incoming: Notify::new(),
+            entered: Notify::new(),
         });
         kernel.line_up().await?;
         lines::follow(&kernel).await?;

@@ -6,6 +6,7 @@ use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::homeserver::Performed;
 use swingbridge_domain::id::{AssemblyId, ConversationId, EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Inbound, InboundMessage, PartOf, RoomEvent};
+use swingbridge_domain::path::Protection;
 use swingbridge_domain::store::{OutboxRow, Timer};
 
 /// One thing that happened. What is known of its surroundings is in [`crate::state::State`].
@@ -46,6 +47,14 @@ pub enum Event {
     RoomMade {
         conversation: ConversationId,
         room: RoomId,
+        /// What protects its events.
+        protection: Option<Protection>,
+    },
+    /// What waited is looked at again, since somebody said something; see [`crate::effect::Effect::Review`].
+    Reviewed {
+        row: OutboxRow,
+        payload: Box<Payload>,
+        declined: bool,
     },
     /// The operator gave the conversation's line another name, number or display.
     LineChanged {

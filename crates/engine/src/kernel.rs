@@ -44,6 +44,8 @@ pub(crate) struct Kernel {
     pub outgoing: Notify,
     /// Something was added to the inbox.
     pub incoming: Notify,
+    /// The bot has come into a room: what was said to it before was not pushed.
+    pub entered: Notify,
 }
 
 impl Kernel {
@@ -128,7 +130,7 @@ impl Kernel {
                         });
                     }
                     OutboxState::Sending => lost.push(head.id),
-                    OutboxState::Parked => {}
+                    OutboxState::Parked | OutboxState::Held => {}
                 }
             }
         }

@@ -21,6 +21,7 @@ mod lanes;
 mod lines;
 mod outbox;
 pub mod payload;
+mod policy;
 mod process;
 mod render;
 pub mod site;

@@ -6,10 +6,12 @@
 use serde::{Deserialize, Serialize};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Outbound;
+use swingbridge_domain::consent::Question;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::Action;
 use swingbridge_domain::id::{EventId, MessageId, RoomId, UserId};
 use swingbridge_domain::message::Text;
+use swingbridge_domain::path::{Leg, Path, Protection};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -22,6 +24,8 @@ pub enum Payload {
     Status(Status),
     /// The bot marks an event of the conversation's room as read.
     MarkRead(EventId),
+    /// The bot reacts to an event of the conversation's room.
+    React { event: EventId, key: String },
     /// Invites users to the conversation's room again.
     Invite(Vec<UserId>),
     /// Leaves the room of the conversation's earlier generation.
@@ -46,6 +50,12 @@ pub struct Say {
     pub replaces: Option<MessageId>,
     pub in_reply_to: Option<EventId>,
     pub sent_at: Option<Timestamp>,
+    /// The legs from the phone to us, where the connector told of them; empty for what the bot says.
+    #[serde(default)]
+    pub way: Vec<Leg>,
+    /// What it asks, so that a reaction to it is an answer.
+    #[serde(default)]
+    pub question: Option<Question>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +73,9 @@ pub struct Status {
     pub message: Option<String>,
     pub reason: Option<String>,
     pub retriable: bool,
+    /// The way that the message took or will take.
+    #[serde(default)]
+    pub path: Option<Path>,
 }
 
 /// A text on its way to a phone.
@@ -75,4 +88,7 @@ pub struct Send {
     pub quote: Option<EventId>,
     /// Who wrote it.
     pub writer: UserId,
+    /// What protected it on its way to us.
+    #[serde(default)]
+    pub room: Protection,
 }

@@ -6,6 +6,7 @@ use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::id::{ConnectorId, LineId, UserId};
 use swingbridge_domain::inbox::NetworkAddress;
 use swingbridge_domain::line::{Line, Permissions};
+use swingbridge_domain::path::Protection;
 
 /// A site: its lines, people and policies.
 #[derive(Clone, Debug)]
@@ -18,9 +19,34 @@ pub struct Site {
     pub capabilities: BTreeMap<ConnectorId, Capabilities>,
     pub permissions: Permissions,
     pub policy: Policy,
+    pub privacy: Privacy,
     /// What commands begin with outside the management room: `!sb`.
     pub command_prefix: String,
     pub version: String,
+}
+
+/// Who can read what passes here, as far as the operator knows.
+#[derive(Clone, Debug)]
+pub struct Privacy {
+    /// Who runs the gateway, for the sentence that people agree to: "Example Ltd".
+    pub operator: Option<String>,
+    /// How long a text from a phone waits, sealed, for somebody to agree.
+    pub hold: Duration,
+    /// What protects the connection to the homeserver.
+    pub homeserver: Protection,
+    /// What protects the events of a room that is made now.
+    pub new_rooms: Protection,
+}
+
+impl Default for Privacy {
+    fn default() -> Self {
+        Self {
+            operator: None,
+            hold: Duration::from_secs(7 * 24 * 3600),
+            homeserver: Protection::None,
+            new_rooms: Protection::None,
+        }
+    }
 }
 
 /// What is done where there is a choice.

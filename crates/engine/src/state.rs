@@ -4,12 +4,14 @@ use crate::assembly::Piece;
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::Health;
+use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::homeserver::Ghost;
 use swingbridge_domain::id::{ConnectorId, RoomId, UserId};
 use swingbridge_domain::inbox::Membership;
 use swingbridge_domain::line::Line;
 use swingbridge_domain::store::{
-    Assembly, BuriedRow, Contact, Conversation, MessageRecord, OutboxRow, PartRecord, QueueDepth, RoomRole,
+    Assembly, BuriedRow, Contact, Conversation, MessageRecord, OutboxRow, PartRecord, Pin, QueueDepth,
+    RoomRole,
 };
 
 /// What the decision about one event may look at. Only what the event needs is filled in.
@@ -35,6 +37,12 @@ pub struct State {
     pub assembly: Option<(Assembly, BTreeMap<u8, Piece>)>,
     /// The outbox row of the message.
     pub row: Option<OutboxRow>,
+    /// What was said of the conversation's line: by the writer of a text to a phone, by anybody for a text from one.
+    pub consents: Vec<Consent>,
+    /// What the event that is reacted to asks.
+    pub question: Option<Question>,
+    /// The keys by which the contact is known.
+    pub pins: Vec<Pin>,
     /// For commands.
     pub survey: Survey,
     pub health: BTreeMap<ConnectorId, Health>,

@@ -84,6 +84,7 @@ fn step(t: &mut dyn Tables, number: u32) -> Result<()> {
         detail: None,
         segments: 1,
         encoding: None,
+        path: None,
         created_at: now(number),
         updated_at: now(number),
     })?;

@@ -30,6 +30,11 @@ pub(crate) const SERIES: &[Migration] = &[
         name: "audit",
         text: include_str!("../migrations/0003_audit.sql"),
     },
+    Migration {
+        number: 4,
+        name: "trust",
+        text: include_str!("../migrations/0004_trust.sql"),
+    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,9 +10,9 @@ use crate::OpenError;
 use crate::database::{Database, Row, Statements, Value};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use swingbridge_domain::store::{Job, Result, Store, StoreError};
@@ -33,8 +33,8 @@ impl Closing {
 /// A store: the queue of the writer thread. Dropping it takes no more jobs, runs those that are queued, and waits for the
 /// thread to end.
 pub(crate) struct Writer {
-    jobs: Option<Sender<Box<dyn Job>>>,
-    thread: Option<JoinHandle<()>>,
+    jobs: Mutex<Option<Sender<Box<dyn Job>>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
     closing: Closing,
 }
 
@@ -62,8 +62,8 @@ impl Writer {
             .map_err(|error| OpenError::Unavailable(error.to_string()))?;
         match answer.recv() {
             Ok(Ok(())) => Ok(Self {
-                jobs: Some(jobs),
-                thread: Some(thread),
+                jobs: Mutex::new(Some(jobs)),
+                thread: Mutex::new(Some(thread)),
                 closing,
             }),
             Ok(Err(error)) => Err(error),
@@ -76,7 +76,7 @@ impl Writer {
 
 impl Store for Writer {
     fn submit(&self, job: Box<dyn Job>) {
-        let refused = match &self.jobs {
+        let refused = match &*lock(&self.jobs) {
             Some(jobs) => jobs.send(job).err().map(|refused| refused.0),
             None => Some(job),
         };
@@ -84,19 +84,28 @@ impl Store for Writer {
             job.finish(Err(StoreError::Closed));
         }
     }
-}
 
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.jobs = None;
+    fn close(&self) {
+        *lock(&self.jobs) = None;
         self.closing.0.store(true, Ordering::Release);
-        if let Some(thread) = self.thread.take()
+        let thread = lock(&self.thread).take();
+        if let Some(thread) = thread
             // The last owner may be a job's `finish`, on that very thread.
             && thread.thread().id() != std::thread::current().id()
         {
             let _ = thread.join();
         }
     }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn write(db: &mut dyn Database, queue: &Receiver<Box<dyn Job>>, limit: usize) {

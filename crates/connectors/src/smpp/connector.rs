@@ -17,6 +17,7 @@ use swingbridge_domain::connector::{
 };
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
@@ -103,6 +104,25 @@ impl SmppConnector {
     }
 }
 
+/// SMS has no encryption between phones and carriers that hides a text from them; to our carrier there may be TLS, of which we
+/// hold one end.
+fn way(tls: bool) -> Vec<Leg> {
+    let session = if tls {
+        Protection::Transport
+    } else {
+        Protection::None
+    };
+    vec![
+        Leg::new(
+            Place::Phone,
+            Place::Carrier,
+            Protection::None,
+            Evidence::NetworkCannot,
+        ),
+        Leg::new(Place::Carrier, Place::Gateway, session, Evidence::OurOwnEnd),
+    ]
+}
+
 #[async_trait]
 impl Connector for SmppConnector {
     fn id(&self) -> &ConnectorId {
@@ -119,6 +139,7 @@ impl Connector for SmppConnector {
             networks: vec!["sms".to_owned()],
             delivery_receipts: receipts,
             at_once: Some(self.account.at_once()),
+            way: way(self.account.tls.is_some()),
             ..Capabilities::default()
         }
     }
@@ -221,6 +242,7 @@ impl Connector for SmppConnector {
                 network_ids,
                 segments,
                 encoding: encoding.to_owned(),
+                way: Vec::new(),
             }),
         }
     }

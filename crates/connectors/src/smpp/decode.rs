@@ -145,6 +145,7 @@ impl Reader<'_> {
             network_id: id.as_ref().map(|id| NetworkId::new(id.text())),
             sent_at: None,
             message,
+            way: Vec::new(),
             part,
             utf16,
         };

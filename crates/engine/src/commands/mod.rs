@@ -1,9 +1,11 @@
 //! Bot commands: read, and run as part of a decision.
 
 mod run;
+mod trust;
 
 pub(crate) use run::run;
 
+use swingbridge_domain::consent::Downgrade;
 use swingbridge_domain::id::EventId;
 use swingbridge_domain::message::{Body, Message, Reference};
 
@@ -28,6 +30,12 @@ pub(crate) enum Command {
     /// `None`: the latest message of the room.
     Status(Option<EventId>),
     Retry(Option<EventId>),
+    /// `None`: the room as it is now.
+    Path(Option<EventId>),
+    /// And of which line; the room's without one.
+    Consent(Wish, Option<String>),
+    Policy(Option<Downgrade>),
+    Pins(Verdict),
     Queues,
     Buried,
     Requeue,
@@ -37,8 +45,22 @@ pub(crate) enum Command {
     Unknown(String),
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    List,
+    Give,
+    Withdraw,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    List,
+    Accept,
+    Reject,
+}
+
 /// Every command: its name, what comes after it, what it does, and whether only admins may use it.
-pub(crate) const ALL: [(&str, &str, &str, bool); 13] = [
+pub(crate) const ALL: [(&str, &str, &str, bool); 17] = [
     ("help", "", "shows this", false),
     ("version", "", "which Swingbridge this is", false),
     ("ping", "", "whether the lines are connected", false),
@@ -62,6 +84,30 @@ pub(crate) const ALL: [(&str, &str, &str, bool); 13] = [
         "retry",
         "[MESSAGE]",
         "sends a message again whose fate is not known",
+        false,
+    ),
+    (
+        "path",
+        "[MESSAGE]",
+        "who can read a message or this room's messages, leg by leg",
+        false,
+    ),
+    (
+        "consent",
+        "list|give|withdraw [LINE]",
+        "what you agreed to, and to agree or not",
+        false,
+    ),
+    (
+        "policy",
+        "[refuse|ask|tell]",
+        "what becomes of a message that would go less protected than before",
+        false,
+    ),
+    (
+        "pins",
+        "[list|accept|reject]",
+        "the contact's keys, and whether a changed one is trusted",
         false,
     ),
     ("queues", "", "how much is waiting, and for how long", true),
@@ -135,6 +181,22 @@ fn parse(text: &str, reply_to: Option<EventId>) -> Command {
             Command::Usage("retry, as a reply to a message, or retry EVENT-ID"),
             Command::Retry,
         ),
+        "path" => message().map_or(
+            Command::Usage("path, path as a reply to a message, or path EVENT-ID"),
+            Command::Path,
+        ),
+        "consent" => consent(rest),
+        "policy" if rest.is_empty() => Command::Policy(None),
+        "policy" => Downgrade::from_word(&rest.to_ascii_lowercase()).map_or(
+            Command::Usage("policy, policy refuse, policy ask, or policy tell"),
+            |rule| Command::Policy(Some(rule)),
+        ),
+        "pins" => match rest {
+            "" | "list" => Command::Pins(Verdict::List),
+            "accept" => Command::Pins(Verdict::Accept),
+            "reject" => Command::Pins(Verdict::Reject),
+            _ => Command::Usage("pins, pins accept, or pins reject"),
+        },
         "queues" => Command::Queues,
         "buried" => Command::Buried,
         "requeue" => Command::Requeue,
@@ -160,6 +222,18 @@ fn start_chat(rest: &str) -> Option<Command> {
         line: None,
         number: rest.to_owned(),
     })
+}
+
+fn consent(rest: &str) -> Command {
+    let (word, line) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let wish = match word {
+        "" | "list" => Wish::List,
+        "give" => Wish::Give,
+        "withdraw" => Wish::Withdraw,
+        _ => return Command::Usage("consent list, consent give [LINE], or consent withdraw [LINE]"),
+    };
+    let line = Some(line.trim().to_owned()).filter(|line| !line.is_empty());
+    Command::Consent(wish, line)
 }
 
 /// An event id, alone or at the end of a matrix.to link.

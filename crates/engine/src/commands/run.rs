@@ -1,6 +1,6 @@
 //! What commands do.
 
-use super::{ALL, Command, nearest};
+use super::{ALL, Command, nearest, trust};
 use crate::effect::Effect;
 use crate::event::Then;
 use crate::payload::Payload;
@@ -38,6 +38,9 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::DeletePortal => delete_portal(scene, event),
         Command::Status(_) => reply(status(scene)),
         Command::Retry(_) => retry(scene, event),
+        Command::Path(_) | Command::Consent(..) | Command::Policy(_) | Command::Pins(_) => {
+            trust::run(scene, event, command)
+        }
         Command::Queues => reply(queues(scene)),
         Command::Buried => reply(buried(scene)),
         Command::Requeue => {
@@ -243,6 +246,7 @@ fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
                 replaces: None,
                 in_reply_to: Some(event.event.clone()),
                 sent_at: None,
+                way: Vec::new(),
             };
             vec![
                 direct(Lane::Conversation(talk.conversation.id), Action::Post(farewell)),

@@ -10,9 +10,9 @@ use crate::process::{Fault, Work};
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
-use swingbridge_domain::homeserver::{Homeserver, PerformError, Performed};
+use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, Performed};
 use swingbridge_domain::id::OutboxId;
-use swingbridge_domain::store::{Lane, OutboxRow, RoomRole, Target, seal};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, RoomRole, Target, seal};
 use tokio::sync::Semaphore;
 
 /// Performs rows for the homeserver until `shutdown`, `at_once` lanes at a time.
@@ -99,10 +99,14 @@ async fn perform_row(kernel: &Arc<Kernel>, homeserver: &dyn Homeserver, lane: &L
         };
         // Performed twice is performed once: when this cannot be committed, the whole row is done again.
         let kind = queue_seconds(&row);
+        let entered = matches!(action, Action::Join { .. }) && matches!(event, Event::Performed { .. });
         if let Err(error) = kernel.happen(event).await {
             return put_back(kernel, lane, id, &format!("{error}"));
         }
         kernel.passed(&Target::Homeserver, lane);
+        if entered {
+            kernel.entered.notify_one();
+        }
         metrics::histogram!("swingbridge_queue_seconds", "direction" => kind)
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());
         return;
@@ -133,7 +137,16 @@ async fn prepared(kernel: &Arc<Kernel>, prepares: Prepares, performed: Performed
         return Err("the homeserver named no room".to_owned());
     };
     let made = match prepares {
-        Prepares::Conversation(conversation) => kernel.happen(Event::RoomMade { conversation, room }).await,
+        Prepares::Conversation(conversation) => {
+            let protection = performed.protection;
+            kernel
+                .happen(Event::RoomMade {
+                    conversation,
+                    room,
+                    protection,
+                })
+                .await
+        }
         Prepares::Space(line) => kernel.remember_room(room, RoomRole::Space(line)).await,
         Prepares::Management(user) => kernel.remember_room(room, RoomRole::Management(user)).await,
     };
@@ -147,6 +160,10 @@ fn claim(work: &mut Work<'_>, id: OutboxId) -> Result<Claimed, Fault> {
     let Some(row) = work.tables.outbox(id)? else {
         return Ok(None);
     };
+    // Held since it was lined up: it comes back when it is released.
+    if row.state == OutboxState::Held {
+        return Ok(None);
+    }
     let payload: Payload = work.open(seal::OUTBOX, &row.sealed)?;
     let resolved = resolve(work, &row, &payload)?;
     if matches!(resolved, Resolved::Gone) {

@@ -96,6 +96,10 @@ fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<
     let Some(row) = work.tables.outbox(id)? else {
         return Ok(None);
     };
+    // Held since it was lined up: it comes back when it is released.
+    if row.state == OutboxState::Held {
+        return Ok(None);
+    }
     if row.expires_at.is_some_and(|end| end <= work.now) {
         work.happen(Event::Expired { row })?;
         return Ok(None);
@@ -108,6 +112,7 @@ fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<
         event,
         quote: quoted,
         writer: by,
+        room: _,
     } = send;
     if let (Some(quoted), None) = (&quoted, quote) {
         let room = match &row.lane {

@@ -1,6 +1,7 @@
 //! From a row to an action: the room is looked up when its turn comes.
 
 use crate::payload::{Payload, Say, Speaker};
+use crate::policy;
 use crate::process::{Fault, Work};
 use crate::state::Talk;
 use crate::words;
@@ -51,6 +52,7 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
             replaces: None,
             in_reply_to: None,
             sent_at: None,
+            way: Vec::new(),
         };
         return Ok(Resolved::Do(Action::Post(post)));
     }
@@ -101,7 +103,13 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
             delivered_to: matches!(status.state, State::Delivered | State::Read)
                 .then(|| talk.ghost(&network)),
             network,
+            path: status.path.clone(),
         })),
+        Payload::React { event, key } => Resolved::Do(Action::React {
+            room,
+            event: event.clone(),
+            key: key.clone(),
+        }),
         Payload::MarkRead(event) => Resolved::Do(Action::MarkRead {
             room,
             event: event.clone(),
@@ -130,6 +138,7 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
                 replaces: None,
                 in_reply_to: None,
                 sent_at: None,
+                way: Vec::new(),
             }))
         }
     })
@@ -156,21 +165,28 @@ fn post(
         replaces,
         in_reply_to: say.in_reply_to.clone(),
         sent_at: say.sent_at,
+        way: match say.by {
+            Speaker::Bot => Vec::new(),
+            // The Matrix side adds its own end, and labels the event.
+            Speaker::Contact => policy::to_us(work.site, &talk.line, &say.way),
+        },
     })
 }
 
 fn about(work: &Work<'_>, talk: &Talk, network: &str) -> About {
     let shown = talk.shown();
+    let path = policy::inward(work.site, &talk.line, &[], policy::room_now(work.site, talk));
+    let protected = words::summary(work.site, &path);
     About {
         name: shown.clone(),
         topic: Some(format!(
-            "{} with {shown} on {}",
+            "{} with {shown} on {}. {protected}",
             network.to_uppercase(),
             talk.line.name
         )),
         bridge: Some(BridgeInfo {
             protocol: network.to_owned(),
-            protocol_name: network.to_uppercase(),
+            protocol_name: format!("{} ({})", network.to_uppercase(), words::in_short(&path)),
             line: talk.line.id.clone(),
             line_name: talk.line.name.clone(),
             channel: talk.alias(work.keys),

@@ -8,9 +8,11 @@ use crate::lanes::Change;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit;
-use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId};
+use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId, UserId};
 use swingbridge_domain::inbox::PartOf;
-use swingbridge_domain::store::{EarlyReceipt, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal};
+use swingbridge_domain::store::{
+    EarlyReceipt, Lane, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal,
+};
 
 type Loaded<T> = Result<T, StoreError>;
 
@@ -27,10 +29,10 @@ fn tell(id: MessageId, record: &MessageRecord) {
 
 impl Work<'_> {
     /// Carries out an effect; gives what happens by it.
-    pub fn apply(&mut self, effect: Effect) -> Result<Option<Event>, Fault> {
+    pub fn apply(&mut self, effect: Effect) -> Result<Vec<Event>, Fault> {
         match effect {
             Effect::Open { line, address, then } => {
-                return Ok(Some(self.open_conversation(&line, &address, then)?));
+                return Ok(vec![self.open_conversation(&line, &address, then)?]);
             }
             Effect::Queue(queue) => self.queue(*queue)?,
             Effect::SaveMessage(record) => {
@@ -62,7 +64,7 @@ impl Work<'_> {
                 conversation,
                 part,
                 piece,
-            } => return self.assemble(conversation, part, piece),
+            } => return Ok(self.assemble(conversation, part, piece)?.into_iter().collect()),
             Effect::Disassemble(assembly) => self.tables.assembly_remove(assembly)?,
             Effect::SetRoom { conversation, room } => {
                 self.tables.conversation_set_room(conversation, Some(&room))?
@@ -101,8 +103,26 @@ impl Work<'_> {
                 audit::append(self.tables, self.keys, self.now, &entry)?;
             }
             Effect::Count(tally) => self.after.tallies.push(tally),
+            Effect::SetTrust { conversation, trust } => {
+                self.tables.conversation_set_trust(conversation, &trust)?;
+            }
+            Effect::SetConsent(consent) => self.tables.consent_set(&consent)?,
+            Effect::NoteQuestion { event, question } => {
+                self.tables.question_add(&event, &question, self.now)?;
+            }
+            Effect::SetPin(pin) => self.tables.pin_set(&pin)?,
+            Effect::Review {
+                line,
+                conversation,
+                writer,
+                declined,
+            } => return Ok(self.review(&line, conversation, writer.as_ref(), declined)?),
+            Effect::Release { id, lane, target } => {
+                self.tables.outbox_set_state(id, OutboxState::Queued)?;
+                self.after.changes.push(Change::Added { target, lane, id });
+            }
         }
-        Ok(None)
+        Ok(Vec::new())
     }
 
     fn assemble(
@@ -138,6 +158,43 @@ impl Work<'_> {
         }))
     }
 
+    /// What is to be decided anew, in the order in which it was written.
+    fn review(
+        &mut self,
+        line: &LineId,
+        conversation: Option<ConversationId>,
+        writer: Option<&UserId>,
+        declined: bool,
+    ) -> Loaded<Vec<Event>> {
+        let mut rows = self.tables.outbox_held(conversation)?;
+        if let Some(writer) = writer {
+            rows.extend(self.tables.outbox_leaving(writer)?);
+        }
+        rows.sort_by_key(|row| row.id);
+        let mut events = Vec::new();
+        for row in rows {
+            let Lane::Conversation(id) = &row.lane else {
+                continue;
+            };
+            let concerned = match conversation {
+                Some(only) => *id == only,
+                None => self
+                    .tables
+                    .conversation(*id)?
+                    .is_some_and(|found| &found.line == line),
+            };
+            if concerned {
+                let payload = Box::new(self.open(seal::OUTBOX, &row.sealed)?);
+                events.push(Event::Reviewed {
+                    row,
+                    payload,
+                    declined,
+                });
+            }
+        }
+        Ok(events)
+    }
+
     pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {
         let index = self.index(address);
         let conversation = match self.tables.conversation_by_alias(line, &index)? {
@@ -159,6 +216,7 @@ impl Work<'_> {
             mut payload,
             expires_at,
             message,
+            held,
         } = queue;
         let message = match message {
             Carried::None => None,
@@ -185,7 +243,10 @@ impl Work<'_> {
             sealed,
         };
         let id: OutboxId = self.tables.outbox_push(&row)?;
-        self.after.changes.push(Change::Added { target, lane, id });
+        match held {
+            true => self.tables.outbox_set_state(id, OutboxState::Held)?,
+            false => self.after.changes.push(Change::Added { target, lane, id }),
+        }
         Ok(())
     }
 }

@@ -3,15 +3,18 @@
 use super::Work;
 use crate::assembly::Piece;
 use crate::commands::{self, Command};
-use crate::event::Event;
+use crate::event::{Event, Then};
 use crate::payload::Payload;
+use crate::policy;
 use crate::state::{State, Talk};
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::consent::Rule;
 use swingbridge_domain::homeserver::Action;
-use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId};
+use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId, UserId};
 use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
-use swingbridge_domain::message::{Body, Message, Reference};
+use swingbridge_domain::message::{Body, Disposition, Message, Reference};
+use swingbridge_domain::path::Protection;
 use swingbridge_domain::store::{Assembly, Contact, Conversation, Lane, StoreError, Timer, seal};
 
 type Loaded<T> = Result<T, StoreError>;
@@ -30,7 +33,33 @@ impl Work<'_> {
                     if let Some(found) = self.tables.conversation_by_alias(&line, &index)? {
                         self.load_talk(&mut state, found)?;
                         self.load_members(&mut state)?;
+                        self.load_agreed(&mut state)?;
                     }
+                }
+            }
+            Event::Network(Inbound::Identity(identity)) => {
+                if let Some(line) = self.site.line_of(&identity.connector, &identity.to) {
+                    let (line, address) = (line.id.clone(), identity.from.understand(line.region));
+                    let index = self.index(&address);
+                    if let Some(found) = self.tables.conversation_by_alias(&line, &index)? {
+                        self.load_talk(&mut state, found)?;
+                        self.load_pins(&mut state)?;
+                    }
+                }
+            }
+            Event::Reviewed { row, payload, .. } => {
+                if let Some(message) = row.message {
+                    state.message = self.tables.message(message)?;
+                }
+                if let Lane::Conversation(id) = &row.lane
+                    && let Some(found) = self.tables.conversation(*id)?
+                {
+                    self.load_talk(&mut state, found)?;
+                    match payload.as_ref() {
+                        Payload::Send(send) => self.load_said(&mut state, &send.writer)?,
+                        _ => self.load_agreed(&mut state)?,
+                    }
+                    self.load_pins(&mut state)?;
                 }
             }
             Event::Network(Inbound::Receipt(receipt)) => {
@@ -52,6 +81,15 @@ impl Work<'_> {
                 if let Some(found) = self.tables.conversation(*conversation)? {
                     self.load_talk(&mut state, found)?;
                     self.load_members(&mut state)?;
+                    if matches!(
+                        event,
+                        Event::Opened {
+                            then: Then::Deliver(_),
+                            ..
+                        }
+                    ) {
+                        self.load_agreed(&mut state)?;
+                    }
                 }
             }
             Event::PartAdded { assembly, .. }
@@ -61,6 +99,7 @@ impl Work<'_> {
                     if let Some(found) = self.tables.conversation(assembly.conversation)? {
                         self.load_talk(&mut state, found)?;
                         self.load_members(&mut state)?;
+                        self.load_agreed(&mut state)?;
                     }
                     let parts = self.parts(&assembly)?;
                     state.assembly = Some((assembly, parts));
@@ -125,9 +164,14 @@ impl Work<'_> {
         match &event.what {
             RoomEventKind::Message(message) => {
                 if let Some(command) = self.command(state, message) {
-                    self.load_for_command(state, &command)?;
+                    self.load_for_command(state, &command, &event.sender)?;
                 } else if let Some(withdrawn) = withdrawn(message) {
                     self.load_named(state, withdrawn)?;
+                } else if state.talk.is_some() {
+                    self.load_said(state, &event.sender)?;
+                    if let Some(asked) = reacted_to(message) {
+                        state.question = self.tables.question(asked)?;
+                    }
                 }
             }
             RoomEventKind::Membership {
@@ -156,7 +200,7 @@ impl Work<'_> {
         })
     }
 
-    fn load_for_command(&mut self, state: &mut State, command: &Command) -> Loaded<()> {
+    fn load_for_command(&mut self, state: &mut State, command: &Command, user: &UserId) -> Loaded<()> {
         self.load_inboxes(state, None)?;
         match command {
             Command::List => self.survey_talks(state)?,
@@ -171,11 +215,53 @@ impl Work<'_> {
                 }
                 (None, None) => {}
             },
+            Command::Path(Some(event)) => self.load_named(state, &event.clone())?,
+            Command::Consent(..) => state.consents = self.tables.consents_of(user, None)?,
+            Command::Pins(_) => self.load_pins(state)?,
             Command::Queues => state.survey.queues = self.tables.queue_depths()?,
             Command::Buried => state.survey.buried = self.tables.inbox_buried(LISTED)?,
             _ => {}
         }
         state.health.clone_from(self.health);
+        Ok(())
+    }
+
+    /// What a writer said of the conversation's line, and the keys of its contact.
+    fn load_said(&mut self, state: &mut State, writer: &UserId) -> Loaded<()> {
+        if let Some(talk) = &state.talk {
+            if talk.line.consent != Rule::Policy {
+                state.consents = self.tables.consents_of(writer, Some(&talk.line.id))?;
+            }
+            self.load_pins(state)?;
+        }
+        Ok(())
+    }
+
+    /// Who has agreed that what comes for the conversation may be read here.
+    fn load_agreed(&mut self, state: &mut State) -> Loaded<()> {
+        if let Some(talk) = state
+            .talk
+            .as_ref()
+            .filter(|talk| talk.line.consent != Rule::Policy)
+        {
+            let version = policy::version(self.site, &talk.line);
+            state.consents = self
+                .tables
+                .consents_for(&talk.line.id, talk.conversation.id, &version)?;
+        }
+        Ok(())
+    }
+
+    /// Networks without encryption know no keys.
+    fn load_pins(&mut self, state: &mut State) -> Loaded<()> {
+        let knows_keys = |talk: &&Talk| {
+            let able = self.site.capabilities.get(&talk.line.connector);
+            let mut legs = able.iter().flat_map(|able| &able.way);
+            legs.any(|leg| matches!(leg.protection, Protection::EndToEnd(_)))
+        };
+        if let Some(talk) = state.talk.as_ref().filter(knows_keys) {
+            state.pins = self.tables.pins(talk.contact.id)?;
+        }
         Ok(())
     }
 
@@ -357,6 +443,15 @@ impl Work<'_> {
             Some(found) => self.talk(found),
             None => Ok(None),
         }
+    }
+}
+
+/// The event that somebody reacts to.
+fn reacted_to(message: &Message) -> Option<&EventId> {
+    let reacts = message.parts.first()?.disposition == Disposition::Reaction;
+    match &message.in_reply_to {
+        Some(Reference::Event(event)) if reacts => Some(event),
+        _ => None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a connector answered to a send, and what is done with sends whose fate is not known.
 
-use super::{Scene, count, failure, for_room, notice, receipt, status};
+use super::{Scene, count, failure, for_room, notice, receipt};
 use crate::effect::Effect;
 use crate::payload::{Payload, Status};
+use crate::policy;
 use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::connector::{Accepted, SendError};
@@ -99,6 +100,7 @@ fn patience(
         message: Some(words),
         reason: None,
         retriable: false,
+        path: None,
     };
     let mut effects = vec![
         Effect::SaveMessage(Box::new(record)),
@@ -121,9 +123,19 @@ fn taken(
     let Target::Connector(connector) = &row.target else {
         return Vec::new();
     };
+    let path = match accepted.way.as_slice() {
+        [] => message.path.clone(),
+        reported => Some(policy::rerouted(
+            scene.site,
+            &talk.line,
+            message.path.as_ref(),
+            reported,
+        )),
+    };
     let record = MessageRecord {
         state: Delivery::Accepted,
         detail: None,
+        path,
         segments: accepted.segments,
         encoding: Some(accepted.encoding.clone()),
         updated_at: scene.now,
@@ -145,7 +157,7 @@ fn taken(
     ];
     effects.extend(parts.iter().cloned().map(Effect::AddPart));
     effects.push(count(talk, Delivery::Accepted.word()));
-    effects.push(status(talk, event, Delivery::Accepted));
+    effects.push(labelled(talk, event, &record));
     effects.push(for_room(talk, Payload::MarkRead(event.clone())));
     // Receipts that were faster than the answer.
     let mut judged = parts;
@@ -164,6 +176,21 @@ fn taken(
         effects.extend(receipt::judge(scene, &record, &judged, error, false));
     }
     effects
+}
+
+/// The status of a text that the network took, with the way that it goes.
+fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> Effect {
+    for_room(
+        talk,
+        Payload::Status(Status {
+            event: event.clone(),
+            state: record.state,
+            message: None,
+            reason: None,
+            retriable: false,
+            path: record.path.clone(),
+        }),
+    )
 }
 
 /// The row was in flight when the program stopped: nobody knows whether it left.
@@ -200,6 +227,10 @@ pub(super) fn expired(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
     let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
         return effects;
     };
+    if row.state == OutboxState::Held {
+        effects.extend(held_too_long(scene, talk, row, message));
+        return effects;
+    }
     // What was parked has been told of when it was parked; now only its body goes.
     if row.state == OutboxState::Queued {
         effects.extend(end(scene, message, Delivery::Expired, words::EXPIRED_HERE));
@@ -214,6 +245,28 @@ pub(super) fn expired(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
                 false,
             ));
         }
+    }
+    effects
+}
+
+/// Nobody said a word in time.
+fn held_too_long(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, message: &MessageRecord) -> Vec<Effect> {
+    if row.target == Target::Homeserver {
+        let mut effects = end(scene, message, Delivery::Expired, words::NOBODY_AGREED);
+        effects.push(notice(talk, words::NOBODY_AGREED, None));
+        return effects;
+    }
+    let mut effects = end(scene, message, Delivery::Expired, words::HELD_TOO_LONG);
+    if let Some(event) = &message.event {
+        let reason = Reason::Expired.word();
+        effects.extend(failure(
+            talk,
+            event,
+            Delivery::Expired,
+            words::HELD_TOO_LONG,
+            reason,
+            false,
+        ));
     }
     effects
 }

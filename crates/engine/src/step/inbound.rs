@@ -5,6 +5,7 @@ use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::{Payload, Say, Speaker};
+use crate::policy::{self, Admission};
 use crate::render;
 use crate::state::Talk;
 use crate::words;
@@ -13,6 +14,7 @@ use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{AssemblyId, MessageId, UserId};
 use swingbridge_domain::inbox::{InboundMessage, Membership, PartOf};
 use swingbridge_domain::message::{Message, Text};
+use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target, Timer};
 
 /// A message came. Its conversation is opened first when there is none.
@@ -94,7 +96,12 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
                 plain: render::inbound(&inbound.message),
                 ..Text::default()
             });
-            show(scene, talk, text, None, inbound.sent_at, None)
+            let shown = Shown {
+                sent_at: inbound.sent_at,
+                way: inbound.way.clone(),
+                ..Shown::new(text)
+            };
+            show(scene, talk, shown)
         }
     }
 }
@@ -103,15 +110,38 @@ fn plain_only(message: &Message) -> bool {
     message.parts.len() == 1
 }
 
-/// Shows a text in the room as the contact, and asks people back in when all have left.
-fn show(
-    scene: &Scene<'_>,
-    talk: &Talk,
+/// A text to be shown in the room.
+struct Shown {
     text: Text,
+    /// The earlier message of ours that it replaces.
     replaces: Option<MessageId>,
     sent_at: Option<Timestamp>,
+    /// The assembly that is to remember the message.
     assembly: Option<AssemblyId>,
-) -> Vec<Effect> {
+    /// The legs that its connector told of.
+    way: Vec<Leg>,
+}
+
+impl Shown {
+    fn new(text: Text) -> Self {
+        Self {
+            text,
+            replaces: None,
+            sent_at: None,
+            assembly: None,
+            way: Vec::new(),
+        }
+    }
+}
+
+/// Shows a text in the room as the contact, once somebody has agreed to that, and asks people back in when all have left.
+fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
+    let path = policy::inward(
+        scene.site,
+        &talk.line,
+        &shown.way,
+        policy::room_now(scene.site, talk),
+    );
     let mut effects = Vec::new();
     let invite = scene.to_invite(talk);
     if let (Some(room), false) = (&talk.conversation.room, invite.is_empty()) {
@@ -122,36 +152,51 @@ fn show(
         }));
         effects.push(for_room(talk, Payload::Invite(invite)));
     }
+    let held = match policy::arriving(scene, talk, &path) {
+        Admission::Go(told) => {
+            effects.extend(told);
+            false
+        }
+        Admission::Hold { ask, .. } => {
+            effects.extend(ask);
+            true
+        }
+        Admission::Refuse { .. } => true,
+    };
     let record = MessageRecord {
         id: MessageId(0),
         conversation: talk.conversation.id,
         direction: Direction::In,
         event: None,
         sender: None,
-        state: Delivery::Queued,
+        state: if held { Delivery::Held } else { Delivery::Queued },
         detail: None,
         segments: 0,
         encoding: None,
+        path: Some(path),
         created_at: scene.now,
         updated_at: scene.now,
     };
-    let carried = match replaces {
+    let carried = match shown.replaces {
         // An edit is no message of its own.
         Some(_) => Carried::None,
-        None => Carried::New(record, assembly),
+        None => Carried::New(record, shown.assembly),
     };
     effects.push(Effect::Queue(Box::new(Queue {
         target: Target::Homeserver,
         lane: Lane::Conversation(talk.conversation.id),
         payload: Payload::Say(Say {
             by: Speaker::Contact,
-            text,
-            replaces,
+            text: shown.text,
+            replaces: shown.replaces,
             in_reply_to: None,
-            sent_at,
+            sent_at: shown.sent_at,
+            way: shown.way,
+            question: None,
         }),
-        expires_at: None,
+        expires_at: held.then(|| scene.now + scene.site.privacy.hold),
         message: carried,
+        held,
     })));
     effects.push(Effect::Touch(talk.conversation.id));
     effects.push(count(talk, "received"));
@@ -188,14 +233,13 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
         } else {
             None
         };
-        effects.extend(show(
-            scene,
-            talk,
-            text,
-            assembly.message,
-            Some(assembly.started_at),
-            shown_as,
-        ));
+        let shown = Shown {
+            replaces: assembly.message,
+            sent_at: Some(assembly.started_at),
+            assembly: shown_as,
+            ..Shown::new(text)
+        };
+        effects.extend(show(scene, talk, shown));
     }
     if complete {
         effects.push(Effect::Disassemble(assembly.id));
@@ -215,14 +259,12 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
         plain: put_together(assembly.total, parts),
         ..Text::default()
     };
-    show(
-        scene,
-        talk,
-        text,
-        None,
-        Some(assembly.started_at),
-        Some(assembly.id),
-    )
+    let shown = Shown {
+        sent_at: Some(assembly.started_at),
+        assembly: Some(assembly.id),
+        ..Shown::new(text)
+    };
+    show(scene, talk, shown)
 }
 
 /// A part of a new message came with the number of an old one, of which parts are missing: the old one is shown as it is.

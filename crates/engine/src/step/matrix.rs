@@ -1,18 +1,22 @@
 //! From Matrix: what users say, in conversations and to the bot.
 
-use super::{Scene, answer_in, failure};
+use super::{Scene, answer_in, direct, failure};
 use crate::commands;
 use crate::effect::{Carried, Effect, Queue};
-use crate::payload::{Payload, Send};
+use crate::payload::{Payload, Send, Status};
+use crate::policy::{self, Admission, answers};
 use crate::render::{self, Rendered};
 use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::address::is_emergency;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Outbound;
 use swingbridge_domain::delivery::{Reason, State as Delivery};
-use swingbridge_domain::id::{EventId, MessageId, UserId};
+use swingbridge_domain::homeserver::{Action, SendStatus};
+use swingbridge_domain::id::{ConversationId, EventId, MessageId, UserId};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::message::{Body, Message, Reference};
+use swingbridge_domain::path::Path;
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
 
 pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> Vec<Effect> {
@@ -20,7 +24,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
         return Vec::new();
     }
     if scene.state.line_gone {
-        return vec![answer_in(&event.room, words::LINE_GONE, Some(&event.event))];
+        return line_gone(scene, event);
     }
     let Some(talk) = &scene.state.talk else {
         return to_the_bot(scene, event, message);
@@ -43,6 +47,12 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
     }
     if withdraws(message) {
         return withdraw(scene, talk, event);
+    }
+    if let Some(question) = &scene.state.question {
+        return match answers::reading(message) {
+            Some(yes) => answers::answered(scene, talk, question, &event.sender, yes, &event.event),
+            None => vec![super::notice(talk, words::NO_ANSWER, Some(event.event.clone()))],
+        };
     }
     if !talk.address.can_reply() {
         return failure(
@@ -74,12 +84,81 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             quote,
         } => {
             let quote = quote.then(|| answered(message)).flatten();
-            vec![
-                send(scene, talk, event, rendered, quote),
-                Effect::Touch(talk.conversation.id),
-            ]
+            admitted(scene, talk, event, rendered, quote)
         }
     }
+}
+
+/// Sends what may go, holds what waits for somebody's word, and says what may not go.
+fn admitted(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    event: &RoomEvent,
+    message: Message,
+    quote: Option<EventId>,
+) -> Vec<Effect> {
+    let path = policy::outward(scene.site, &talk.line, &[], event.protection);
+    let mut effects = vec![Effect::Touch(talk.conversation.id)];
+    match policy::leaving(scene, talk, &event.sender, &path) {
+        Admission::Go(told) => {
+            effects.extend(told);
+            effects.push(send(
+                talk,
+                event,
+                leaves(scene, event, message, path),
+                quote,
+                false,
+            ));
+        }
+        Admission::Hold { ask, words } => {
+            effects.extend(ask);
+            let mut waits = leaves(scene, event, message, path);
+            waits.record.state = Delivery::Held;
+            waits.record.detail = Some(words.clone());
+            effects.push(send(talk, event, waits, quote, true));
+            effects.extend(held(talk, &event.event, words));
+        }
+        Admission::Refuse { words, reason } => {
+            return failure(talk, &event.event, Delivery::Rejected, &words, reason, false);
+        }
+    }
+    effects
+}
+
+/// Tells a writer that a text waits: by a status, and in words.
+fn held(talk: &Talk, event: &EventId, words: String) -> [Effect; 2] {
+    let status = Status {
+        event: event.clone(),
+        state: Delivery::Held,
+        message: Some(words.clone()),
+        reason: None,
+        retriable: false,
+        path: None,
+    };
+    [
+        super::for_room(talk, Payload::Status(status)),
+        super::notice(talk, words, Some(event.clone())),
+    ]
+}
+
+/// The conversation is there, its line is not: what is said of it can only go to the room itself.
+fn line_gone(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
+    let networks = scene.site.capabilities.values().flat_map(|able| &able.networks);
+    let status = SendStatus {
+        room: event.room.clone(),
+        event: event.event.clone(),
+        state: Delivery::Rejected,
+        message: Some(words::LINE_GONE.to_owned()),
+        reason: Some(Reason::NotAllowed.word().to_owned()),
+        retriable: false,
+        delivered_to: None,
+        network: networks.into_iter().next().cloned().unwrap_or_default(),
+        path: None,
+    };
+    vec![
+        direct(Lane::Room(event.room.clone()), Action::Status(status)),
+        answer_in(&event.room, words::LINE_GONE, Some(&event.event)),
+    ]
 }
 
 /// The local part of a user's id: what a phone may see of the writer.
@@ -102,19 +181,20 @@ fn withdraws(message: &Message) -> bool {
     message.replaces.is_some() && message.parts.iter().all(|part| part.body == Body::Null)
 }
 
-fn send(
-    scene: &Scene<'_>,
-    talk: &Talk,
-    event: &RoomEvent,
+/// A text on its way to a phone, with what is remembered of it.
+struct Leaving {
     message: Message,
-    quote: Option<EventId>,
-) -> Effect {
+    record: MessageRecord,
+    expires_at: Timestamp,
+}
+
+fn leaves(scene: &Scene<'_>, event: &RoomEvent, message: Message, path: Path) -> Leaving {
     let expires_at = message
         .expires
         .unwrap_or(event.sent_at.max(scene.now) + scene.site.policy.validity);
     let record = MessageRecord {
         id: MessageId(0),
-        conversation: talk.conversation.id,
+        conversation: ConversationId(0),
         direction: Direction::Out,
         event: Some(event.event.clone()),
         sender: Some(event.sender.clone()),
@@ -122,9 +202,24 @@ fn send(
         detail: None,
         segments: 0,
         encoding: None,
+        path: Some(path),
         created_at: scene.now,
         updated_at: scene.now,
     };
+    Leaving {
+        message,
+        record,
+        expires_at,
+    }
+}
+
+fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>, held: bool) -> Effect {
+    let Leaving {
+        message,
+        mut record,
+        expires_at,
+    } = leaving;
+    record.conversation = talk.conversation.id;
     let outbound = Outbound {
         id: MessageId(0),
         line: talk.line.id.clone(),
@@ -141,9 +236,11 @@ fn send(
             event: event.event.clone(),
             quote,
             writer: event.sender.clone(),
+            room: event.protection,
         }),
         expires_at: Some(expires_at),
         message: Carried::New(record, None),
+        held,
     }))
 }
 

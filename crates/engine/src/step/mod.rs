@@ -4,11 +4,13 @@ mod answer;
 mod inbound;
 pub(crate) mod matrix;
 mod receipt;
+mod review;
 mod room;
 
 use crate::effect::{Carried, Effect, Queue, Tally};
 use crate::event::Event;
 use crate::payload::{Payload, Say, Speaker, Status};
+use crate::policy;
 use crate::site::Site;
 use crate::state::{State, Talk};
 use swingbridge_domain::clock::Timestamp;
@@ -33,6 +35,11 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
     Ok(match event {
         Event::Network(Inbound::Message(message)) => return inbound::received(&scene, message),
         Event::Network(Inbound::Receipt(receipt)) => receipt::received(&scene, receipt),
+        // A contact with whom there is no conversation has no keys to be told of.
+        Event::Network(Inbound::Identity(identity)) => match &state.talk {
+            Some(talk) => policy::seen(&scene, talk, identity),
+            None => Vec::new(),
+        },
         // Sessions are noted when they arrive: deduplication needs them there.
         Event::Network(Inbound::Session { .. }) => Vec::new(),
         Event::Room(
@@ -56,7 +63,12 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             cause,
             room_gone,
         } => room::not_performed(&scene, row, payload, cause, *room_gone),
-        Event::RoomMade { room, .. } => room::made(&scene, room),
+        Event::RoomMade { room, protection, .. } => room::made(&scene, room, *protection),
+        Event::Reviewed {
+            row,
+            payload,
+            declined,
+        } => review::reviewed(&scene, row, payload, *declined),
         Event::LineChanged { .. } => state
             .talk
             .iter()
@@ -144,6 +156,7 @@ pub(crate) fn for_room(talk: &Talk, payload: Payload) -> Effect {
         payload,
         expires_at: None,
         message: Carried::None,
+        held: false,
     }))
 }
 
@@ -160,6 +173,8 @@ pub(crate) fn notice(talk: &Talk, text: impl Into<String>, in_reply_to: Option<E
         replaces: None,
         in_reply_to,
         sent_at: None,
+        way: Vec::new(),
+        question: None,
     };
     for_room(talk, Payload::Say(say))
 }
@@ -178,6 +193,7 @@ pub(crate) fn answer_in(room: &RoomId, text: impl Into<String>, in_reply_to: Opt
         replaces: None,
         in_reply_to: in_reply_to.cloned(),
         sent_at: None,
+        way: Vec::new(),
     };
     direct(Lane::Room(room.clone()), Action::Post(post))
 }
@@ -189,6 +205,7 @@ pub(crate) fn direct(lane: Lane, action: Action) -> Effect {
         payload: Payload::Direct(action),
         expires_at: None,
         message: Carried::None,
+        held: false,
     }))
 }
 
@@ -208,6 +225,7 @@ pub(crate) fn tell(user: &UserId, text: impl Into<String>) -> Effect {
         },
         expires_at: None,
         message: Carried::None,
+        held: false,
     }))
 }
 
@@ -228,6 +246,7 @@ pub(crate) fn status(talk: &Talk, event: &EventId, state: Delivery) -> Effect {
         message: None,
         reason: None,
         retriable: false,
+        path: None,
     };
     for_room(talk, Payload::Status(status))
 }
@@ -247,6 +266,7 @@ pub(crate) fn failure(
         message: Some(words.to_owned()),
         reason: Some(reason.to_owned()),
         retriable,
+        path: None,
     };
     vec![
         for_room(talk, Payload::Status(status)),

@@ -6,16 +6,18 @@ use crate::event::Then;
 use crate::payload::{Payload, Say, Speaker};
 use crate::state::Talk;
 use crate::words;
+use swingbridge_domain::consent::Question;
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::homeserver::{Action, Performed};
-use swingbridge_domain::id::{RoomId, UserId};
-use swingbridge_domain::inbox::{Membership, RoomEvent, RoomEventKind};
-use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxRow, RoomRole};
+use swingbridge_domain::id::{EventId, RoomId, UserId};
+use swingbridge_domain::inbox::{Membership, RoomEvent, RoomEventKind, Unreadable};
+use swingbridge_domain::path::Protection;
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxRow, RoomRole, Trust};
 
 pub(super) fn changed(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     match &event.what {
         RoomEventKind::Message(_) => Vec::new(),
-        RoomEventKind::Undecryptable => undecryptable(scene, event),
+        RoomEventKind::Undecryptable { cause } => unreadable(scene, event, *cause),
         RoomEventKind::Replaced { by } => replaced(scene, event, by),
         RoomEventKind::Membership {
             user,
@@ -33,19 +35,24 @@ pub(super) fn changed(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     }
 }
 
-fn undecryptable(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
+fn unreadable(scene: &Scene<'_>, event: &RoomEvent, cause: Unreadable) -> Vec<Effect> {
+    let words = words::unreadable(cause);
     match (&scene.state.talk, &scene.state.role) {
         _ if scene.site.is_ours(&event.sender) => Vec::new(),
-        (Some(talk), _) => failure(
-            talk,
-            &event.event,
-            Delivery::Rejected,
-            words::UNDECRYPTABLE,
-            "undecryptable",
-            false,
-        ),
+        (Some(talk), _) => {
+            // What may still be read is not refused: it comes again as what it is.
+            let state = match cause.may_pass() {
+                true => Delivery::Queued,
+                false => Delivery::Rejected,
+            };
+            let mut effects = failure(talk, &event.event, state, words, "undecryptable", false);
+            if cause.may_pass() {
+                effects.retain(|effect| !matches!(effect, Effect::Count(_)));
+            }
+            effects
+        }
         (None, Some(RoomRole::Management(_))) => {
-            vec![answer_in(&event.room, words::UNDECRYPTABLE, Some(&event.event))]
+            vec![answer_in(&event.room, words, Some(&event.event))]
         }
         _ => Vec::new(),
     }
@@ -185,6 +192,14 @@ pub(super) fn performed(
     if let Payload::Direct(Action::Join { room }) = payload {
         effects.extend(entered(scene, room, &performed.members));
     }
+    if let (Payload::Say(say), Some(talk), Some(event)) = (payload, &scene.state.talk, &performed.event) {
+        effects.extend(protected(talk, performed.protection));
+        effects.extend(
+            say.question
+                .iter()
+                .flat_map(|question| asked(talk, event, question)),
+        );
+    }
     let said = matches!(payload, Payload::Say(_));
     if let (true, Some(message), Some(event)) = (said, &scene.state.message, &performed.event) {
         let record = MessageRecord {
@@ -199,6 +214,37 @@ pub(super) fn performed(
         }
     }
     effects
+}
+
+/// A question stands in the room: the bot reacts to it, so that people need only join one of two answers.
+fn asked(talk: &Talk, event: &EventId, question: &Question) -> [Effect; 3] {
+    let react = |key: &str| {
+        let payload = Payload::React {
+            event: event.clone(),
+            key: key.to_owned(),
+        };
+        for_room(talk, payload)
+    };
+    [
+        Effect::NoteQuestion {
+            event: event.clone(),
+            question: question.clone(),
+        },
+        react(words::YES),
+        react(words::NO),
+    ]
+}
+
+/// What protects the room's events, when that is news.
+fn protected(talk: &Talk, protection: Option<Protection>) -> Option<Effect> {
+    let trust = &talk.conversation.trust;
+    (protection.is_some() && protection != trust.room).then(|| Effect::SetTrust {
+        conversation: talk.conversation.id,
+        trust: Trust {
+            room: protection,
+            ..trust.clone()
+        },
+    })
 }
 
 /// The bot is inside a room and sees who else is. When they are the first to share a line, nobody has seen what phones wrote on
@@ -303,7 +349,7 @@ pub(super) fn not_performed(
 }
 
 /// The room of a conversation was made.
-pub(super) fn made(scene: &Scene<'_>, room: &RoomId) -> Vec<Effect> {
+pub(super) fn made(scene: &Scene<'_>, room: &RoomId, protection: Option<Protection>) -> Vec<Effect> {
     let Some(talk) = &scene.state.talk else {
         return Vec::new();
     };
@@ -311,6 +357,7 @@ pub(super) fn made(scene: &Scene<'_>, room: &RoomId) -> Vec<Effect> {
         conversation: talk.conversation.id,
         room: room.clone(),
     }];
+    effects.extend(protected(talk, protection));
     effects.extend(people_invited(scene, talk, room));
     effects.extend(inbound::unanswerable(talk));
     if let Some(inbox) = &talk.line.access.inbox {

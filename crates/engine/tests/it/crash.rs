@@ -80,6 +80,7 @@ async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
             event: id.clone(),
             sender: UserId::new(ALICE),
             sent_at: swingbridge_domain::clock::Timestamp(1_800_000_000_000),
+            protection: swingbridge_domain::path::Protection::None,
             what: RoomEventKind::Message(Message::text(text)),
         }),
     };

@@ -10,14 +10,16 @@ use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
 use swingbridge_domain::connector::*;
+use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
 use swingbridge_domain::message::Message;
+use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
-use swingbridge_engine::site::{Policy, Site};
+use swingbridge_engine::site::{Policy, Privacy, Site};
 use swingbridge_engine::{Engine, Ports};
 use tokio::sync::{Notify, oneshot};
 
@@ -46,6 +48,7 @@ pub struct FakeHomeserver {
     pub done: Mutex<Vec<(String, Action)>>,
     pub failures: Mutex<VecDeque<PerformError>>,
     pub missed: Mutex<Vec<Arrival>>,
+    looked: AtomicU64,
     pub quotes: Mutex<BTreeMap<String, String>>,
     /// Who is in a room when the bot joins it.
     pub inside: Mutex<BTreeMap<RoomId, Vec<UserId>>>,
@@ -100,6 +103,8 @@ impl Homeserver for FakeHomeserver {
             None => Vec::new(),
             Some(_) => self.missed.lock().unwrap().clone(),
         };
+        self.looked.fetch_add(1, Ordering::SeqCst);
+        self.changed.notify_waiters();
         Ok(Missed {
             arrivals,
             token: "token".into(),
@@ -133,6 +138,12 @@ impl FakeHomeserver {
             _ => None,
         };
         self.actions().into_iter().filter_map(text).collect()
+    }
+
+    /// The same, by the bot or by the contact alone.
+    pub fn said_by(&self, who: &str) -> Vec<String> {
+        let by = |said: &String| said.starts_with(who);
+        self.said().into_iter().filter(by).collect()
     }
 
     pub fn statuses(&self) -> Vec<SendStatus> {
@@ -173,6 +184,12 @@ impl FakeHomeserver {
         }
     }
 
+    /// Waits until what was missed was asked for `times` times.
+    pub async fn until_looked(&self, times: u64) {
+        let looked = |hs: &Self| (hs.looked.load(Ordering::SeqCst) >= times).then_some(());
+        self.until("a look at what was missed", looked).await;
+    }
+
     pub async fn until_said(&self, part: &str) -> String {
         self.until(part, |hs| hs.said().into_iter().find(|said| said.contains(part)))
             .await
@@ -189,6 +206,8 @@ pub struct FakeNetwork {
     pub answers: Mutex<VecDeque<Result<Accepted, SendError>>>,
     /// When set, sends hang until it is gone.
     pub hang: Mutex<bool>,
+    /// What it says of its legs.
+    way: Vec<Leg>,
     changed: Notify,
 }
 
@@ -201,6 +220,7 @@ impl Connector for FakeNetwork {
         Capabilities {
             networks: vec!["sms".into()],
             at_once: Some(AT_ONCE),
+            way: self.way.clone(),
             ..Capabilities::default()
         }
     }
@@ -235,6 +255,7 @@ pub fn accepted(ids: &[&str]) -> Accepted {
         network_ids: ids.iter().map(|id| NetworkId::new(*id)).collect(),
         segments: u16::try_from(ids.len()).unwrap(),
         encoding: "GSM 03.38".into(),
+        way: Vec::new(),
     }
 }
 
@@ -279,7 +300,6 @@ pub struct House {
     running: tokio::task::JoinHandle<()>,
     folder: Arc<tempfile::TempDir>,
     pub store: Arc<dyn Store>,
-    events: AtomicU64,
 }
 
 pub fn site() -> Site {
@@ -295,6 +315,9 @@ pub fn site() -> Site {
         },
         display: Display::Masked,
         signature: None,
+        // Asking is the subject of tests of its own.
+        consent: Rule::Policy,
+        downgrade: Downgrade::Ask,
     };
     Site {
         bot: UserId::new("@smsbot:example.org"),
@@ -306,6 +329,7 @@ pub fn site() -> Site {
             (BOB.into(), Permission::Admin),
         ]),
         policy: Policy::default(),
+        privacy: Privacy::default(),
         command_prefix: "!sb".into(),
         version: "0.1.0".into(),
     }
@@ -339,8 +363,11 @@ impl House {
             synchronous: swingbridge_store::Synchronous::Normal,
         };
         let store = swingbridge_store::open(&config, swingbridge_store::BATCH).unwrap();
+        // A test says by the site's capabilities what network this is.
+        let scripted = site.capabilities.get(&ConnectorId::new("carrier"));
         let network = Arc::new(FakeNetwork {
             id: ConnectorId::new("carrier"),
+            way: scripted.map_or_else(sms_way, |able| able.way.clone()),
             sent: Mutex::default(),
             answers: Mutex::default(),
             hang: Mutex::default(),
@@ -373,7 +400,6 @@ impl House {
             running,
             folder,
             store,
-            events: AtomicU64::new(0),
         }
     }
 
@@ -464,18 +490,30 @@ impl House {
 
     /// A user says something; gives the event's id.
     pub async fn say(&self, room: &RoomId, by: &str, message: Message) -> EventId {
-        let event = EventId::new(format!("$user{}", self.events.fetch_add(1, Ordering::SeqCst)));
+        let event = new_event();
         self.happen(room, by, &event, RoomEventKind::Message(message))
             .await;
         event
     }
 
     pub async fn happen(&self, room: &RoomId, by: &str, event: &EventId, what: RoomEventKind) {
+        self.happen_by(room, by, event, what, Protection::None).await;
+    }
+
+    pub async fn happen_by(
+        &self,
+        room: &RoomId,
+        by: &str,
+        event: &EventId,
+        what: RoomEventKind,
+        protection: Protection,
+    ) {
         let event = RoomEvent {
             room: room.clone(),
             event: event.clone(),
             sender: UserId::new(by),
             sent_at: self.clock.now(),
+            protection,
             what,
         };
         let dedupe = Dedupe::Id {
@@ -499,13 +537,24 @@ impl House {
         membership: Membership,
         direct: bool,
     ) {
-        let event = EventId::new(format!("$member{}", self.events.fetch_add(1, Ordering::SeqCst)));
+        let event = new_event();
         let what = RoomEventKind::Membership {
             user: UserId::new(user),
             membership,
             direct,
         };
         self.happen(room, by, &event, what).await;
+    }
+
+    /// The room in which something was said first.
+    pub async fn room(&self) -> RoomId {
+        let said = |action| match action {
+            Action::Post(post) => Some(post.room),
+            _ => None,
+        };
+        self.homeserver
+            .until("a room", |hs| hs.actions().into_iter().find_map(said))
+            .await
     }
 
     /// A conversation with [`PHONE`] that exists already; gives its room.
@@ -517,11 +566,45 @@ impl House {
     }
 }
 
+/// An id that was not given before, not even before a restart.
+fn new_event() -> EventId {
+    static GIVEN: AtomicU64 = AtomicU64::new(0);
+    EventId::new(format!("$user{}", GIVEN.fetch_add(1, Ordering::SeqCst)))
+}
+
 pub fn room_of(homeserver: &FakeHomeserver, text: &str) -> Option<RoomId> {
     homeserver.actions().into_iter().find_map(|action| match action {
         Action::Post(post) if post.text.plain == text => Some(post.room),
         _ => None,
     })
+}
+
+/// A network whose messages are end-to-end encrypted to us, with keys that contacts are known by.
+pub fn encrypted_way() -> Vec<Leg> {
+    vec![Leg::new(
+        Place::Phone,
+        Place::Gateway,
+        Protection::EndToEnd(Scheme::Mls),
+        Evidence::OurOwnEnd,
+    )]
+}
+
+pub fn sms_way() -> Vec<Leg> {
+    let leg = |from, to, protection, evidence| Leg::new(from, to, protection, evidence);
+    vec![
+        leg(
+            Place::Phone,
+            Place::Carrier,
+            Protection::None,
+            Evidence::NetworkCannot,
+        ),
+        leg(
+            Place::Carrier,
+            Place::Gateway,
+            Protection::Transport,
+            Evidence::OurOwnEnd,
+        ),
+    ]
 }
 
 pub fn inbound(from: &str, text: &str) -> InboundMessage {
@@ -538,6 +621,7 @@ pub fn inbound(from: &str, text: &str) -> InboundMessage {
         network_id: None,
         sent_at: None,
         message: Message::text(text),
+        way: Vec::new(),
         part: None,
         utf16: None,
     }

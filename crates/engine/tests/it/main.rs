@@ -9,3 +9,4 @@ mod house;
 mod inbound;
 mod outbound;
 mod rooms;
+mod trust;

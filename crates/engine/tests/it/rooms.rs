@@ -221,6 +221,51 @@ async fn what_is_written_in_a_room_nobody_knows_is_not_dropped_in_silence() {
     assert!(house.network.texts().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_the_bot_before_it_has_come_in_is_answered() {
+    let house = House::new().await;
+    let management = RoomId::new("!management");
+    let event = EventId::new("$early");
+    let early = Arrival {
+        dedupe: Dedupe::Id {
+            scope: "event".into(),
+            id: event.as_str().into(),
+        },
+        what: What::Room(RoomEvent {
+            room: management.clone(),
+            event,
+            sender: UserId::new(ALICE),
+            sent_at: swingbridge_domain::clock::Timestamp(1_800_000_000_000),
+            protection: swingbridge_domain::path::Protection::None,
+            what: RoomEventKind::Message(Message::text("version")),
+        }),
+    };
+    // No push brings it: the homeserver pushes only what is said where somebody of ours is.
+    house.homeserver.until_looked(1).await;
+    *house.homeserver.missed.lock().unwrap() = vec![early];
+    let bot = "@smsbot:example.org";
+    house
+        .membership(&management, ALICE, bot, Membership::Invite, true)
+        .await;
+    house.homeserver.until_said("bot: Swingbridge 0.1.0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_on_a_line_that_is_gone_is_refused_by_a_status_and_in_words() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let mut changed = site();
+    changed.lines[0].id = LineId::new("other");
+    changed.lines[0].address = swingbridge_domain::address::Address::Number("+447700900999".into());
+    let house = house.kill_and_restart_with(changed).await;
+    let event = house.say(&room, ALICE, Message::text("still there?")).await;
+    house.homeserver.until_said("no longer configured").await;
+    let statuses = house.homeserver.statuses();
+    let told = statuses.iter().find(|status| status.event == event).unwrap();
+    assert_eq!(told.state, swingbridge_domain::delivery::State::Rejected);
+    assert!(house.network.texts().is_empty());
+}
+
 fn shared_by(inbox: &RoomId) -> swingbridge_engine::site::Site {
     let mut site = site();
     site.lines[0].access = Access {

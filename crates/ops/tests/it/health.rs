@@ -28,6 +28,8 @@ impl Store for Broken {
             job.finish(Err(self.error.clone()));
         }
     }
+
+    fn close(&self) {}
 }
 
 struct Turned;

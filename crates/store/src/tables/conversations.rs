@@ -3,7 +3,7 @@
 use crate::database::{Row, Statements, all, first};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::{ContactId, ConversationId, LineId, RoomId};
-use swingbridge_domain::store::{Conversation, Result};
+use swingbridge_domain::store::{Conversation, Result, StoreError, Trust};
 
 fn conversation(row: &dyn Row) -> Result<Conversation> {
     Ok(Conversation {
@@ -14,13 +14,18 @@ fn conversation(row: &dyn Row) -> Result<Conversation> {
         generation: row.int(4)?,
         created_at: Timestamp(row.int(5)?),
         last_at: Timestamp(row.int(6)?),
+        trust: match row.maybe_text(7)? {
+            None => Trust::default(),
+            Some(text) => serde_json::from_str(text)
+                .map_err(|_| StoreError::Damaged("what a conversation was told cannot be read".into()))?,
+        },
     })
 }
 
 pub(super) fn by_id(db: &mut dyn Statements, id: ConversationId) -> Result<Option<Conversation>> {
     first(
         db,
-        "SELECT id, line, contact, room, generation, created_at, last_at FROM conversations WHERE id = ?1",
+        "SELECT id, line, contact, room, generation, created_at, last_at, trust FROM conversations WHERE id = ?1",
         &[id.0.into()],
         conversation,
     )
@@ -29,7 +34,7 @@ pub(super) fn by_id(db: &mut dyn Statements, id: ConversationId) -> Result<Optio
 pub(super) fn by_room(db: &mut dyn Statements, room: &RoomId) -> Result<Option<Conversation>> {
     first(
         db,
-        "SELECT id, line, contact, room, generation, created_at, last_at FROM conversations WHERE room = ?1",
+        "SELECT id, line, contact, room, generation, created_at, last_at, trust FROM conversations WHERE room = ?1",
         &[room.as_str().into()],
         conversation,
     )
@@ -42,7 +47,7 @@ pub(super) fn by_alias(
 ) -> Result<Option<Conversation>> {
     first(
         db,
-        "SELECT c.id, c.line, c.contact, c.room, c.generation, c.created_at, c.last_at
+        "SELECT c.id, c.line, c.contact, c.room, c.generation, c.created_at, c.last_at, c.trust
          FROM aliases JOIN conversations c ON c.id = aliases.conversation
          WHERE aliases.line = ?1 AND aliases.thread = ?2",
         &[line.as_str().into(), thread[..].into()],
@@ -93,10 +98,20 @@ pub(super) fn renew(db: &mut dyn Statements, id: ConversationId) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn set_trust(db: &mut dyn Statements, id: ConversationId, trust: &Trust) -> Result<()> {
+    let text = serde_json::to_string(trust).expect("plain data always serialises");
+    db.execute(
+        "UPDATE conversations SET trust = ?2 WHERE id = ?1",
+        &[id.0.into(), text.as_str().into()],
+    )?;
+    Ok(())
+}
+
 pub(super) fn rename_line(db: &mut dyn Statements, from: &LineId, to: &LineId) -> Result<()> {
     for statement in [
         "UPDATE conversations SET line = ?2 WHERE line = ?1",
         "UPDATE aliases SET line = ?2 WHERE line = ?1",
+        "UPDATE consents SET line = ?2 WHERE line = ?1",
         "UPDATE rooms SET subject = ?2 WHERE role = 'space' AND subject = ?1",
     ] {
         db.execute(statement, &[from.as_str().into(), to.as_str().into()])?;
@@ -121,14 +136,14 @@ pub(super) fn latest(
     match line {
         Some(line) => all(
             db,
-            "SELECT id, line, contact, room, generation, created_at, last_at FROM conversations
+            "SELECT id, line, contact, room, generation, created_at, last_at, trust FROM conversations
              WHERE line = ?1 ORDER BY last_at DESC, id DESC LIMIT ?2",
             &[line.as_str().into(), limit],
             conversation,
         ),
         None => all(
             db,
-            "SELECT id, line, contact, room, generation, created_at, last_at FROM conversations
+            "SELECT id, line, contact, room, generation, created_at, last_at, trust FROM conversations
              ORDER BY last_at DESC, id DESC LIMIT ?1",
             &[limit],
             conversation,

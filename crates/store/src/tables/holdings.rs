@@ -10,16 +10,17 @@ const COUNTED: &[(&str, &str)] = &[
     ("buried", "SELECT count(*), min(received_at) FROM buried"),
     (
         "outbox (homeserver)",
-        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NULL AND state <> 'parked'",
+        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NULL AND state NOT IN ('parked', 'held')",
     ),
     (
         "outbox (networks)",
-        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NOT NULL AND state <> 'parked'",
+        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NOT NULL AND state NOT IN ('parked', 'held')",
     ),
     (
         "outbox (parked)",
         "SELECT count(*), min(created_at) FROM outbox WHERE state = 'parked'",
     ),
+    ("outbox (held)", "SELECT count(*), min(created_at) FROM outbox WHERE state = 'held'"),
     (
         "assembly_parts",
         "SELECT count(*), min(assemblies.started_at) FROM assembly_parts
@@ -44,6 +45,9 @@ const COUNTED: &[(&str, &str)] = &[
     ("seen", "SELECT count(*), min(at) FROM seen"),
     ("deliveries", "SELECT count(*), min(at) FROM deliveries"),
     ("sessions", "SELECT count(*), min(started_at) FROM sessions"),
+    ("consents", "SELECT count(*), min(at) FROM consents"),
+    ("questions", "SELECT count(*), min(at) FROM questions"),
+    ("pins", "SELECT count(*), min(at) FROM pins"),
     ("rooms", "SELECT count(*), CAST(NULL AS BIGINT) FROM rooms"),
     ("members", "SELECT count(*), CAST(NULL AS BIGINT) FROM members"),
     ("timers", "SELECT count(*), CAST(NULL AS BIGINT) FROM timers"),

@@ -4,6 +4,7 @@ use crate::database::{Row, Statements, all, first};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::{ConnectorId, ConversationId, EventId, MessageId, NetworkId, UserId};
+use swingbridge_domain::path::Path;
 use swingbridge_domain::store::{Direction, EarlyReceipt, MessageRecord, PartRecord, Result};
 
 fn direction_word(direction: Direction) -> &'static str {
@@ -34,6 +35,7 @@ fn message(row: &dyn Row) -> Result<MessageRecord> {
         encoding: row.maybe_text(8)?.map(str::to_owned),
         created_at: Timestamp(row.int(9)?),
         updated_at: Timestamp(row.int(10)?),
+        path: row.maybe_text(11)?.and_then(Path::from_code),
     })
 }
 
@@ -41,7 +43,7 @@ pub(super) fn by_id(db: &mut dyn Statements, id: MessageId) -> Result<Option<Mes
     first(
         db,
         "SELECT id, conversation, direction, event, sender, state, detail, segments, encoding,
-            created_at, updated_at
+            created_at, updated_at, path
          FROM messages WHERE id = ?1",
         &[id.0.into()],
         message,
@@ -52,7 +54,7 @@ pub(super) fn by_event(db: &mut dyn Statements, event: &EventId) -> Result<Optio
     first(
         db,
         "SELECT id, conversation, direction, event, sender, state, detail, segments, encoding,
-            created_at, updated_at
+            created_at, updated_at, path
          FROM messages WHERE event = ?1 ORDER BY id DESC LIMIT 1",
         &[event.as_str().into()],
         message,
@@ -60,10 +62,11 @@ pub(super) fn by_event(db: &mut dyn Statements, event: &EventId) -> Result<Optio
 }
 
 pub(super) fn add(db: &mut dyn Statements, record: &MessageRecord) -> Result<MessageId> {
+    let path = record.path.as_ref().map(Path::code);
     db.insert(
         "INSERT INTO messages (conversation, direction, event, sender, state, detail, segments, encoding,
-            created_at, updated_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            created_at, updated_at, path)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         &[
             record.conversation.0.into(),
             direction_word(record.direction).into(),
@@ -75,12 +78,14 @@ pub(super) fn add(db: &mut dyn Statements, record: &MessageRecord) -> Result<Mes
             record.encoding.as_deref().into(),
             record.created_at.0.into(),
             record.updated_at.0.into(),
+            path.as_deref().into(),
         ],
     )
     .map(MessageId)
 }
 
 pub(super) fn update(db: &mut dyn Statements, record: &MessageRecord) -> Result<()> {
+    let path = record.path.as_ref().map(Path::code);
     let values = [
         record.id.0.into(),
         record.event.as_ref().map(EventId::as_str).into(),
@@ -89,16 +94,17 @@ pub(super) fn update(db: &mut dyn Statements, record: &MessageRecord) -> Result<
         i64::from(record.segments).into(),
         record.encoding.as_deref().into(),
         record.updated_at.0.into(),
+        path.as_deref().into(),
     ];
     // The event mostly stays what it was; written all the same, it would be taken out of its index and put back.
     let same = db.execute(
-        "UPDATE messages SET state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7
+        "UPDATE messages SET state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7, path = ?8
          WHERE id = ?1 AND event = ?2",
         &values,
     )?;
     if same == 0 {
         db.execute(
-            "UPDATE messages SET event = ?2, state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7
+            "UPDATE messages SET event = ?2, state = ?3, detail = ?4, segments = ?5, encoding = ?6, updated_at = ?7, path = ?8
              WHERE id = ?1",
             &values,
         )?;
@@ -114,7 +120,7 @@ pub(super) fn latest_out(
     all(
         db,
         "SELECT id, conversation, direction, event, sender, state, detail, segments, encoding,
-            created_at, updated_at
+            created_at, updated_at, path
          FROM messages WHERE conversation = ?1 AND direction = 'out' ORDER BY id DESC LIMIT ?2",
         &[conversation.0.into(), i64::from(limit).into()],
         message,

@@ -10,12 +10,15 @@ mod messages;
 mod outbox;
 mod rooms;
 mod timers;
+mod trust;
 
 use crate::writer::Session;
 use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::Membership;
+use swingbridge_domain::path::Scheme;
 use swingbridge_domain::store::*;
 
 impl Tables for Session<'_> {
@@ -121,6 +124,55 @@ impl Tables for Session<'_> {
 
     fn line_rename(&mut self, from: &LineId, to: &LineId) -> Result<()> {
         conversations::rename_line(self, from, to)
+    }
+
+    fn conversation_set_trust(&mut self, id: ConversationId, trust: &Trust) -> Result<()> {
+        conversations::set_trust(self, id, trust)
+    }
+
+    fn consent_set(&mut self, consent: &Consent) -> Result<()> {
+        trust::consent_set(self, consent)
+    }
+
+    fn consents_of(&mut self, user: &UserId, line: Option<&LineId>) -> Result<Vec<Consent>> {
+        trust::consents_of(self, user, line)
+    }
+
+    fn consents_for(
+        &mut self,
+        line: &LineId,
+        conversation: ConversationId,
+        version: &str,
+    ) -> Result<Vec<Consent>> {
+        trust::consents_for(self, line, conversation, version)
+    }
+
+    fn question_add(&mut self, event: &EventId, question: &Question, now: Timestamp) -> Result<()> {
+        trust::question_add(self, event, question, now)
+    }
+
+    fn question(&mut self, event: &EventId) -> Result<Option<Question>> {
+        trust::question(self, event)
+    }
+
+    fn pin(&mut self, contact: ContactId, scheme: Scheme) -> Result<Option<Pin>> {
+        trust::pin(self, contact, scheme)
+    }
+
+    fn pins(&mut self, contact: ContactId) -> Result<Vec<Pin>> {
+        trust::pins(self, contact)
+    }
+
+    fn pin_set(&mut self, pin: &Pin) -> Result<()> {
+        trust::pin_set(self, pin)
+    }
+
+    fn outbox_held(&mut self, conversation: Option<ConversationId>) -> Result<Vec<OutboxRow>> {
+        outbox::held(self, conversation)
+    }
+
+    fn outbox_leaving(&mut self, writer: &UserId) -> Result<Vec<OutboxRow>> {
+        outbox::leaving(self, writer)
     }
 
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()> {

@@ -12,13 +12,19 @@ fn state_word(state: OutboxState) -> &'static str {
         OutboxState::Queued => "queued",
         OutboxState::Sending => "sending",
         OutboxState::Parked => "parked",
+        OutboxState::Held => "held",
     }
 }
 
 fn read_state(word: &str) -> Option<OutboxState> {
-    [OutboxState::Queued, OutboxState::Sending, OutboxState::Parked]
-        .into_iter()
-        .find(|state| state_word(*state) == word)
+    [
+        OutboxState::Queued,
+        OutboxState::Sending,
+        OutboxState::Parked,
+        OutboxState::Held,
+    ]
+    .into_iter()
+    .find(|state| state_word(*state) == word)
 }
 
 fn read_target(row: &dyn Row, column: usize) -> Result<Target> {
@@ -156,6 +162,38 @@ pub(super) fn expired(db: &mut dyn Statements, now: Timestamp, limit: u32) -> Re
         "SELECT id, connector, lane_kind, lane, message, state, attempts, not_before, created_at, expires_at, sealed
          FROM outbox WHERE expires_at <= ?1 AND state <> 'sending' ORDER BY expires_at, id LIMIT ?2",
         &[now.0.into(), i64::from(limit).into()],
+        outbox_row,
+    )
+}
+
+pub(super) fn held(db: &mut dyn Statements, conversation: Option<ConversationId>) -> Result<Vec<OutboxRow>> {
+    let Some(conversation) = conversation else {
+        return all(
+            db,
+            "SELECT id, connector, lane_kind, lane, message, state, attempts, not_before, created_at, expires_at, sealed
+             FROM outbox WHERE state = 'held' ORDER BY id",
+            &[],
+            outbox_row,
+        );
+    };
+    all(
+        db,
+        "SELECT id, connector, lane_kind, lane, message, state, attempts, not_before, created_at, expires_at, sealed
+         FROM outbox WHERE state = 'held' AND lane_kind = 'conversation' AND lane = ?1 ORDER BY id",
+        &[conversation.to_string().as_str().into()],
+        outbox_row,
+    )
+}
+
+pub(super) fn leaving(db: &mut dyn Statements, writer: &UserId) -> Result<Vec<OutboxRow>> {
+    all(
+        db,
+        "SELECT id, connector, lane_kind, lane, message, state, attempts, not_before, created_at, expires_at, sealed
+         FROM outbox
+         WHERE connector IS NOT NULL AND state = 'queued'
+            AND message IN (SELECT id FROM messages WHERE direction = 'out' AND sender = ?1)
+         ORDER BY id",
+        &[writer.as_str().into()],
         outbox_row,
     )
 }

@@ -106,14 +106,14 @@ pub(super) fn queue_depths(db: &mut dyn Statements) -> Result<Vec<QueueDepth>> {
     })?;
     depths.extend(all(
         db,
-        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NULL AND state <> 'parked'",
+        "SELECT count(*), min(created_at) FROM outbox WHERE connector IS NULL AND state NOT IN ('parked', 'held')",
         &[],
         |row| depth("homeserver", row, 0),
     )?);
     depths.extend(all(
         db,
         "SELECT connector, count(*), min(created_at) FROM outbox
-         WHERE connector IS NOT NULL AND state <> 'parked' GROUP BY connector ORDER BY connector",
+         WHERE connector IS NOT NULL AND state NOT IN ('parked', 'held') GROUP BY connector ORDER BY connector",
         &[],
         |row| depth(row.text(0)?, row, 1),
     )?);
@@ -129,7 +129,7 @@ pub(super) fn line_depths(db: &mut dyn Statements) -> Result<Vec<LineDepth>> {
          FROM outbox
          JOIN messages ON messages.id = outbox.message
          JOIN conversations ON conversations.id = messages.conversation
-         WHERE outbox.state <> 'parked'
+         WHERE outbox.state NOT IN ('parked', 'held')
          GROUP BY 1, 2 ORDER BY 1, 2",
         &[],
         |row| {
@@ -164,6 +164,7 @@ pub(super) fn prune(db: &mut dyn Statements, before: Timestamp) -> Result<u64> {
          AND NOT EXISTS (SELECT 1 FROM deliveries WHERE deliveries.at < ?1)",
         &values[..1],
     )?;
+    rows += db.execute("DELETE FROM questions WHERE at < ?1", &values[..1])?;
     // Ids grow with time, so the walk ends at the first message that is young enough.
     let young = first(
         db,
@@ -174,7 +175,7 @@ pub(super) fn prune(db: &mut dyn Statements, before: Timestamp) -> Result<u64> {
     rows += db.execute(
         "DELETE FROM messages WHERE id IN
             (SELECT id FROM messages WHERE id < ?3 AND updated_at < ?1
-                AND state NOT IN ('queued', 'sending')
+                AND state NOT IN ('queued', 'sending', 'held')
                 AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.message = messages.id)
                 AND id NOT IN (SELECT message FROM assemblies WHERE message IS NOT NULL)
              ORDER BY id LIMIT ?2)",

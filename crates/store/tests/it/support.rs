@@ -128,6 +128,7 @@ pub fn outgoing(conversation: ConversationId) -> MessageRecord {
         detail: None,
         segments: 2,
         encoding: Some("gsm7".into()),
+        path: swingbridge_domain::path::Path::from_code("u[em,o]g[t,o]c[n,n]p"),
         created_at: NOW,
         updated_at: NOW,
     }

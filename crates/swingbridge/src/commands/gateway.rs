@@ -214,7 +214,7 @@ impl Running {
         recorder.stopped(settled && !failed).await;
         drop(recorder);
         // What is queued is committed before the store lets go; that may take the disk's time.
-        tokio::task::spawn_blocking(move || drop(store)).await?;
+        tokio::task::spawn_blocking(move || store.close()).await?;
         if failed {
             return Err(Failure::msg(
                 Exit::Other,

@@ -10,6 +10,7 @@ mod messages;
 mod outbox;
 mod rooms;
 mod timers;
+mod trust;
 
 use crate::support::{opened, sqlite};
 use std::sync::Arc;
@@ -101,6 +102,13 @@ promises! {
         entries_are_forgotten_from_the_front,
         a_chain_verifies_as_it_grows_and_is_forgotten,
         an_entry_goes_with_the_transaction_that_it_tells;
+    trust:
+        a_consent_is_replaced_by_what_is_said_later,
+        consents_are_found_by_user_and_by_conversation,
+        a_question_is_found_by_its_event_until_it_is_old,
+        a_pin_keeps_the_first_key_beside_the_new_one,
+        what_a_conversation_was_told_is_kept,
+        held_rows_wait_and_count_nowhere;
     jobs:
         a_failing_job_is_undone_alone,
         a_panicking_job_is_undone_alone,

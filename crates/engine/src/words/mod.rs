@@ -1,5 +1,11 @@
 //! What people read. One place, so that the same thing is always said in the same words.
 
+mod encryption;
+mod trust;
+
+pub use encryption::*;
+pub use trust::*;
+
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::RoomId;
 
@@ -17,7 +23,6 @@ pub const GIVEN_UP: &str =
     "This room is given up: what is written here goes nowhere from now on. The next text makes a new room.";
 pub const UNKNOWN_ROOM: &str = "Nothing was sent: I do not know this room (any more). If it is new, write it again in a moment; \
      otherwise start the chat anew with `start-chat NUMBER`.";
-pub const UNDECRYPTABLE: &str = "Not sent: this came encrypted, and this gateway cannot take part in encrypted rooms yet. Use a room without encryption.";
 pub const WITHDRAWN: &str = "Withdrawn before it left: the phone will not get it.";
 pub const CANNOT_WITHDRAW: &str = "The text has left already: SMS cannot take it back from the phone.";
 pub const NO_EDITS: &str =
