@@ -68,4 +68,48 @@ mod tests {
         );
         assert_eq!(text_of(&7), "its text is withheld");
     }
+
+    #[derive(Clone, Default)]
+    struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn refused(number: &str) -> Result<(), String> {
+        Err(number.to_owned())
+    }
+
+    #[test]
+    fn what_a_panic_prints_holds_its_place_and_no_number() {
+        let printed = Shared::default();
+        let writer = printed.clone();
+        let log = fmt()
+            .with_max_level(LevelFilter::TRACE)
+            .with_writer(move || writer.clone());
+        let before = std::panic::take_hook();
+        guard_panics();
+        tracing::subscriber::with_default(log.finish(), || {
+            let number = "+447700900456";
+            let panics: [fn(&str); 3] = [
+                |number| panic!("no contact has {number}"),
+                |number| refused(number).expect("a contact"),
+                |number| std::panic::panic_any(number.to_owned()),
+            ];
+            for panics in panics {
+                assert!(std::panic::catch_unwind(|| panics(number)).is_err());
+            }
+        });
+        std::panic::set_hook(before);
+        let printed = String::from_utf8(printed.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(printed.matches("log.rs").count(), 3, "{printed}");
+        assert!(!printed.contains("900456"), "{printed}");
+    }
 }

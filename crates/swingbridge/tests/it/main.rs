@@ -6,6 +6,7 @@ mod gateway;
 mod identity;
 mod init;
 mod never_lost;
+mod numbers;
 mod people;
 mod program;
 mod reconcile;

@@ -20,19 +20,19 @@ const DESK: &str = "+447700900002";
 const CALLER: &str = "+447700900457";
 const PASSWORD: &str = "a password";
 
-struct World {
+pub struct World {
     // Ended in this order.
-    gateway: Process,
-    synapse: Synapse,
-    carrier: smsc::Handle,
-    alice: Client,
+    pub gateway: Process,
+    pub synapse: Synapse,
+    pub carrier: smsc::Handle,
+    pub alice: Client,
     team: String,
-    folder: TempDir,
+    pub folder: TempDir,
 }
 
 impl World {
-    /// `None` where Synapse is absent and may be.
-    async fn open() -> Option<Self> {
+    /// `None` where Synapse is absent and may be. `settings` go over those of the file: `SECTION__KEY`.
+    pub async fn open(settings: &[(&str, &str)]) -> Option<Self> {
         peers::synapse_python()?;
         let folder = TempDir::new().unwrap();
         let carrier = smsc::start(smsc::Config::default()).await.unwrap();
@@ -88,6 +88,9 @@ impl World {
         ] {
             command.env(format!("SWINGBRIDGE_LINES__DESK__{name}"), value);
         }
+        for (name, value) in settings {
+            command.env(format!("SWINGBRIDGE_{name}"), value);
+        }
         let gateway = start("the gateway", &command, folder.path().join("gateway.log"));
         carrier
             .wait_for("the bind", PATIENCE, |view| {
@@ -106,7 +109,7 @@ impl World {
     }
 
     /// Waits for something that Alice sees.
-    async fn sees<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
+    pub async fn sees<T>(&self, what: &str, look: impl FnMut(&Seen) -> Option<T>) -> T {
         match tokio::time::timeout(PATIENCE, self.alice.wait_for(what, look)).await {
             Ok(Ok(found)) => found,
             missed => panic!("{what}: {:?}\n{}", missed.map(|_| ()), self.gateway.log_tail(40)),
@@ -123,7 +126,7 @@ impl World {
     }
 
     /// Joins whatever Alice is invited to until a room of this name is among it.
-    async fn enters(&self, name: &str) -> String {
+    pub async fn enters(&self, name: &str) -> String {
         let mut tried: Vec<String> = Vec::new();
         loop {
             let room = self
@@ -143,7 +146,7 @@ impl World {
         }
     }
 
-    async fn on_the_phone(&self, text: &str) {
+    pub async fn on_the_phone(&self, text: &str) {
         self.carrier
             .wait_for(text, PATIENCE, |view| {
                 let mut messages = view.messages.iter();
@@ -170,7 +173,7 @@ fn start(name: &'static str, command: &Command, log: PathBuf) -> Process {
 /// One Synapse for all of it.
 #[tokio::test(flavor = "multi_thread")]
 async fn people_see_what_they_are_promised() {
-    let Some(mut world) = World::open().await else {
+    let Some(mut world) = World::open(&[]).await else {
         return;
     };
     let room = a_chat_is_started_by_number_and_tells_no_number(&world).await;

@@ -243,8 +243,3 @@ impl Site {
             .collect()
     }
 }
-
-/// The last seven digits of a number, as they must stand nowhere.
-pub fn tail(number: &str) -> &str {
-    &number[number.len() - 7..]
-}
