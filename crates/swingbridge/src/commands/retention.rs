@@ -54,6 +54,7 @@ struct Report {
     configuration: String,
     database: String,
     site_key: String,
+    erasing: &'static str,
     audit_log: &'static str,
     kept: Vec<Kept>,
     elsewhere: Vec<String>,
@@ -81,6 +82,11 @@ impl Report {
     fn of(config: &Config, sources: &Sources, holdings: &[Holding], log: &Verdict, now: Timestamp) -> Self {
         let mut kept: Vec<Kept> = KINDS
             .iter()
+            .filter(|kind| {
+                holdings
+                    .iter()
+                    .any(|holding| kind.tables.contains(&holding.table))
+            })
             .map(|kind| {
                 let of = |holding: &&Holding| kind.tables.contains(&holding.table);
                 let here: Vec<&Holding> = holdings.iter().filter(of).collect();
@@ -118,6 +124,7 @@ impl Report {
                 Engine::Postgres => format!("PostgreSQL, schema {}", config.database.schema),
             },
             site_key: config.site_key_origin.clone(),
+            erasing: kinds::erasing(config.database.kind),
             audit_log: match log.is_whole() {
                 true => "whole",
                 false => "NOT whole: `swingbridge audit-log verify` says why",
@@ -156,6 +163,7 @@ impl fmt::Display for Report {
             "site key:       from {}; \"sealed\" below means XChaCha20-Poly1305 under a key that derives from it",
             self.site_key
         )?;
+        writeln!(f, "erased:         {}", self.erasing)?;
         writeln!(f, "audit log:      {}", self.audit_log)?;
         for (number, kept) in self.kept.iter().enumerate() {
             let oldest = kept.oldest.as_ref();

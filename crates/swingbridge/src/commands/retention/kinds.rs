@@ -1,6 +1,7 @@
 //! The kinds of things that a site keeps, each with its limit in this configuration.
 
 use crate::config::Config;
+use crate::config::database;
 use crate::config::duration::Span;
 use std::time::Duration;
 use swingbridge_engine::site::Policy;
@@ -44,7 +45,7 @@ pub(super) struct Kind {
     pub protected: &'static str,
 }
 
-const SEALED: &str = "sealed; the row is erased and its bytes are overwritten when its time is over";
+const SEALED: &str = "sealed, and erased when its time is over";
 const NO_CONTENTS: &str = "not sealed: it holds no contents and no number";
 
 pub(super) const KINDS: &[Kind] = &[
@@ -184,6 +185,19 @@ pub(super) const KINDS: &[Kind] = &[
         protected: "each entry and the ends of the log are bound by keyed hashes (HMAC-SHA-256): alterations are found",
     },
 ];
+
+/// What erasing means on this engine.
+pub(super) fn erasing(engine: database::Kind) -> &'static str {
+    match engine {
+        database::Kind::Sqlite => {
+            "the bytes are overwritten (secure_delete), and the write-ahead log is emptied within a minute"
+        }
+        database::Kind::Postgres => {
+            "the row is deleted; its bytes, sealed where this report says so, stay until PostgreSQL vacuums the table, and in its \
+             write-ahead log, archives and replicas as long as those are kept"
+        }
+    }
+}
 
 /// What is kept where this program has no say, or outside of its database.
 pub(super) fn elsewhere(config: &Config) -> Vec<String> {
