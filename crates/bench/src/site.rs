@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
+use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::id::{ConnectorId, EventId, LineId, RoomId, UserId};
 use swingbridge_domain::inbox::{Arrival, Dedupe, Membership, RoomEvent, RoomEventKind, What};
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
@@ -64,10 +65,13 @@ pub fn site() -> Site {
             },
             display: Display::Masked,
             signature: None,
+            consent: Rule::Policy,
+            downgrade: Downgrade::Tell,
         }],
         capabilities: Default::default(),
         permissions: Permissions(vec![(DOMAIN.into(), Permission::User)]),
         policy: Policy::default(),
+        privacy: Default::default(),
         command_prefix: "!sms".into(),
         version: env!("CARGO_PKG_VERSION").into(),
     }

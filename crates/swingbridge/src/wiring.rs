@@ -14,6 +14,7 @@ use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::Connector;
 use swingbridge_domain::homeserver::MediaLinks;
 use swingbridge_domain::id::{ConnectorId, UserId};
+use swingbridge_domain::path::Protection;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
 use swingbridge_engine::site::{self, Policy, Site};
@@ -189,6 +190,15 @@ pub fn site(config: &Config) -> Site {
             audit_retention: config.retention.audit.0,
             buried_retention: config.retention.buried.0,
             ..Policy::default()
+        },
+        privacy: site::Privacy {
+            operator: config.privacy.operator.clone(),
+            hold: config.privacy.hold.0,
+            homeserver: match config.homeserver.address.starts_with("https://") {
+                true => Protection::Transport,
+                false => Protection::None,
+            },
+            new_rooms: Protection::None,
         },
         command_prefix: appservice.bot.command_prefix.clone(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -28,7 +28,7 @@ pub(super) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
             Wish::Withdraw => consent(scene, event, talk, line.as_deref(), false),
         },
         (Command::Policy(Some(rule)), Some(talk)) => {
-            let mut effects = answers::rule(talk, *rule);
+            let mut effects = answers::rule(talk, &event.sender, *rule);
             effects.extend(reply(rule_in_words(*rule).to_owned()));
             effects
         }
@@ -185,7 +185,11 @@ fn pins(scene: &Scene<'_>, event: &RoomEvent, talk: &Talk, verdict: Verdict) -> 
             }
         }
         (_, None) => reply("No key has changed."),
-        (Verdict::Accept, Some(pin)) => answers::key(scene, talk, pin, true, Some(&event.event)),
-        (Verdict::Reject, Some(pin)) => answers::key(scene, talk, pin, false, Some(&event.event)),
+        (Verdict::Accept, Some(pin)) => {
+            answers::key(scene, talk, &event.sender, pin, true, Some(&event.event))
+        }
+        (Verdict::Reject, Some(pin)) => {
+            answers::key(scene, talk, &event.sender, pin, false, Some(&event.event))
+        }
     }
 }

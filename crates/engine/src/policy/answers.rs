@@ -5,6 +5,7 @@ use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::{Scene, notice};
 use crate::words;
+use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::consent::{Asked, Consent, Downgrade, Question, Rule, Terms};
 use swingbridge_domain::id::{ConversationId, EventId, UserId};
 use swingbridge_domain::line::Line;
@@ -54,7 +55,12 @@ pub(crate) fn answered(
                 true => words::standing(scene.site, talk, &path),
                 false => words::WEAKER_DECLINED.to_owned(),
             };
+            let detail = match yes {
+                true => "a message may go less protected",
+                false => "a message may not go less protected",
+            };
             let mut effects = vec![
+                logged(Kind::PolicyApplied, talk, Some(user), detail),
                 set_trust(talk, trust),
                 notice(talk, words, Some(to.clone())),
                 review(talk, !yes),
@@ -69,7 +75,7 @@ pub(crate) fn answered(
                 .iter()
                 .find(|pin| pin.scheme == *scheme && pin.changed.as_ref() == Some(fingerprint));
             match pin {
-                Some(pin) => key(scene, talk, pin, yes, Some(to)),
+                Some(pin) => key(scene, talk, user, pin, yes, Some(to)),
                 None => vec![notice(talk, words::ANSWERED_ALREADY, Some(to.clone()))],
             }
         }
@@ -137,7 +143,23 @@ fn said(
     terms: &Terms,
     given: bool,
 ) -> Vec<Effect> {
+    let about = match conversation {
+        Some(id) => About::Conversation(id),
+        None => About::Line(line.id.clone()),
+    };
+    let (kind, detail) = match given {
+        true => (
+            Kind::ConsentGiven,
+            format!(
+                "terms {}: readable by {}",
+                terms.version,
+                terms.readers.join(", ")
+            ),
+        ),
+        false => (Kind::ConsentWithdrawn, format!("terms {}", terms.version)),
+    };
     vec![
+        Effect::Audit(NewEntry::new(kind).by(user).about(about).detail(detail)),
         Effect::SetConsent(Consent {
             user: user.clone(),
             line: line.id.clone(),
@@ -165,6 +187,7 @@ pub(crate) fn terms_now(scene: &Scene<'_>, talk: &Talk) -> Terms {
 pub(crate) fn key(
     scene: &Scene<'_>,
     talk: &Talk,
+    user: &UserId,
     pin: &Pin,
     accepted: bool,
     to: Option<&EventId>,
@@ -190,7 +213,12 @@ pub(crate) fn key(
         true => words::key_accepted(&pin),
         false => words::key_rejected(&scene.site.command_prefix),
     };
+    let detail = match accepted {
+        true => format!("a changed key is trusted: {}", pin.fingerprint),
+        false => "a changed key is not trusted".to_owned(),
+    };
     vec![
+        logged(Kind::PinChanged, talk, Some(user), detail),
         Effect::SetPin(pin),
         set_trust(talk, trust),
         notice(talk, words, to.cloned()),
@@ -199,12 +227,18 @@ pub(crate) fn key(
 }
 
 /// The conversation's own rule for messages that would go less protected.
-pub(crate) fn rule(talk: &Talk, rule: Downgrade) -> Vec<Effect> {
+pub(crate) fn rule(talk: &Talk, user: &UserId, rule: Downgrade) -> Vec<Effect> {
     let trust = Trust {
         downgrade: Some(rule),
         ..talk.conversation.trust.clone()
     };
     vec![
+        logged(
+            Kind::PolicyApplied,
+            talk,
+            Some(user),
+            format!("the rule for less protected messages is {}", rule.word()),
+        ),
         set_trust(talk, trust),
         Effect::Review {
             line: talk.line.id.clone(),
@@ -213,6 +247,17 @@ pub(crate) fn rule(talk: &Talk, rule: Downgrade) -> Vec<Effect> {
             declined: false,
         },
     ]
+}
+
+/// An entry for the audit log.
+pub(super) fn logged(kind: Kind, talk: &Talk, user: Option<&UserId>, detail: impl Into<String>) -> Effect {
+    let mut entry = NewEntry::new(kind)
+        .about(About::Conversation(talk.conversation.id))
+        .detail(detail);
+    if let Some(user) = user {
+        entry = entry.by(user);
+    }
+    Effect::Audit(entry)
 }
 
 fn set_trust(talk: &Talk, trust: Trust) -> Effect {

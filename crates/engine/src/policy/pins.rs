@@ -1,10 +1,12 @@
 //! Keys of contacts: trusted on first use, and a change waits for somebody's word.
 
+use super::answers::logged;
 use super::{Admission, ask};
 use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::{Scene, notice};
 use crate::words;
+use swingbridge_domain::audit::Kind;
 use swingbridge_domain::consent::Asked;
 use swingbridge_domain::inbox::Identity;
 use swingbridge_domain::store::Pin;
@@ -43,7 +45,15 @@ pub(crate) fn seen(scene: &Scene<'_>, talk: &Talk, identity: &Identity) -> Vec<E
             changed: None,
             rejected: false,
         };
-        return vec![Effect::SetPin(pin)];
+        return vec![
+            logged(
+                Kind::PinSet,
+                talk,
+                None,
+                format!("first seen by {}: {}", pin.connector, pin.fingerprint),
+            ),
+            Effect::SetPin(pin),
+        ];
     };
     if known.fingerprint == identity.fingerprint {
         if known.changed.is_none() {
@@ -56,6 +66,7 @@ pub(crate) fn seen(scene: &Scene<'_>, talk: &Talk, identity: &Identity) -> Vec<E
             ..known.clone()
         };
         return vec![
+            logged(Kind::PinChanged, talk, None, "the trusted key is back"),
             Effect::SetPin(pin),
             notice(talk, words::key_is_back(talk), None),
             Effect::Review {
@@ -79,7 +90,11 @@ pub(crate) fn seen(scene: &Scene<'_>, talk: &Talk, identity: &Identity) -> Vec<E
         fingerprint: identity.fingerprint.clone(),
     };
     let question = words::key_question(&scene.site.command_prefix, talk, &pin);
-    let mut effects = vec![Effect::SetPin(pin)];
+    let seen = format!(
+        "another key was seen by {}: {}",
+        identity.connector, identity.fingerprint
+    );
+    let mut effects = vec![logged(Kind::PinChanged, talk, None, seen), Effect::SetPin(pin)];
     effects.extend(ask(talk, about, question));
     effects
 }

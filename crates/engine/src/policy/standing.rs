@@ -1,11 +1,13 @@
 //! How well a message is protected beside the one before it: never a silent downgrade.
 
+use super::answers::logged;
 use super::{Admission, ask};
 use crate::effect::Effect;
 use crate::payload::Payload;
 use crate::state::Talk;
 use crate::step::{Scene, for_room, notice};
 use crate::words;
+use swingbridge_domain::audit::Kind;
 use swingbridge_domain::consent::{Asked, Downgrade};
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::Trust;
@@ -38,10 +40,19 @@ pub(super) fn tell(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Vec<Effect> {
     if trust.standing == Some(path.standing()) {
         return Vec::new();
     }
-    let mut effects = vec![
-        agree_to(talk, path),
-        notice(talk, words::standing(scene.site, talk, path), None),
-    ];
+    let mut effects = vec![agree_to(talk, path)];
+    if trust
+        .standing
+        .is_some_and(|last| path.standing().is_weaker_than(last))
+    {
+        effects.push(logged(
+            Kind::PolicyApplied,
+            talk,
+            None,
+            format!("less protected from now on: {}", path.code()),
+        ));
+    }
+    effects.push(notice(talk, words::standing(scene.site, talk, path), None));
     effects.extend(describe(talk));
     effects
 }

@@ -1,7 +1,9 @@
+use super::privacy::Privacy;
 use super::problem::{Problem, did_you_mean};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use swingbridge_domain::address::{Address, AddressError, Region};
+use swingbridge_domain::consent;
 use swingbridge_domain::id::{ConnectorId, LineId, RoomId, UserId};
 use swingbridge_domain::line::{self, Access};
 
@@ -27,6 +29,12 @@ pub struct Line {
     pub display: line::Display,
     /// A line to put under texts that are written on a shared line; `{name}` is the writer: `"— {name}"`.
     pub signature: Option<String>,
+    /// What this line asks of its users, where it is not what `privacy.consent` says.
+    #[schemars(with = "Option<String>")]
+    pub consent: Option<consent::Rule>,
+    /// What becomes of a message on this line that would go less protected, where it is not what `privacy.downgrade` says.
+    #[schemars(with = "Option<String>")]
+    pub downgrade: Option<consent::Downgrade>,
 }
 
 /// The longest sender's name in letters (3GPP TS 23.040 section 9.1.2.5).
@@ -38,6 +46,7 @@ impl Line {
         &self,
         id: &str,
         connectors: impl Clone + IntoIterator<Item = &'a str>,
+        privacy: &Privacy,
         problems: &mut Vec<Problem>,
     ) -> Option<line::Line> {
         let path = |key: &str| format!("lines.{id}.{key}");
@@ -100,6 +109,8 @@ impl Line {
             },
             display: self.display,
             signature: self.signature.clone(),
+            consent: self.consent.unwrap_or(privacy.consent),
+            downgrade: self.downgrade.unwrap_or(privacy.downgrade),
         })
     }
 }

@@ -50,9 +50,10 @@ pub(super) fn check(
             Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
         );
     }
+    let names = || connector_names.iter().map(String::as_str);
     config.lines = written
         .iter()
-        .filter_map(|(id, line)| line.check(id, connector_names.iter().map(String::as_str), problems))
+        .filter_map(|(id, line)| line.check(id, names(), &config.privacy, problems))
         .collect();
     for (index, line) in config.lines.iter().enumerate() {
         let earlier = &config.lines[..index];
@@ -91,6 +92,7 @@ pub(super) fn check(
     }
     permissions::check(&config.permissions.0, problems);
     config.messages.check(problems);
+    config.privacy.check(problems);
     config.provisioning.check(problems);
     config.operations.check(problems);
     config.retention.check(problems);

@@ -17,6 +17,7 @@ mod meaning;
 pub mod messages;
 pub mod operations;
 mod permissions;
+pub mod privacy;
 pub mod problem;
 pub mod provisioning;
 mod read;
@@ -51,6 +52,7 @@ const SECTIONS: &[&str] = &[
     "lines",
     "permissions",
     "messages",
+    "privacy",
     "provisioning",
     "operations",
     "logging",
@@ -70,6 +72,7 @@ pub struct Config {
     pub lines: Vec<Line>,
     pub permissions: Permissions,
     pub messages: messages::Messages,
+    pub privacy: privacy::Privacy,
     pub provisioning: provisioning::Provisioning,
     pub operations: operations::Operations,
     pub logging: logging::Logging,
@@ -254,6 +257,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         lines: Vec::new(),
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
+        privacy: section(root, "privacy", problems),
         provisioning: section(root, "provisioning", problems),
         operations: section(root, "operations", problems),
         logging: section(root, "logging", problems),

@@ -2,7 +2,8 @@
 
 use crate::config::connectors::{Account, TYPES};
 use crate::config::{
-    appservice, database, homeserver, lines, logging, messages, operations, provisioning, retention, secrets,
+    appservice, database, homeserver, lines, logging, messages, operations, privacy, provisioning, retention,
+    secrets,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -42,6 +43,7 @@ pub fn markdown() -> String {
          exact one counts. Values: `user` may use the lines that name them, `admin` may also use the admin commands.\n",
     );
     section::<messages::Messages>("messages", &mut out);
+    section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
     section::<operations::Operations>("operations", &mut out);
     section::<logging::Logging>("logging", &mut out);

@@ -230,12 +230,26 @@ lines:
     <inbox_room>
     # How much of a contact's number the homeserver gets to see in room names and topics: masked or full.
     #display: masked
+    # What this line asks of its users, and what becomes of a message that would go less protected: see privacy.
+    #consent: line
+    #downgrade: ask
     # Put under what is written on a shared line, so that phones see who wrote.
     #signature: "— {name}"
 
 # Who may do what: users, homeservers or "*"; user or admin. The most exact one counts.
 permissions:
 <permissions>
+
+privacy:
+  # Who runs this gateway, as people read it when they are asked.
+  #operator: Example Ltd
+  # What is asked before anything is passed on: line (each user agrees once for a line), conversation (for each), or policy (the
+  # organisation has decided; its users are told, not asked).
+  #consent: line
+  # A message that would go less protected than the one before it: refuse, ask or tell.
+  #downgrade: ask
+  # How long a text from a phone waits, sealed, until somebody agrees.
+  #hold: 7d
 
 messages:
   # A text that did not reach the phone by then is given up, and its sender is told.
