@@ -1,4 +1,4 @@
-//! SMSCs and ESMEs that others have written, driven from tests by the scripts in `peers/`.
+//! SMSCs, ESMEs and Matrix clients that others have written, driven from tests by the scripts in `peers/`.
 //!
 //! A script connects to us and speaks JSON, one object to a line: we tell it what to `do`, it tells each `event`.
 //! The same words work with every script of a role:
@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | SMSC | `deliver`, `receipts`, `refuse`, `late` (npm), `drop`, `enquire`, `unbind` | `listening`, `bound`, `submitted`, `refused`, `answered`, `enquired`, `closed` |
 //! | ESME | `bind`, `submit`, `enquire`, `unbind` | `ready`, `bound`, `submitted`, `delivered`, `enquired`, `unbound`, `closed` |
+//!
+//! | Matrix client | `join`, `create`, `leave`, `send`, `hold` (sends, and keeps the key back), `release` | `ready`, `invited`, `joined`, `created`, `left`, `sent`, `released`, `message`, `shut` (not decrypted), `member` |
 //!
 //! The SMSCs take the account `swingbridge` with the password `secret`, and send receipts by themselves.
 
@@ -39,6 +41,8 @@ pub enum Script {
     PerlSmsc,
     /// An ESME on Perl's `Net::SMPP`.
     PerlEsme,
+    /// A Matrix client on matrix-nio. It is given the homeserver, a user and the password.
+    Nio,
 }
 
 impl Script {
@@ -48,6 +52,7 @@ impl Script {
             Script::NpmEsme => "esme.js",
             Script::PerlSmsc => "smsc.pl",
             Script::PerlEsme => "esme.pl",
+            Script::Nio => "matrix_nio.py",
         }
     }
 
@@ -61,6 +66,7 @@ impl Script {
                 node
             }
             Script::PerlSmsc | Script::PerlEsme => Command::new(peers::perl_net_smpp()?),
+            Script::Nio => Command::new(peers::nio_python()?),
         };
         command.arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -89,13 +95,31 @@ impl Foreign {
     /// # Errors
     /// When the script does not come up.
     pub async fn start(script: Script) -> Option<Result<Foreign, PeerError>> {
-        Some(Foreign::run(script, script.command()?).await)
+        Some(Foreign::run(script, script.command()?, &[]).await)
     }
 
-    async fn run(script: Script, mut command: Command) -> Result<Foreign, PeerError> {
+    /// Starts a Matrix client, logged in; as [`Foreign::start`].
+    ///
+    /// # Errors
+    /// When the script does not come up.
+    pub async fn client(
+        script: Script,
+        homeserver: &str,
+        user: &str,
+        password: &str,
+    ) -> Option<Result<Foreign, PeerError>> {
+        Some(Foreign::run(script, script.command()?, &[homeserver, user, password]).await)
+    }
+
+    async fn run(script: Script, mut command: Command, arguments: &[&str]) -> Result<Foreign, PeerError> {
         let folder = tempfile::tempdir()?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        command.arg(listener.local_addr()?.port().to_string());
+        command
+            .arg(listener.local_addr()?.port().to_string())
+            .args(arguments);
+        if script == Script::Nio {
+            command.arg(folder.path());
+        }
         let mut process = Process::start(&Start {
             name: script.file(),
             command: &command,
@@ -127,7 +151,7 @@ impl Foreign {
                     .and_then(|port| port.try_into().ok())
                     .unwrap_or(0);
             }
-            Script::NpmEsme | Script::PerlEsme => {
+            Script::NpmEsme | Script::PerlEsme | Script::Nio => {
                 foreign.event("ready").await?;
             }
         }

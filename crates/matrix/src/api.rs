@@ -9,6 +9,7 @@ use ruma::api::{AppserviceUserIdentity, MatrixVersion, Metadata, OutgoingRequest
 use ruma::{DeviceId, UserId};
 use ruma_client::{Error, HttpClient, HttpClientExt};
 use serde::Deserialize;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -174,6 +175,39 @@ impl Api {
             Some(token) => request.bearer_auth(token.expose()),
             None => request,
         }
+    }
+
+    /// Posts JSON and reads JSON, for what ruma has no type for.
+    pub async fn post_json(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Value, Failure> {
+        self.json(self.http.client.post(self.address(path, query)).json(body))
+            .await
+    }
+
+    /// Reads JSON, for what is read in our own way.
+    pub async fn get_json(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        self.json(self.http.client.get(self.address(path, query))).await
+    }
+
+    async fn json(&self, request: reqwest::RequestBuilder) -> Result<Value, Failure> {
+        let request = request
+            .bearer_auth(self.token.expose())
+            .timeout(self.http.timeout);
+        let answer = request.send().await.map_err(net)?;
+        if !answer.status().is_success() {
+            return Err(refused(answer).await);
+        }
+        answer.json().await.map_err(net)
+    }
+
+    fn address(&self, path: &str, query: &[(&str, &str)]) -> String {
+        let mut pairs = url::form_urlencoded::Serializer::new(String::new());
+        pairs.extend_pairs(query);
+        format!("{}{path}?{}", self.base, pairs.finish())
     }
 
     /// Our own token.

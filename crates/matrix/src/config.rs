@@ -1,5 +1,7 @@
 //! What the operator sets, and the names that follow from it.
 
+use crate::crypto::Mode;
+use std::path::PathBuf;
 use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 use url::Url;
@@ -29,6 +31,10 @@ pub struct Config {
     pub protocols: Vec<Protocol>,
     /// Version of new rooms; `None` takes the homeserver's default.
     pub room_version: Option<String>,
+    /// How far the bridge goes with encryption.
+    pub encryption: Mode,
+    /// Where the keys of encryption are; a folder of our own on a disk of this machine.
+    pub crypto_folder: PathBuf,
     /// Certificates (PEM) of authorities to trust besides the system's.
     pub roots: Option<Vec<u8>>,
     pub connect_timeout: Duration,
@@ -61,6 +67,8 @@ impl Config {
                 name: prefix.to_uppercase(),
             }],
             room_version: None,
+            encryption: Mode::Off,
+            crypto_folder: PathBuf::new(),
             roots: None,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),

@@ -2,12 +2,13 @@
 
 use crate::api::{Api, BuildError};
 use crate::config::{Config, Names};
+use crate::crypto::Crypto;
 use crate::failure::Failure;
 use crate::people::People;
 use crate::rooms::RoomVersion;
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::homeserver::{Action, Ghost, Homeserver, Missed, PerformError, Performed, Sender};
@@ -30,6 +31,8 @@ pub struct Matrix {
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) room_version: OnceCell<RoomVersion>,
+    /// Once the keys are opened.
+    pub(crate) crypto: OnceLock<Arc<Crypto>>,
 }
 
 impl Matrix {
@@ -62,6 +65,7 @@ impl Matrix {
             keys,
             clock,
             room_version: OnceCell::new(),
+            crypto: OnceLock::new(),
         }))
     }
 
@@ -129,6 +133,7 @@ impl Homeserver for Matrix {
             Action::Post(post) => self.post(post, transaction).await,
             Action::Status(status) => self.status(status, transaction).await,
             Action::MarkRead { room, event } => self.mark_read(room, event).await,
+            Action::React { room, event, key } => self.react(room, event, key, transaction).await,
             Action::Join { room } => self.join(room).await,
             Action::Leave {
                 room,

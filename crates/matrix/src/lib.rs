@@ -13,6 +13,7 @@
 mod api;
 pub mod appservice;
 mod config;
+mod crypto;
 mod event;
 mod failure;
 mod homeserver;
@@ -28,6 +29,7 @@ mod routes;
 
 pub use api::BuildError;
 pub use config::{Config, Names, Protocol};
+pub use crypto::Mode;
 pub use event::DEDUPE_SCOPE;
 pub use failure::Failure;
 pub use homeserver::Matrix;

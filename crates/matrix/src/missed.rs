@@ -15,11 +15,13 @@ use ruma::serde::Raw;
 use ruma::{OwnedRoomId, RoomId as MatrixRoomId, UInt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::homeserver::Missed;
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Arrival, Membership, RoomEvent, RoomEventKind, What};
+use swingbridge_domain::path::Protection;
 
 /// Events of one room in one answer. The usual 10 loses messages in every burst.
 const PAGE: u32 = 500;
@@ -61,6 +63,10 @@ impl Matrix {
             }
             read.ok()
         });
+        if let Some(crypto) = self.crypto()? {
+            // Keys before the events that they open.
+            self.catch_up_bot(crypto).await?;
+        }
         let Some(last) = last else {
             return Ok(missed(Vec::new(), self.here().await?, at));
         };
@@ -154,12 +160,9 @@ impl Matrix {
                     Err(failure) => return Err(failure),
                 }
             }
-            arrivals.extend(
-                timeline
-                    .events
-                    .iter()
-                    .filter_map(|event| self.understood(event, room)),
-            );
+            let events = timeline.events.iter();
+            let read = events.filter_map(|event| self.understood(event, room)).collect();
+            arrivals.extend(self.unseal(read).await?);
         }
         Ok(())
     }
@@ -173,7 +176,7 @@ impl Matrix {
         to: Option<&str>,
         down_to: Timestamp,
     ) -> Result<Vec<Arrival>, Failure> {
-        let mut newest_first = Vec::new();
+        let mut newest_first: Vec<(Arrival, Box<RawValue>)> = Vec::new();
         let mut from = from.map(str::to_owned);
         loop {
             let mut request = get_message_events::v3::Request::backward(room.to_owned());
@@ -182,29 +185,30 @@ impl Matrix {
             request.limit = UInt::from(PAGE);
             request.filter = timeline();
             let page = self.slow.call(Some(self.bot()), request).await?;
-            let mut found: Vec<Arrival> = page
+            let mut found: Vec<(Arrival, &RawValue)> = page
                 .chunk
                 .iter()
                 .filter_map(|event| self.understood(event, room))
                 .collect();
             // Others' events alone tell the time: our own may carry that of a text.
             let all = found.len();
-            found.retain(|arrival| sent_at(arrival) >= down_to);
+            found.retain(|(arrival, _)| sent_at(arrival) >= down_to);
             let far_enough = all > 0 && found.is_empty();
-            newest_first.extend(found);
+            let kept = found.into_iter();
+            newest_first.extend(kept.map(|(arrival, raw)| (arrival, raw.to_owned())));
             if page.chunk.is_empty() || far_enough || page.end.is_none() || page.end == from {
                 break;
             }
             from = page.end;
         }
-        newest_first.reverse();
-        Ok(newest_first)
+        let oldest_first = newest_first.iter().rev();
+        let read = oldest_first.map(|(arrival, raw)| (arrival.clone(), &**raw));
+        self.unseal(read.collect()).await
     }
 
-    fn understood<T>(&self, event: &Raw<T>, room: &MatrixRoomId) -> Option<Arrival> {
-        event::read(event.json(), Some(room.as_str()), &self.names)
-            .ok()
-            .flatten()
+    fn understood<'a, T>(&self, event: &'a Raw<T>, room: &MatrixRoomId) -> Option<(Arrival, &'a RawValue)> {
+        let read = event::read(event.json(), Some(room.as_str()), &self.names);
+        Some((read.ok()??, event.json()))
     }
 
     async fn joined_rooms(&self) -> Result<Vec<OwnedRoomId>, Failure> {
@@ -281,6 +285,7 @@ fn invite(event: &str, room: &MatrixRoomId, bot: &str, since: &str, now: Timesta
         event: EventId::new(id),
         sender: UserId::new(text("sender")?),
         sent_at,
+        protection: Protection::None,
         what: RoomEventKind::Membership {
             user: UserId::new(bot),
             membership: Membership::Invite,

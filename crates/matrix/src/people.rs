@@ -126,20 +126,8 @@ impl People {
         let Some(device) = self.device() else {
             return Ok(());
         };
-        let mut request = update_device::v3::Request::new(device.to_owned());
-        request.display_name = Some("Swingbridge".to_owned());
-        match api.call(Some(user.into()), request).await {
-            Ok(_) => return Ok(()),
-            Err(Failure::Refused { .. }) => {}
-            Err(failure) => return Err(failure),
-        }
-        let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(localpart(user.as_str()).to_owned()));
-        let login = login::v3::LoginInfo::ApplicationService(login::v3::ApplicationService::new(user));
-        let mut request = login::v3::Request::new(login);
-        request.device_id = Some(device.to_owned());
-        request.initial_device_display_name = Some("Swingbridge".to_owned());
-        match api.call(None, request).await {
-            Ok(_) => Ok(()),
+        match self.make(api, user, device, "Swingbridge").await {
+            Ok(()) => Ok(()),
             Err(failure @ Failure::Refused { .. }) => {
                 if !self.deviceless.swap(true, Ordering::Relaxed) {
                     tracing::warn!(
@@ -151,6 +139,23 @@ impl People {
             }
             Err(failure) => Err(failure),
         }
+    }
+
+    /// Makes a device of `user`.
+    pub async fn make(&self, api: &Api, user: &UserId, device: &DeviceId, name: &str) -> Result<(), Failure> {
+        let mut request = update_device::v3::Request::new(device.to_owned());
+        request.display_name = Some(name.to_owned());
+        match api.call(Some(user.into()), request).await {
+            Ok(_) => return Ok(()),
+            Err(Failure::Refused { .. }) => {}
+            Err(failure) => return Err(failure),
+        }
+        let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(localpart(user.as_str()).to_owned()));
+        let login = login::v3::LoginInfo::ApplicationService(login::v3::ApplicationService::new(user));
+        let mut request = login::v3::Request::new(login);
+        request.device_id = Some(device.to_owned());
+        request.initial_device_display_name = Some(name.to_owned());
+        api.call(None, request).await.map(drop)
     }
 
     /// Who to send as.

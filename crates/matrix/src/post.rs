@@ -14,6 +14,7 @@ use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{PerformError, Performed, Post, SendStatus, Sender};
 use swingbridge_domain::id::{EventId, RoomId};
 use swingbridge_domain::message::{Text, Tone};
+use swingbridge_domain::path::{Protection, Scheme};
 
 /// An event to be sent.
 struct Outgoing<'a> {
@@ -22,6 +23,18 @@ struct Outgoing<'a> {
     content: Value,
     sent_at: Option<Timestamp>,
     transaction: &'a str,
+    secrecy: Secrecy,
+}
+
+/// How an event goes into an encrypted room.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Secrecy {
+    /// Encrypted: it says what somebody said.
+    Content,
+    /// Encrypted as well, and allowed in the clear where nothing else is: words of ours about the room itself.
+    Words,
+    /// In the clear. Clients look for states of messages nowhere else; they hold no text.
+    Bare,
 }
 
 impl Matrix {
@@ -34,6 +47,10 @@ impl Matrix {
             content: message(post),
             sent_at: post.sent_at,
             transaction,
+            secrecy: match (&post.sender, post.text.tone) {
+                (Sender::Bot, Tone::Notice) => Secrecy::Words,
+                _ => Secrecy::Content,
+            },
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => {
@@ -66,6 +83,31 @@ impl Matrix {
             content: send_status(status, delivered_to),
             sent_at: None,
             transaction,
+            secrecy: Secrecy::Bare,
+        };
+        match self.send(&user, &event).await {
+            Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
+            answer => Ok(said(answer.map_err(PerformError::from)?)),
+        }
+    }
+
+    /// Reactions are never encrypted: clients and homeservers count them.
+    pub(crate) async fn react(
+        &self,
+        room: &RoomId,
+        target: &EventId,
+        key: &str,
+        transaction: &str,
+    ) -> Result<Performed, PerformError> {
+        let room = room_id(room)?;
+        let user = self.sender(&Sender::Bot).await?;
+        let event = Outgoing {
+            room: &room,
+            kind: "m.reaction",
+            content: json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": target, "key": key } }),
+            sent_at: None,
+            transaction,
+            secrecy: Secrecy::Bare,
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
@@ -87,13 +129,14 @@ impl Matrix {
 
     /// The plain text of an event, for a quote.
     pub(crate) async fn text(&self, room: &RoomId, event: &EventId) -> Result<Option<String>, Failure> {
-        let request = get_room_event::v3::Request::new(room_id(room)?, event_id(event)?);
+        let room = room_id(room)?;
+        let request = get_room_event::v3::Request::new(room.clone(), event_id(event)?);
         let answer = match self.api.call(Some((&*self.bot).into()), request).await {
             Ok(answer) => answer,
             Err(failure) if failure.no_access() => return Ok(None),
             Err(failure) => return Err(failure),
         };
-        let Ok(event) = serde_json::from_str::<Value>(answer.event.json().get()) else {
+        let Some(event) = self.in_the_clear(answer.event.json(), &room).await? else {
             return Ok(None);
         };
         let kind = event.get("type").and_then(Value::as_str);
@@ -104,7 +147,7 @@ impl Matrix {
     }
 
     /// Sends with the user's device, which is made when the homeserver has lost it.
-    async fn send(&self, user: &UserId, event: &Outgoing<'_>) -> Result<EventId, Failure> {
+    async fn send(&self, user: &UserId, event: &Outgoing<'_>) -> Result<(EventId, Protection), Failure> {
         match self.send_once(user, event).await {
             // Its name had a prefix before Matrix 1.17.
             Err(failure)
@@ -119,11 +162,22 @@ impl Matrix {
         }
     }
 
-    async fn send_once(&self, user: &UserId, event: &Outgoing<'_>) -> Result<EventId, Failure> {
+    async fn send_once(&self, user: &UserId, event: &Outgoing<'_>) -> Result<(EventId, Protection), Failure> {
         let body: Raw<AnyMessageLikeEventContent> = Raw::from_json(
             serde_json::value::to_raw_value(&event.content).map_err(|_| Failure::invalid("event"))?,
         );
-        let kind = MessageLikeEventType::from(event.kind);
+        let sealed = match event.secrecy {
+            Secrecy::Bare => None,
+            secrecy => {
+                let harmless = secrecy == Secrecy::Words;
+                self.seal(event.room, user, event.kind, &body, harmless).await?
+            }
+        };
+        let (kind, body, protection) = match sealed {
+            Some(sealed) => ("m.room.encrypted", sealed, Protection::EndToEnd(Scheme::Megolm)),
+            None => (event.kind, body, Protection::None),
+        };
+        let kind = MessageLikeEventType::from(kind);
         let mut request = send_message_event::v3::Request::new_raw(
             event.room.to_owned(),
             event.transaction.into(),
@@ -135,13 +189,14 @@ impl Matrix {
             .and_then(|at| UInt::try_from(at.millis()).ok())
             .map(MilliSecondsSinceUnixEpoch);
         let answer = self.api.call(Some(self.people.sender(user)), request).await?;
-        Ok(EventId::new(answer.event_id.as_str()))
+        Ok((EventId::new(answer.event_id.as_str()), protection))
     }
 }
 
-fn said(event: EventId) -> Performed {
+fn said((event, protection): (EventId, Protection)) -> Performed {
     Performed {
         event: Some(event),
+        protection: Some(protection),
         ..Performed::default()
     }
 }
@@ -184,7 +239,7 @@ fn words(text: &Text, mark: &str) -> Value {
 fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
     let unsupported = status.reason.as_deref() == Some("unsupported");
     let word = match status.state {
-        State::Queued | State::Sending => "PENDING",
+        State::Held | State::Queued | State::Sending => "PENDING",
         State::Accepted | State::Sent | State::Delivered | State::Read => "SUCCESS",
         State::Uncertain => "FAIL_RETRIABLE",
         State::Rejected | State::Expired if status.retriable && !unsupported => "FAIL_RETRIABLE",
@@ -244,6 +299,7 @@ mod tests {
                 name: "A".into(),
             }),
             network: "sms".into(),
+            path: None,
         };
         send_status(&status, Some("@sms_abc:x".into()))
     }
@@ -322,6 +378,7 @@ mod tests {
             replaces: replaces.map(EventId::new),
             in_reply_to: in_reply_to.map(EventId::new),
             sent_at: None,
+            way: Vec::new(),
         })
     }
 

@@ -5,7 +5,9 @@
 //! what it sends again. The transaction id means nothing here: Synapse on SQLite begins anew at 1 after each restart.
 
 use super::AppService;
+use crate::crypto::{Extension, Notice};
 use crate::event;
+use crate::failure::Failure;
 use crate::routes::error;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -13,12 +15,53 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use swingbridge_domain::inbox::Arrival;
 
-/// Everything but `events` (ephemeral, to-device, key counts) is of no use to us yet.
+/// Everything but this (ephemeral events) is of no use to us yet. What belongs to encryption is read only where there is any.
 #[derive(Deserialize)]
 struct Transaction<'a> {
     #[serde(borrow, default)]
     events: Vec<&'a RawValue>,
+    #[serde(borrow, default)]
+    to_device: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "de.sorunome.msc2409.to_device")]
+    msc2409_to_device: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    device_lists: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "org.matrix.msc3202.device_lists")]
+    msc3202_device_lists: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    device_one_time_keys_count: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "org.matrix.msc3202.device_one_time_keys_count")]
+    msc3202_device_one_time_keys_count: Option<&'a RawValue>,
+    #[serde(borrow, default, rename = "org.matrix.msc3202.device_one_time_key_counts")]
+    msc3202_device_one_time_key_counts: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    device_unused_fallback_key_types: Option<&'a RawValue>,
+    #[serde(
+        borrow,
+        default,
+        rename = "org.matrix.msc3202.device_unused_fallback_key_types"
+    )]
+    msc3202_device_unused_fallback_key_types: Option<&'a RawValue>,
+}
+
+impl<'a> Transaction<'a> {
+    fn extension(&self) -> Extension<'a> {
+        Extension {
+            to_device: [self.to_device, self.msc2409_to_device],
+            device_lists: [self.device_lists, self.msc3202_device_lists],
+            key_counts: [
+                self.device_one_time_keys_count,
+                self.msc3202_device_one_time_keys_count,
+                self.msc3202_device_one_time_key_counts,
+            ],
+            fallback_keys: [
+                self.device_unused_fallback_key_types,
+                self.msc3202_device_unused_fallback_key_types,
+            ],
+        }
+    }
 }
 
 pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Response {
@@ -31,11 +74,13 @@ pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Respon
     };
     let names = parts.matrix.names();
     let count = transaction.events.len();
+    let extension = transaction.extension();
     let mut odd = 0;
-    let mut arrivals = Vec::with_capacity(count);
+    let mut read = Vec::with_capacity(count);
+    let mut notices = Vec::new();
     for event in transaction.events {
-        match event::read(event, None, names) {
-            Ok(arrival) => arrivals.extend(arrival),
+        match event::read_and_notice(event, None, names, |notice| notices.push(notice)) {
+            Ok(arrival) => read.extend(arrival.map(|arrival| (arrival, event))),
             Err(event::Odd) => odd += 1,
         }
     }
@@ -49,9 +94,7 @@ pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Respon
             "a transaction holds what is not an event; it is passed over"
         );
     }
-    if !arrivals.is_empty()
-        && let Err(failure) = parts.inbox.deliver(arrivals).await
-    {
+    if let Err(failure) = hand_in(&parts, &extension, notices, read).await {
         // Nothing was committed. The homeserver comes again, and what it alters by then are not the events.
         tracing::warn!(%failure, count, "a transaction cannot be committed now");
         return error(
@@ -61,4 +104,34 @@ pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Respon
         );
     }
     ([(header::CONTENT_TYPE, "application/json")], "{}").into_response()
+}
+
+/// Keys first, then what they open, then the events.
+async fn hand_in(
+    parts: &AppService,
+    extension: &Extension<'_>,
+    notices: Vec<Notice>,
+    read: Vec<(Arrival, &RawValue)>,
+) -> Result<(), Failure> {
+    let mut arrivals = Vec::new();
+    let mut opened = Vec::new();
+    let crypto = parts.matrix.crypto()?;
+    if let Some(crypto) = crypto {
+        for notice in &notices {
+            parts.matrix.notice(crypto, notice).await?;
+        }
+        if !extension.is_empty() {
+            let sessions = parts.matrix.take_keys(crypto, extension).await;
+            (arrivals, opened) = parts.matrix.reopen(crypto, sessions).await?;
+        }
+    }
+    arrivals.extend(parts.matrix.unseal(read).await?);
+    if !arrivals.is_empty() {
+        let delivered = parts.inbox.deliver(arrivals).await;
+        delivered.map_err(|failure| Failure::away(failure.to_string()))?;
+    }
+    match crypto {
+        Some(crypto) => parts.matrix.opened(crypto, opened).await,
+        None => Ok(()),
+    }
 }

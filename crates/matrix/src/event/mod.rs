@@ -8,13 +8,15 @@ mod content;
 mod reply;
 
 use crate::config::Names;
+use crate::crypto::Notice;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::{EventId, RoomId, UserId};
-use swingbridge_domain::inbox::{Arrival, Dedupe, Membership, RoomEvent, RoomEventKind, What};
+use swingbridge_domain::inbox::{Arrival, Dedupe, Membership, RoomEvent, RoomEventKind, Unreadable, What};
+use swingbridge_domain::path::Protection;
 
 pub(crate) use content::plain_text;
 
@@ -58,7 +60,28 @@ pub const DEDUPE_SCOPE: &str = "event";
 
 /// Reads one event. `room` names the room where the event does not. `None`: nothing for the bridge.
 pub(crate) fn read(event: &RawValue, room: Option<&str>, names: &Names) -> Result<Option<Arrival>, Odd> {
+    read_and_notice(event, room, names, |_| {})
+}
+
+/// The same, and tells what changes how rooms are written to, whoever did it.
+pub(crate) fn read_and_notice(
+    event: &RawValue,
+    room: Option<&str>,
+    names: &Names,
+    notice: impl FnOnce(Notice),
+) -> Result<Option<Arrival>, Odd> {
     let header: Header<'_> = serde_json::from_str(event.get()).map_err(|_| Odd)?;
+    if let (Some(Text(state_key)), Some(Text(room))) = (&header.state_key, &header.room_id) {
+        let room = || room.as_ref().to_owned();
+        match header.kind.as_ref() {
+            "m.room.member" => notice(Notice::Members { room: room() }),
+            "m.room.encryption" if state_key.is_empty() => notice(Notice::Encryption {
+                room: room(),
+                content: header.content.get().to_owned(),
+            }),
+            _ => {}
+        }
+    }
     if names.is_ours(&header.sender) {
         return Ok(None);
     }
@@ -81,6 +104,7 @@ pub(crate) fn read(event: &RawValue, room: Option<&str>, names: &Names) -> Resul
         event: EventId::new(header.event_id.as_ref()),
         sender: UserId::new(header.sender.as_ref()),
         sent_at: Timestamp(sent_at as i64),
+        protection: Protection::None,
         what,
     })))
 }
@@ -108,7 +132,10 @@ fn kind(header: &Header<'_>) -> Result<Option<RoomEventKind>, Odd> {
         };
     }
     if header.kind == "m.room.encrypted" {
-        return Ok(Some(RoomEventKind::Undecryptable));
+        // What the header says; whoever has keys tries them.
+        return Ok(Some(RoomEventKind::Undecryptable {
+            cause: Unreadable::NoEncryption,
+        }));
     }
     let content = content(header)?;
     // Said through another bridge's eyes: what it brought in comes back to us, and is not the person's own word.

@@ -1,5 +1,6 @@
 //! What stands in the bridge's rooms.
 
+use crate::crypto::MEGOLM;
 use ruma::UserId;
 use serde_json::{Value, json};
 use swingbridge_domain::homeserver::{BridgeInfo, NewRoom, RoomKind};
@@ -41,7 +42,7 @@ pub(super) fn with_writing(levels: &Value, writable: bool) -> Value {
 }
 
 /// State that the room is made with.
-pub(super) fn initial_state(new: &NewRoom, bot: &UserId, server: &str) -> Vec<Value> {
+pub(super) fn initial_state(new: &NewRoom, bot: &UserId, server: &str, encrypted: bool) -> Vec<Value> {
     // Who comes to a shared line later may read what was said; a direct chat is its own people's.
     let visibility = match new.kind {
         RoomKind::Direct | RoomKind::Management => "invited",
@@ -51,6 +52,10 @@ pub(super) fn initial_state(new: &NewRoom, bot: &UserId, server: &str) -> Vec<Va
         json!({ "type": "m.room.history_visibility", "state_key": "", "content": { "history_visibility": visibility } }),
         json!({ "type": "m.room.guest_access", "state_key": "", "content": { "guest_access": "forbidden" } }),
     ];
+    if encrypted {
+        let content = json!({ "algorithm": MEGOLM });
+        state.push(json!({ "type": "m.room.encryption", "state_key": "", "content": content }));
+    }
     if let Some(bridge) = &new.about.bridge {
         let content = bridge_info(bridge, bot, new.kind == RoomKind::Direct);
         let key = bridge_key(bridge);
@@ -145,7 +150,7 @@ mod tests {
     #[test]
     fn bridge_information_stands_under_both_names_and_one_key() {
         let bot = <&UserId>::try_from("@bot:x").unwrap();
-        let state = initial_state(&new(RoomKind::Direct, true), bot, "x");
+        let state = initial_state(&new(RoomKind::Direct, true), bot, "x", true);
         for kind in BRIDGE_TYPES {
             let event = state.iter().find(|event| event["type"] == kind).unwrap();
             assert_eq!(event["state_key"], "dev.swingbridge://main/abc");

@@ -153,9 +153,14 @@ impl Matrix {
         match self.api.call(Some(self.bot()), request).await {
             Ok(answer) => {
                 let members = self.joined(&answer.room_id).await.map_err(PerformError::from)?;
+                let protection = self
+                    .protection_of(&answer.room_id)
+                    .await
+                    .map_err(PerformError::from)?;
                 let people = members.iter().map(|user| user.as_str());
                 Ok(Performed {
                     room: Some(RoomId::new(answer.room_id.as_str())),
+                    protection: Some(protection),
                     members: people
                         .filter(|user| !self.names.is_ours(user))
                         .map(UserId::new)
@@ -191,6 +196,7 @@ impl Matrix {
                 _ => {}
             }
         }
+        self.room_left(&room).await.map_err(PerformError::from)?;
         Ok(Performed::default())
     }
 

@@ -58,8 +58,10 @@ impl Matrix {
         if let Some(space) = &new.space {
             self.show_in_space(space, &room, true).await?;
         }
+        let protection = self.protection_of(&room).await.map_err(PerformError::from)?;
         Ok(Performed {
             room: Some(RoomId::new(room.as_str())),
+            protection: Some(protection),
             ..Performed::default()
         })
     }
@@ -78,7 +80,8 @@ impl Matrix {
         request.is_direct = is_direct(new.kind);
         request.invite = ghost.map(ToOwned::to_owned).into_iter().collect();
         request.power_level_content_override = Some(raw(&content::power_levels(new, creator, ghost_id))?);
-        let state = content::initial_state(new, &self.bot, self.names.server());
+        let encrypted = new.kind != RoomKind::Space && self.encrypts_new_rooms()?;
+        let state = content::initial_state(new, &self.bot, self.names.server(), encrypted);
         request.initial_state = state.iter().map(raw).collect::<Result<_, _>>()?;
         if new.kind == RoomKind::Space {
             request.creation_content = Some(raw(&json!({ "type": "m.space" }))?);

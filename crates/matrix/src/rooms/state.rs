@@ -25,7 +25,7 @@ impl Matrix {
         self.set_state(room, &self.bot, kind, key, &wanted).await
     }
 
-    pub(super) async fn set_state(
+    pub(crate) async fn set_state(
         &self,
         room: &MatrixRoomId,
         user: &MatrixUserId,
@@ -46,9 +46,20 @@ impl Matrix {
         kind: &str,
         key: &str,
     ) -> Result<Option<Value>, Failure> {
+        self.state_as(room, &self.bot, kind, key).await
+    }
+
+    /// The content of a state event, as `user` sees it.
+    pub(crate) async fn state_as(
+        &self,
+        room: &MatrixRoomId,
+        user: &MatrixUserId,
+        kind: &str,
+        key: &str,
+    ) -> Result<Option<Value>, Failure> {
         let kind = StateEventType::from(kind);
         let request = get_state_event_for_key::v3::Request::new(room.to_owned(), kind, key.to_owned());
-        match self.api.call(Some(self.bot()), request).await {
+        match self.api.call(Some(user.into()), request).await {
             Ok(answer) => Ok(serde_json::from_str(answer.event_or_content.get()).ok()),
             Err(failure) if failure.refused_as("M_NOT_FOUND") => Ok(None),
             Err(failure) => Err(failure),

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
+use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::directory::{Directory, DirectoryError, LineSummary, Resolved};
 use swingbridge_domain::homeserver::{
     About, Action, BridgeInfo, Ghost, Homeserver, NewRoom, Performed, Post, RoomKind, Sender,
@@ -20,7 +21,7 @@ use swingbridge_lab::homeserver::{Config as StubConfig, Quirks, Registration as 
 use swingbridge_matrix::appservice::{self, AppService};
 use swingbridge_matrix::provisioning::{self, Network, Provisioning};
 use swingbridge_matrix::registration::{Registration, random_token};
-use swingbridge_matrix::{Config, Matrix, media};
+use swingbridge_matrix::{Config, Matrix, Mode, media};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -78,10 +79,10 @@ impl Inbox for Collected {
         }
         self.calls.lock().unwrap().push(arrivals.len());
         for arrival in arrivals {
-            let (Dedupe::Id { id, .. }, What::Room(event)) = (arrival.dedupe, arrival.what) else {
+            let (Dedupe::Id { scope, id }, What::Room(event)) = (arrival.dedupe, arrival.what) else {
                 panic!("not a room event by its id");
             };
-            if self.ids.lock().unwrap().insert(id) {
+            if self.ids.lock().unwrap().insert(format!("{scope} {id}")) {
                 self.events.lock().unwrap().push(event);
             }
         }
@@ -214,6 +215,7 @@ pub struct Bridge {
     pub keys: Keys,
     pub clock: Arc<dyn Clock>,
     server: Option<JoinHandle<()>>,
+    keeper: Option<JoinHandle<()>>,
     _folder: TempDir,
 }
 
@@ -260,8 +262,12 @@ impl Plan {
     pub fn serve(mut self, url: &str, clock: Arc<dyn Clock>) -> Bridge {
         self.config.homeserver = Url::parse(url).unwrap();
         let keys = Keys::derive(&[7; 32], Arc::new(Dice));
+        self.config.crypto_folder = self.folder.path().join("crypto");
+        let matrix = Matrix::new(self.config.clone(), keys.clone(), clock.clone()).unwrap();
+        matrix.open_keys().unwrap();
         let mut bridge = Bridge {
-            matrix: Matrix::new(self.config.clone(), keys.clone(), clock.clone()).unwrap(),
+            matrix,
+            keeper: None,
             inbox: Arc::default(),
             phones: Arc::default(),
             config: self.config,
@@ -282,11 +288,27 @@ impl Bridge {
         self.matrix = Matrix::new(self.config.clone(), self.keys.clone(), self.clock.clone()).unwrap();
     }
 
+    /// As when the program is stopped and started: another Matrix side on the same keys.
+    pub async fn restart(&mut self) {
+        self.go_away().await;
+        // The old one lets go of the keys before the new one takes them.
+        let nowhere = Url::parse("http://127.0.0.1:1").unwrap();
+        let mut config = Config::new(nowhere, "localhost", "sms", Secret::new("a"), Secret::new("h"));
+        config.encryption = Mode::Off;
+        self.matrix = Matrix::new(config, self.keys.clone(), self.clock.clone()).unwrap();
+        self.forget();
+        while let Err(failure) = self.matrix.open_keys() {
+            assert!(failure.to_string().contains("another gateway"), "{failure}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.come_back().await;
+    }
+
     /// Stops serving.
     pub async fn go_away(&mut self) {
-        if let Some(server) = self.server.take() {
-            server.abort();
-            let _ = server.await;
+        for task in [self.server.take(), self.keeper.take()].into_iter().flatten() {
+            task.abort();
+            let _ = task.await;
         }
     }
 
@@ -319,6 +341,13 @@ impl Bridge {
         self.server = Some(tokio::spawn(async move {
             axum::serve(listener, routes).await.unwrap();
         }));
+        if self.config.encryption != Mode::Off {
+            let keeping = self
+                .matrix
+                .clone()
+                .look_after_keys(self.inbox.clone(), Shutdown::never());
+            self.keeper = Some(tokio::spawn(keeping));
+        }
     }
 
     pub async fn perform(&self, action: Action, transaction: &str) -> Performed {
@@ -364,6 +393,7 @@ pub fn post(room: &RoomId, sender: Sender, text: &str) -> Post {
         replaces: None,
         in_reply_to: None,
         sent_at: None,
+        way: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail the test")]
 
 mod bridge;
+mod encryption;
 mod odd;
 mod provisioning;
 mod routes;

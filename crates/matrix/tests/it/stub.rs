@@ -60,6 +60,7 @@ async fn a_slice_works_on(quirks: Quirks) {
         retriable: false,
         delivered_to: Some(ghost()),
         network: "sms".into(),
+        path: None,
     });
     bridge.perform(status, "outbox-2").await;
     let read = Action::MarkRead {

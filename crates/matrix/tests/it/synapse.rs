@@ -351,6 +351,7 @@ async fn states_and_receipts_reach_the_sender() {
             retriable: false,
             delivered_to: delivered,
             network: "sms".into(),
+            path: None,
         })
     };
     bridge.perform(status(State::Accepted, None), "s1").await;
