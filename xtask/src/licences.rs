@@ -86,6 +86,8 @@ fn term(words: &mut Words<'_>, allowed: &[&str]) -> Result<bool> {
             if words.next_if_eq(&"WITH").is_some() {
                 ensure!(words.next().is_some(), "WITH names no exception");
             }
+            // "or any later version" is at the taker's choice, too.
+            let name = name.strip_suffix('+').unwrap_or(name);
             Ok(allowed.contains(&name))
         }
         other => bail!("a licence's name is missing before {other:?}"),

@@ -132,6 +132,8 @@ impl Gateway {
             }
         }
         command.env("SWINGBRIDGE_LOGGING__LEVEL", "warn");
+        // The clients there do not encrypt.
+        command.env("SWINGBRIDGE_ENCRYPTION__MODE", "off");
         // Nobody sits there to be asked.
         command.env("SWINGBRIDGE_PRIVACY__CONSENT", "policy");
         command

@@ -1,11 +1,13 @@
 //! Trying out the homeserver: each probe says what was found, and for a failure its cause and its cure.
 
+use crate::crypto::{Mode, PREFIX};
 use crate::failure::Failure;
 use crate::homeserver::Matrix;
 use ruma::RoomId;
 use ruma::api::client::account::whoami;
 use ruma::api::client::appservice::request_ping;
 use ruma::api::client::discovery::get_capabilities;
+use ruma::api::client::keys::get_keys;
 use std::time::Duration;
 use swingbridge_domain::homeserver::PerformError;
 
@@ -73,6 +75,12 @@ impl Matrix {
                 what: "messages repeated after its restart stay one",
                 result: self.probe_device().await,
             });
+            if self.config.encryption != Mode::Off {
+                found.push(Finding {
+                    what: "encrypted rooms",
+                    result: self.probe_encryption().await,
+                });
+            }
         }
         found
     }
@@ -173,6 +181,39 @@ impl Matrix {
             Ok(_) => Ok("not certain: the homeserver does not say whether our users have devices".to_owned()),
             Err(failure) => Err(self.token_fault(&failure)),
         }
+    }
+
+    /// Whether the bot has a device with keys, as everybody sees it. The gateway makes it when it first runs; its folder of keys is
+    /// not touched here, since a running gateway works with it.
+    async fn probe_encryption(&self) -> Result<String, Fault> {
+        let mut request = get_keys::v3::Request::new();
+        request.device_keys.insert(self.bot.clone(), Vec::new());
+        let answer = match self.api.call(Some(self.bot()), request).await {
+            Ok(answer) => answer,
+            Err(failure) => {
+                return Err(Fault::new(
+                    format!("the homeserver says nothing of keys to us, so rooms stay plain ({failure})"),
+                    "It needs MSC4190: on Synapse, io.element.msc4190 and org.matrix.msc3202 in registration.yaml, and a restart.",
+                )
+                .of(&failure));
+            }
+        };
+        let devices = answer.device_keys.get(&self.bot);
+        let ours = devices
+            .into_iter()
+            .flatten()
+            .any(|(device, _)| device.as_str().starts_with(PREFIX));
+        let signed = answer.self_signing_keys.contains_key(&self.bot);
+        // Whether keys come with transactions shows only by doing.
+        let advice = "Synapse sends keys with transactions only with msc2409_to_device_messages_enabled and \
+                      msc3202_transaction_extensions below experimental_features; without, they are fetched, and come late";
+        Ok(match (ours, signed) {
+            (true, true) => format!("the bot has a device with signed keys. {advice}"),
+            (true, false) => {
+                format!("the bot has a device, and it is not signed: clients warn of it. {advice}")
+            }
+            (false, _) => format!("the bot's device is made when the gateway first runs. {advice}"),
+        })
     }
 
     /// Whether the bot is in a room that people share a line in. Enters it when the bot is invited.

@@ -4,6 +4,7 @@
 //! MSC3202 and the old name of ephemeral events, so this is our own.
 
 use crate::config::Config;
+use crate::crypto::Mode;
 use serde::{Deserialize, Serialize};
 use swingbridge_domain::clock::Entropy;
 use swingbridge_domain::secret::Secret;
@@ -180,6 +181,12 @@ impl Registration {
             differ(
                 "io.element.msc4190",
                 "is absent; it should be true, or ghosts get no devices".to_owned(),
+            );
+        }
+        if !self.device_lists && config.encryption != Mode::Off {
+            differ(
+                "org.matrix.msc3202",
+                "is absent; it should be true, or encrypted rooms lack news of devices".to_owned(),
             );
         }
         for protocol in &config.protocols {

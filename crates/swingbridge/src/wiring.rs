@@ -5,6 +5,7 @@
 use crate::config::Config;
 use crate::config::connectors::Account;
 use crate::config::database::{Kind, Synchronous};
+use crate::config::encryption::Mode as Encryption;
 use crate::config::messages::{Fallback, Media};
 use crate::edges::{SystemClock, SystemEntropy};
 use crate::exit::{Ends, Exit, Failure};
@@ -14,13 +15,13 @@ use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::Connector;
 use swingbridge_domain::homeserver::MediaLinks;
 use swingbridge_domain::id::{ConnectorId, UserId};
-use swingbridge_domain::path::Protection;
+use swingbridge_domain::path::{Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
 use swingbridge_engine::site::{self, Policy, Site};
 use swingbridge_matrix::media::Links;
 use swingbridge_matrix::provisioning::Network;
-use swingbridge_matrix::{Matrix, Protocol};
+use swingbridge_matrix::{Matrix, Mode, Protocol};
 use url::Url;
 
 /// The network that all connectors of today reach.
@@ -88,6 +89,13 @@ pub fn matrix_config(config: &Config) -> Result<swingbridge_matrix::Config, Fail
         name: NETWORK_NAME.into(),
     }];
     matrix.room_version.clone_from(&homeserver.room_version);
+    matrix.encryption = match config.encryption.mode {
+        Encryption::Off => Mode::Off,
+        Encryption::Allow => Mode::Allow,
+        Encryption::Default => Mode::Default,
+        Encryption::Require => Mode::Require,
+    };
+    matrix.crypto_folder.clone_from(&config.encryption.path);
     if let Some(file) = &homeserver.ca_file {
         let roots = std::fs::read(file).map_err(|error| {
             Failure::msg(
@@ -198,7 +206,10 @@ pub fn site(config: &Config) -> Site {
                 true => Protection::Transport,
                 false => Protection::None,
             },
-            new_rooms: Protection::None,
+            new_rooms: match config.encryption.mode {
+                Encryption::Default | Encryption::Require => Protection::EndToEnd(Scheme::Megolm),
+                Encryption::Off | Encryption::Allow => Protection::None,
+            },
         },
         command_prefix: appservice.bot.command_prefix.clone(),
         version: env!("CARGO_PKG_VERSION").into(),

@@ -18,6 +18,7 @@ mod seal;
 mod waiting;
 
 pub(crate) use intake::{Extension, Notice};
+pub(crate) use machine::PREFIX;
 pub(crate) use rooms::MEGOLM;
 
 use crate::failure::Failure;

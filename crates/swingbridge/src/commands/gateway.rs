@@ -60,6 +60,10 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
     let store = tokio::task::spawn_blocking(move || wiring::store(&opening))
         .await?
         .ends(Exit::Database)?;
+    let opening = matrix.clone();
+    tokio::task::spawn_blocking(move || opening.open_keys())
+        .await?
+        .ends(Exit::Database)?;
     tokio::select! {
         outcome = known(&config, &matrix) => outcome?,
         () = shutdown.requested() => return Ok(()),
@@ -126,7 +130,7 @@ impl Running {
         let inbox: Arc<dyn Inbox> = Arc::new(engine.clone());
         let service = AppService {
             matrix: matrix.clone(),
-            inbox,
+            inbox: inbox.clone(),
             directory: Arc::new(engine.clone()),
         };
         let provisioning = config.provisioning.enabled().then(|| Provisioning {
@@ -161,6 +165,7 @@ impl Running {
             exporter,
         };
         tasks.spawn(observed.run(shutdown.clone()));
+        tasks.spawn(matrix.clone().look_after_keys(inbox, shutdown.clone()));
         let stopping = shutdown.clone();
         tasks.spawn(async move {
             tokio::select! {

@@ -93,6 +93,7 @@ pub(super) fn check(
     permissions::check(&config.permissions.0, problems);
     config.messages.check(problems);
     config.privacy.check(problems);
+    config.encryption.check(problems);
     config.provisioning.check(problems);
     config.operations.check(problems);
     config.retention.check(problems);

@@ -8,6 +8,7 @@ pub mod appservice;
 pub mod connectors;
 pub mod database;
 pub mod duration;
+pub mod encryption;
 pub mod environment;
 pub mod fingerprint;
 pub mod homeserver;
@@ -52,6 +53,7 @@ const SECTIONS: &[&str] = &[
     "lines",
     "permissions",
     "messages",
+    "encryption",
     "privacy",
     "provisioning",
     "operations",
@@ -72,6 +74,7 @@ pub struct Config {
     pub lines: Vec<Line>,
     pub permissions: Permissions,
     pub messages: messages::Messages,
+    pub encryption: encryption::Encryption,
     pub privacy: privacy::Privacy,
     pub provisioning: provisioning::Provisioning,
     pub operations: operations::Operations,
@@ -209,6 +212,7 @@ fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>)
 fn place(config: &mut Config, sources: &Sources) {
     let folder = sources.folder();
     config.database.path = folder.join(&config.database.path);
+    config.encryption.path = folder.join(&config.encryption.path);
     config.homeserver.ca_file = config.homeserver.ca_file.take().map(|path| folder.join(path));
     config.appservice.registration = match &sources.registration {
         Some(path) => path.clone(),
@@ -257,6 +261,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         lines: Vec::new(),
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
+        encryption: section(root, "encryption", problems),
         privacy: section(root, "privacy", problems),
         provisioning: section(root, "provisioning", problems),
         operations: section(root, "operations", problems),

@@ -26,6 +26,8 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
+    // Most people here are on a client that does not encrypt.
+    command.env("SWINGBRIDGE_ENCRYPTION__MODE", "off");
     command
 }
 

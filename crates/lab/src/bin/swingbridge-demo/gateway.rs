@@ -125,11 +125,15 @@ impl Gateway {
             .arg(self.registration());
         command
             .env("SWINGBRIDGE_HOMESERVER__ADDRESS", self.homeserver())
+            // The demo's own web client does not encrypt; people's do in rooms that they encrypt.
+            .env("SWINGBRIDGE_ENCRYPTION__MODE", "allow")
             .env("SWINGBRIDGE_APPSERVICE__PORT", gateway.to_string())
             .env(
                 "SWINGBRIDGE_OPERATIONS__ADDRESS",
                 format!("127.0.0.1:{operations}"),
             )
+            // The demo's own page is a Matrix client without encryption.
+            .env("SWINGBRIDGE_ENCRYPTION__MODE", "allow")
             .env("BRIDGE_SMPP_HOST", "127.0.0.1")
             .env("BRIDGE_SMPP_PORT", smpp.to_string())
             .env("BRIDGE_SMPP_SYSTEM_ID", SYSTEM_ID)

@@ -2,8 +2,8 @@
 
 use crate::config::connectors::{Account, TYPES};
 use crate::config::{
-    appservice, database, homeserver, lines, logging, messages, operations, privacy, provisioning, retention,
-    secrets,
+    appservice, database, encryption, homeserver, lines, logging, messages, operations, privacy,
+    provisioning, retention, secrets,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -43,6 +43,7 @@ pub fn markdown() -> String {
          exact one counts. Values: `user` may use the lines that name them, `admin` may also use the admin commands.\n",
     );
     section::<messages::Messages>("messages", &mut out);
+    section::<encryption::Encryption>("encryption", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
     section::<operations::Operations>("operations", &mut out);

@@ -240,6 +240,14 @@ lines:
 permissions:
 <permissions>
 
+encryption:
+  # Between people's clients and the gateway, so that the homeserver reads nothing: default makes encrypted rooms, allow takes part in
+  # rooms that people encrypt, require takes and sends nothing in plain ones, off takes no part. Synapse needs two settings for it;
+  # without them keys come late: experimental_features with msc2409_to_device_messages_enabled and msc3202_transaction_extensions.
+  #mode: default
+  # The folder of the keys. Back it up with the database; never put an older one back.
+  #path: crypto
+
 privacy:
   # Who runs this gateway, as people read it when they are asked.
   #operator: Example Ltd
