@@ -17,6 +17,7 @@ mod crypto;
 mod event;
 mod failure;
 mod homeserver;
+mod label;
 pub mod media;
 mod missed;
 mod people;

@@ -2,6 +2,7 @@
 
 use crate::failure::Failure;
 use crate::homeserver::{Matrix, event_id, room_id};
+use crate::label;
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::receipt::create_receipt;
 use ruma::api::client::room::get_room_event;
@@ -14,7 +15,7 @@ use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{PerformError, Performed, Post, SendStatus, Sender};
 use swingbridge_domain::id::{EventId, RoomId};
 use swingbridge_domain::message::{Text, Tone};
-use swingbridge_domain::path::{Protection, Scheme};
+use swingbridge_domain::path::{Leg, Protection, Scheme};
 
 /// An event to be sent.
 struct Outgoing<'a> {
@@ -24,6 +25,8 @@ struct Outgoing<'a> {
     sent_at: Option<Timestamp>,
     transaction: &'a str,
     secrecy: Secrecy,
+    /// The legs by which a contact's words came to us: they are labelled with their whole way.
+    way: &'a [Leg],
 }
 
 /// How an event goes into an encrypted room.
@@ -51,6 +54,7 @@ impl Matrix {
                 (Sender::Bot, Tone::Notice) => Secrecy::Words,
                 _ => Secrecy::Content,
             },
+            way: &post.way,
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => {
@@ -84,6 +88,7 @@ impl Matrix {
             sent_at: None,
             transaction,
             secrecy: Secrecy::Bare,
+            way: &[],
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
@@ -108,6 +113,7 @@ impl Matrix {
             sent_at: None,
             transaction,
             secrecy: Secrecy::Bare,
+            way: &[],
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
@@ -162,20 +168,35 @@ impl Matrix {
         }
     }
 
+    /// The content with its label, which says how it goes into the room.
+    fn body(
+        &self,
+        event: &Outgoing<'_>,
+        room: Protection,
+    ) -> Result<Raw<AnyMessageLikeEventContent>, Failure> {
+        let raw = if event.way.is_empty() {
+            serde_json::value::to_raw_value(&event.content)
+        } else {
+            let mut content = event.content.clone();
+            content[label::KEY] = label::label(&self.into_room(event.way, room));
+            serde_json::value::to_raw_value(&content)
+        };
+        raw.map(Raw::from_json).map_err(|_| Failure::invalid("event"))
+    }
+
     async fn send_once(&self, user: &UserId, event: &Outgoing<'_>) -> Result<(EventId, Protection), Failure> {
-        let body: Raw<AnyMessageLikeEventContent> = Raw::from_json(
-            serde_json::value::to_raw_value(&event.content).map_err(|_| Failure::invalid("event"))?,
-        );
+        const SEALED: Protection = Protection::EndToEnd(Scheme::Megolm);
         let sealed = match event.secrecy {
             Secrecy::Bare => None,
             secrecy => {
                 let harmless = secrecy == Secrecy::Words;
+                let body = self.body(event, SEALED)?;
                 self.seal(event.room, user, event.kind, &body, harmless).await?
             }
         };
         let (kind, body, protection) = match sealed {
-            Some(sealed) => ("m.room.encrypted", sealed, Protection::EndToEnd(Scheme::Megolm)),
-            None => (event.kind, body, Protection::None),
+            Some(sealed) => ("m.room.encrypted", sealed, SEALED),
+            None => (event.kind, self.body(event, Protection::None)?, Protection::None),
         };
         let kind = MessageLikeEventType::from(kind);
         let mut request = send_message_event::v3::Request::new_raw(
@@ -266,6 +287,9 @@ fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
     }
     if let Some(message) = &status.message {
         content["message"] = json!(message);
+    }
+    if let Some(path) = &status.path {
+        content[label::KEY] = label::label(path);
     }
     content
 }

@@ -17,11 +17,15 @@ async function api(method, path, body) {
   return content;
 }
 
+const react = (room, event, key) =>
+  api("PUT", `rooms/${encodeURIComponent(room)}/send/m.reaction/page${transaction++}`,
+    { "m.relates_to": { rel_type: "m.annotation", event_id: event, key } });
+
 const send = (room, body) =>
   api("PUT", `rooms/${encodeURIComponent(room)}/send/m.room.message/page${transaction++}`, { msgtype: "m.text", body });
 
 function room(id) {
-  if (!rooms.has(id)) rooms.set(id, { id, state: new Map(), events: [], statuses: new Map(), readBy: new Map(), at: 0 });
+  if (!rooms.has(id)) rooms.set(id, { id, state: new Map(), events: [], statuses: new Map(), reactions: new Map(), readBy: new Map(), at: 0 });
   return rooms.get(id);
 }
 
@@ -29,6 +33,12 @@ function take(room, event) {
   if (event.state_key !== undefined) room.state.set(`${event.type} ${event.state_key}`, event.content);
   const about = event.content?.["m.relates_to"]?.event_id;
   if (event.type === "com.beeper.message_send_status" && about) room.statuses.set(about, event.content);
+  const annotation = event.type === "m.reaction" && event.content["m.relates_to"];
+  if (annotation) {
+    const given = room.reactions.get(annotation.event_id) ?? new Map();
+    given.set(annotation.key, new Set(given.get(annotation.key)).add(event.sender));
+    room.reactions.set(annotation.event_id, given);
+  }
   if (event.type !== "m.room.message") return;
   const replaces = event.content["m.relates_to"]?.rel_type === "m.replace" && about;
   const replaced = replaces && room.events.find((old) => old.event_id === about);
@@ -80,7 +90,7 @@ function fate(room, event) {
   if (!status) return [room.readBy.has(event.event_id) ? "taken over by the gateway" : "sent to the homeserver", false];
   switch (status.status) {
     case "SUCCESS": return [status.delivered_to_users?.length ? "✓✓ delivered to the phone" : "✓ handed to the carrier", false];
-    case "PENDING": return ["on its way …", false];
+    case "PENDING": return [status.message ?? "on its way …", false];
     default: return [status.message ?? `failed: ${status.reason ?? status.status}`, true];
   }
 }
@@ -102,6 +112,17 @@ function bubble(room, event) {
     item.append(element("small", `${time} · ${words}`, bad ? "bad" : ""));
   } else if (!notice) {
     item.append(element("small", `${time} · ${person(room, event.sender)}`));
+  }
+  const given = [...(room.reactions.get(event.event_id) ?? new Map())];
+  if (given.length) {
+    const row = element("span", "", "reactions");
+    for (const [key, users] of given) {
+      const button = element("button", users.size > 1 ? `${key} ${users.size}` : key);
+      button.setAttribute("aria-pressed", users.has(session.user));
+      button.onclick = () => users.has(session.user) || react(room.id, event.event_id, key).catch(tell);
+      row.append(button);
+    }
+    item.append(row);
   }
   return item;
 }

@@ -46,7 +46,12 @@ impl<'a> Check<'a> {
             said.matches("ok  ").count()
         ));
         let room = self.start_chat().await?;
-        self.to_phone(&room, "Hello from Matrix 👋").await?;
+        let hello = "Hello from Matrix 👋";
+        let held = self.alice.send_text(&room, hello).await?;
+        self.say(&format!("alice writes: {}", shortened(hello)));
+        self.agree(&room, &held).await?;
+        self.arrives(&held, hello).await?;
+        self.explained(&room).await?;
         self.to_matrix(&room, "Hello from a phone, it's me").await?;
         self.to_phone(&room, LONG).await?;
         self.to_matrix(&room, &format!("{LONG} (and back)")).await?;
@@ -118,9 +123,70 @@ impl<'a> Check<'a> {
         Ok(name["name"].as_str().unwrap_or("without a name").to_owned())
     }
 
+    /// Nothing leaves before alice has agreed to who can read it.
+    async fn agree(&self, room: &str, held: &str) -> Result<()> {
+        let question = self.from_the_bot(room, "Do you agree").await?;
+        self.say(&format!("the bot asks: {}", question.body()));
+        self.alice
+            .wait_for("the status of the text that waits", |seen| {
+                let content = &seen.event["content"];
+                let waits = seen.kind() == "com.beeper.message_send_status"
+                    && content["m.relates_to"]["event_id"] == held
+                    && content["dev.swingbridge.state"] == "held";
+                waits.then_some(())
+            })
+            .await?;
+        let nothing = self.carrier.wait_for("nothing", Duration::ZERO, |view| {
+            view.messages
+                .iter()
+                .any(|message| !message.from_phone)
+                .then_some(())
+        });
+        ensure!(
+            nothing.await.is_err(),
+            "a text left before anybody agreed to that"
+        );
+        self.say("alice's text waits; the phone has nothing");
+        let content = serde_json::json!({
+            "m.relates_to": { "rel_type": "m.annotation", "event_id": question.id(), "key": "✅" }
+        });
+        self.alice.send(room, "m.reaction", content).await?;
+        self.say("alice reacts with ✅");
+        let told = self.from_the_bot(room, "readable by").await?;
+        self.say(&format!("the bot says: {}", told.body()));
+        Ok(())
+    }
+
+    /// The command `path`.
+    async fn explained(&self, room: &str) -> Result<()> {
+        self.alice.send_text(room, "!sms path").await?;
+        let told = self.from_the_bot(room, "As things are now").await?;
+        self.say(&format!(
+            "alice asks for the `path`; the bot: {}",
+            told.body().replace('\n', "\n            ")
+        ));
+        Ok(())
+    }
+
+    async fn from_the_bot(&self, room: &str, part: &str) -> Result<Seen> {
+        let seen = self
+            .alice
+            .wait_for(&format!("the bot's words with {part:?}"), |seen| {
+                let fits = seen.room == room && seen.sender() == BOT && seen.body().contains(part);
+                fits.then(|| seen.clone())
+            })
+            .await?;
+        Ok(seen)
+    }
+
     async fn to_phone(&self, room: &str, text: &str) -> Result<()> {
         let event = self.alice.send_text(room, text).await?;
         self.say(&format!("alice writes: {}", shortened(text)));
+        self.arrives(&event, text).await
+    }
+
+    /// The phone shows it, and alice sees that it does.
+    async fn arrives(&self, event: &str, text: &str) -> Result<()> {
         let message = self
             .carrier
             .wait_for("the text on the phone", PATIENCE, |view| {
@@ -139,13 +205,13 @@ impl<'a> Check<'a> {
         self.say(&format!("Bob's phone shows it whole, out of {parts}"));
         self.alice
             .wait_for("the status SUCCESS with the delivery to the phone", |seen| {
-                delivered(seen, &event).then_some(())
+                delivered(seen, event).then_some(())
             })
             .await?;
         self.say("alice sees: delivered (com.beeper.message_send_status SUCCESS)");
         self.alice
             .wait_for("the bot's read receipt", |seen| {
-                let receipt = &seen.event["content"][&event]["m.read"][BOT];
+                let receipt = &seen.event["content"][event]["m.read"][BOT];
                 (seen.place == Place::Ephemeral && !receipt.is_null()).then_some(())
             })
             .await?;
