@@ -68,8 +68,6 @@ impl Site {
             ("CONNECTORS__SMPP__TIMING__FIRST_WAIT", "0.05"),
             ("CONNECTORS__SMPP__TIMING__LONGEST_WAIT", "0.4"),
             ("CONNECTORS__SMPP__TIMING__RESPONSE", "5"),
-            // What people are asked is the subject of tests of its own.
-            ("PRIVACY__CONSENT", "policy"),
         ];
         let settings = settings
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

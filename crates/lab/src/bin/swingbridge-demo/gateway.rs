@@ -132,8 +132,6 @@ impl Gateway {
                 "SWINGBRIDGE_OPERATIONS__ADDRESS",
                 format!("127.0.0.1:{operations}"),
             )
-            // The demo's own page is a Matrix client without encryption.
-            .env("SWINGBRIDGE_ENCRYPTION__MODE", "allow")
             .env("BRIDGE_SMPP_HOST", "127.0.0.1")
             .env("BRIDGE_SMPP_PORT", smpp.to_string())
             .env("BRIDGE_SMPP_SYSTEM_ID", SYSTEM_ID)
