@@ -43,6 +43,8 @@ pub enum Script {
     PerlEsme,
     /// A Matrix client on matrix-nio. It is given the homeserver, a user and the password.
     Nio,
+    /// A Matrix client on matrix-js-sdk, likewise. It also tells a user's `devices`, and the `warning` that it would show at an event.
+    MatrixJs,
 }
 
 impl Script {
@@ -53,6 +55,7 @@ impl Script {
             Script::PerlSmsc => "smsc.pl",
             Script::PerlEsme => "esme.pl",
             Script::Nio => "matrix_nio.py",
+            Script::MatrixJs => "matrix_js.mjs",
         }
     }
 
@@ -67,6 +70,12 @@ impl Script {
             }
             Script::PerlSmsc | Script::PerlEsme => Command::new(peers::perl_net_smpp()?),
             Script::Nio => Command::new(peers::nio_python()?),
+            Script::MatrixJs => {
+                let folder = peers::matrix_js()?;
+                let mut node = Command::new(peers::node(&folder));
+                node.env("MATRIX_JS", folder);
+                node
+            }
         };
         command.arg(
             Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -151,7 +160,7 @@ impl Foreign {
                     .and_then(|port| port.try_into().ok())
                     .unwrap_or(0);
             }
-            Script::NpmEsme | Script::PerlEsme | Script::Nio => {
+            Script::NpmEsme | Script::PerlEsme | Script::Nio | Script::MatrixJs => {
                 foreign.event("ready").await?;
             }
         }

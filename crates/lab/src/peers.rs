@@ -32,6 +32,23 @@ pub fn node_smpp() -> Option<PathBuf> {
     found("npm smpp", there.then_some(folder))
 }
 
+/// The folder in which `node` finds the package `matrix-js-sdk`.
+#[must_use]
+pub fn matrix_js() -> Option<PathBuf> {
+    let folder = folder().join("matrix-js");
+    let there = folder.join("node_modules/matrix-js-sdk").exists() && runs(node(&folder), &["--version"]);
+    found("npm matrix-js-sdk", there.then_some(folder))
+}
+
+/// The Node of a folder, where it has one of its own.
+#[must_use]
+pub fn node(folder: &Path) -> PathBuf {
+    let own = ["x64", "arm64"].map(|kind| folder.join(format!("node_modules/node-linux-{kind}/bin/node")));
+    own.into_iter()
+        .find(|node| node.exists())
+        .unwrap_or_else(|| "node".into())
+}
+
 /// The Perl that has `Net::SMPP`.
 #[must_use]
 pub fn perl_net_smpp() -> Option<PathBuf> {

@@ -54,6 +54,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
     }
     if have(&debian::NODE, &missing) {
         npm::smpp(&folder)?;
+        npm::matrix_js(&folder)?;
     } else {
         missing.push("what comes from npm, for want of it".into());
     }

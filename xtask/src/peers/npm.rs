@@ -43,6 +43,41 @@ pub fn appservice_bridge(peers: &Path) -> Result<()> {
     )
 }
 
+/// A Matrix client of the newest kind.
+const MATRIX_JS: &str = "matrix-js-sdk@43.0.0";
+
+/// The Node that it needs; Debian's is older.
+const NODE: &str = "22.23.3";
+
+pub fn matrix_js(peers: &Path) -> Result<()> {
+    let kind = match std::env::consts::ARCH {
+        "aarch64" => "arm64",
+        _ => "x64",
+    };
+    let node = format!("node-linux-{kind}@{NODE}");
+    once(
+        &peers.join("matrix-js"),
+        &format!("npm {MATRIX_JS}"),
+        &format!("{MATRIX_JS} {node}"),
+        |folder| {
+            fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+            // Neither needs a script at install.
+            run_quietly(
+                Command::new("npm")
+                    .args([
+                        "install",
+                        "--ignore-scripts",
+                        "--no-audit",
+                        "--no-fund",
+                        MATRIX_JS,
+                        &node,
+                    ])
+                    .current_dir(folder),
+            )
+        },
+    )
+}
+
 pub fn smpp(peers: &Path) -> Result<()> {
     once(&peers.join("npm"), &format!("npm {SMPP}"), SMPP, |folder| {
         fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;

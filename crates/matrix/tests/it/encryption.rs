@@ -359,3 +359,46 @@ async fn nothing_is_said_in_the_clear_where_encryption_is_required() {
     house.bridge.say(&room, "a private owl", "outbox-3").await;
     house.reads("a private owl").await;
 }
+
+#[tokio::test]
+async fn a_current_client_sees_the_ghosts_device_as_signed_and_warns_of_nothing() {
+    let Some(house) = start(Mode::Default).await else {
+        return;
+    };
+    let carol = house.synapse.user("carol", PASSWORD).await.unwrap();
+    let Some(client) = Foreign::client(Script::MatrixJs, house.synapse.url(), carol.user(), PASSWORD).await
+    else {
+        return;
+    };
+    let mut client = client.unwrap();
+    let room = house.bridge.room(chat("c", carol.user())).await;
+    client.tell(json!({ "do": "join", "room": room })).await.unwrap();
+    client.event("joined").await.unwrap();
+    let said = house.bridge.say(&room, "a signed ibis", "outbox-1").await;
+    let reads = |event: &Value| event["content"]["body"] == "a signed ibis";
+    client.event_with("message", reads).await.unwrap();
+    client
+        .tell(json!({ "do": "send", "room": room, "body": "an ibis back" }))
+        .await
+        .unwrap();
+    assert_eq!(
+        house.bridge.inbox.wait_for_text("an ibis back").await.protection,
+        MEGOLM
+    );
+    for user in [house.bridge.ghost_id(), house.bridge.bot_id()] {
+        client
+            .tell(json!({ "do": "devices", "user": user }))
+            .await
+            .unwrap();
+        let devices = client.event("devices").await.unwrap()["devices"].clone();
+        let devices = devices.as_array().unwrap();
+        assert!(devices.len() == 1 && devices[0]["signed"] == true, "{devices:?}");
+    }
+    client
+        .tell(json!({ "do": "warning", "room": room, "id": said }))
+        .await
+        .unwrap();
+    let warning = client.event("warning").await.unwrap();
+    // 0: no shield.
+    assert_eq!(warning["colour"], 0, "{warning}");
+}

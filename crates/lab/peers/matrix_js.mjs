@@ -1,0 +1,69 @@
+// A Matrix client with encryption on matrix-js-sdk: node matrix_js.mjs CONTROL_PORT HOMESERVER USER PASSWORD
+import { createConnection } from "node:net";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const [port, baseUrl, userId, password] = process.argv.slice(2);
+const sdk = await import(pathToFileURL(`${process.env.MATRIX_JS}/node_modules/matrix-js-sdk/lib/index.js`).href);
+const { logger } = await import(pathToFileURL(`${process.env.MATRIX_JS}/node_modules/matrix-js-sdk/lib/logger.js`).href);
+logger.setLevel?.("silent");
+
+const socket = createConnection({ host: "127.0.0.1", port: Number(port) });
+const tell = event => socket.write(JSON.stringify(event) + "\n");
+
+const login = await sdk.createClient({ baseUrl }).loginRequest({
+  type: "m.login.password", identifier: { type: "m.id.user", user: userId }, password,
+});
+const client = sdk.createClient({
+  baseUrl, userId: login.user_id, deviceId: login.device_id, accessToken: login.access_token,
+});
+await client.initRustCrypto({ useIndexedDB: false });
+const crypto = client.getCrypto();
+
+const said = event => tell({
+  event: "message", room: event.getRoomId(), id: event.getId(), sender: event.getSender(), content: event.getContent(),
+  encrypted: event.isEncrypted(),
+});
+client.on("Room.timeline", (event, _room, toStart) => {
+  if (!toStart && event.getType() === "m.room.message") said(event);
+});
+client.on("Event.decrypted", event => event.getType() === "m.room.message" && !event.isDecryptionFailure() && said(event));
+
+const actions = {
+  join: async command => {
+    await client.joinRoom(command.room);
+    while (!client.getRoom(command.room)?.hasEncryptionStateEvent()) await new Promise(done => setTimeout(done, 50));
+    tell({ event: "joined", room: command.room, encrypted: true });
+  },
+  send: async command => {
+    const answer = await client.sendEvent(command.room, "m.room.message", { msgtype: "m.text", body: command.body });
+    tell({ event: "sent", id: answer.event_id });
+  },
+  // Whom a user's devices are signed by, and what the client would warn of at an event.
+  devices: async command => {
+    const devices = (await crypto.getUserDeviceInfo([command.user], true)).get(command.user) ?? new Map();
+    const list = [];
+    for (const id of devices.keys()) {
+      const status = await crypto.getDeviceVerificationStatus(command.user, id);
+      list.push({ id, signed: status?.signedByOwner ?? false });
+    }
+    tell({ event: "devices", user: command.user, devices: list });
+  },
+  warning: async command => {
+    const event = client.getRoom(command.room).findEventById(command.id);
+    const info = await crypto.getEncryptionInfoForEvent(event);
+    tell({ event: "warning", id: command.id, colour: info?.shieldColour, reason: info?.shieldReason });
+  },
+};
+
+client.once("sync", () => tell({ event: "ready", user: login.user_id, device: login.device_id }));
+await client.startClient({ initialSyncLimit: 50 });
+createInterface({ input: socket }).on("line", async line => {
+  const command = JSON.parse(line);
+  try {
+    await actions[command.do](command);
+  } catch (error) {
+    tell({ event: "error", text: String(error) });
+  }
+});
+socket.on("close", () => process.exit(0));
