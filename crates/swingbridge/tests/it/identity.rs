@@ -208,7 +208,8 @@ async fn numbers_stand_nowhere_that_outsiders_see() {
 /// The files of a real Synapse, byte by byte.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_real_homeserver_is_left_without_numbers() {
-    let Some(mut world) = World::open(&[("LOGGING__LEVEL", "trace")]).await else {
+    let settings = [("LOGGING__LEVEL", "trace"), ("PRIVACY__CONSENT", "policy")];
+    let Some(mut world) = World::open(&settings).await else {
         return;
     };
     world

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::config::database;
 use crate::config::duration::Span;
+use crate::config::encryption::Mode;
 use std::time::Duration;
 use swingbridge_engine::site::Policy;
 
@@ -61,10 +62,19 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         what: "Texts that wait for their sender's word",
         holds: "what was written, and the number that it goes to",
-        tables: &["outbox (parked)", "outbox (held)"],
+        tables: &["outbox (parked)"],
         until: "until the sender sends it again or gives it up",
         limit: |config| Limit::Setting("messages.validity", config.messages.validity),
         why: "a text whose fate is not known is sent again by its sender's choice alone",
+        protected: SEALED,
+    },
+    Kind {
+        what: "Texts that wait until somebody agrees to their way",
+        holds: "what phones and people at Matrix wrote, and numbers",
+        tables: &["outbox (held)"],
+        until: "until somebody agrees or declines",
+        limit: |config| Limit::Setting("privacy.hold", config.privacy.hold),
+        why: "no text is passed on by a way that nobody agreed to, and none is lost while people are asked",
         protected: SEALED,
     },
     Kind {
@@ -201,7 +211,7 @@ pub(super) fn erasing(engine: database::Kind) -> &'static str {
 
 /// What is kept where this program has no say, or outside of its database.
 pub(super) fn elsewhere(config: &Config) -> Vec<String> {
-    vec![
+    let mut places = vec![
         format!(
             "The site key: {}. Who has it and the database can open what is sealed.",
             config.site_key_origin
@@ -214,5 +224,12 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
             config.homeserver.domain
         ),
         "Phone networks: texts and numbers, under the carrier's own rules.".into(),
-    ]
+    ];
+    if config.encryption.mode != Mode::Off {
+        places.push(format!(
+            "Keys of end-to-end encrypted rooms: the folder {}. With them the gateway reads the rooms that it takes part in.",
+            config.encryption.path.display()
+        ));
+    }
+    places
 }
