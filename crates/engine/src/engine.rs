@@ -2,7 +2,7 @@
 
 use crate::clockwork::{reconcile, tick};
 use crate::contacts::Contacts;
-use crate::inbox::process_inbox;
+use crate::inbox::{Backlog, process_inbox};
 use crate::kernel::Kernel;
 use crate::lines;
 use crate::outbox;
@@ -116,6 +116,7 @@ impl Engine {
             health: Mutex::default(),
             lanes: Mutex::default(),
             contacts: Contacts::default(),
+            backlog: Backlog::default(),
             runtime: tokio::runtime::Handle::current(),
             together: Together::default(),
             outgoing: Notify::new(),

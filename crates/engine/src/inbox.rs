@@ -6,6 +6,7 @@ use crate::kernel::{BATCH, Kernel};
 use crate::process::{Fault, Work};
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Inbox, InboxError, What};
@@ -57,8 +58,7 @@ impl Kernel {
 
 /// Answers whether something is left in the inbox to be processed.
 fn take_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<bool, Fault> {
-    let waiting = |work: &mut Work<'_>| work.tables.inbox_oldest(1).map(|rows| !rows.is_empty());
-    if arrivals.len() > BATCH as usize || waiting(work)? {
+    if arrivals.len() > BATCH as usize || is_waiting(work)? {
         put_in(work, arrivals)?;
         return Ok(true);
     }
@@ -68,7 +68,43 @@ fn take_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<bool, Fault> {
         }
     }
     // A command may have put back what was buried.
-    Ok(waiting(work)?)
+    Ok(is_waiting(work)?)
+}
+
+/// Whether anything waits in the inbox. The store is asked only where something may.
+fn is_waiting(work: &mut Work<'_>) -> Result<bool, StoreError> {
+    if !work.backlog.may_be() {
+        return Ok(false);
+    }
+    let waits = !work.tables.inbox_oldest(1)?.is_empty();
+    if !waits {
+        work.backlog.none();
+    }
+    Ok(waits)
+}
+
+/// Whether something may wait in the inbox: what comes in must then wait its turn. Jobs alone read and write it, one after the other on the
+/// store's thread; a job that is not kept leaves it at "perhaps".
+pub(crate) struct Backlog(AtomicBool);
+
+impl Default for Backlog {
+    fn default() -> Self {
+        Self(AtomicBool::new(true))
+    }
+}
+
+impl Backlog {
+    fn may_be(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn none(&self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+
+    pub fn perhaps(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn put_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<(), Fault> {
@@ -76,6 +112,7 @@ fn put_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<(), Fault> {
         if is_new(work, arrival)? {
             let sealed = work.seal(seal::INBOX, &arrival.what)?;
             work.tables.inbox_push(sealed, work.now)?;
+            work.backlog.perhaps();
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 use crate::contacts::Contacts;
 use crate::effect::Tally;
 use crate::event::Event;
+use crate::inbox::Backlog;
 use crate::lanes::{Change, Lanes};
 use crate::process::{Fault, Work};
 use crate::site::Site;
@@ -37,6 +38,7 @@ pub(crate) struct Kernel {
     pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
     pub lanes: Mutex<Lanes>,
     pub contacts: Contacts,
+    pub backlog: Backlog,
     /// Where those who wait for the store are woken.
     pub runtime: tokio::runtime::Handle,
     pub together: Together,
@@ -84,6 +86,7 @@ impl Kernel {
             keys: &self.keys,
             health: &health,
             contacts: &self.contacts,
+            backlog: &self.backlog,
             tables,
             now: self.clock.now(),
             after: After::default(),
@@ -291,8 +294,9 @@ where
             sender,
             ..
         } = *self;
-        if committed.is_ok() {
-            kernel.committed(after);
+        match committed.is_ok() {
+            true => kernel.committed(after),
+            false => kernel.backlog.perhaps(),
         }
         // Nobody waits any more: the work is committed all the same.
         let _ = sender.send(committed.and_then(|()| value.ok_or(StoreError::Closed)));

@@ -116,7 +116,10 @@ impl Job for Gathered {
         let pieces = pieces.unwrap_or_else(|| kernel.fetch());
         if committed.is_ok() {
             kernel.committed(after);
-        } else if pieces.len() > 1 {
+        } else {
+            kernel.backlog.perhaps();
+        }
+        if committed.is_err() && pieces.len() > 1 {
             for piece in pieces {
                 kernel.store.submit(Box::new(Self {
                     kernel: kernel.clone(),
@@ -124,6 +127,10 @@ impl Job for Gathered {
                     after: After::default(),
                 }));
             }
+            return;
+        }
+        if pieces.len() == 1 {
+            pieces.into_iter().for_each(|piece| piece.done(committed.clone()));
             return;
         }
         // Waking so many from here would cost the store's thread more than the commit did.

@@ -98,6 +98,7 @@ impl Work<'_> {
             Effect::SetTimer { timer, due } => self.tables.timer_set(&timer, due)?,
             Effect::Exhume => {
                 self.tables.inbox_exhume()?;
+                self.backlog.perhaps();
             }
             Effect::Audit(entry) => {
                 audit::append(self.tables, self.keys, self.now, &entry)?;

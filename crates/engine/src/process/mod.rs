@@ -5,6 +5,7 @@ mod load;
 
 use crate::contacts::Contacts;
 use crate::event::Event;
+use crate::inbox::Backlog;
 use crate::kernel::After;
 use crate::site::Site;
 use crate::step::{self, Unprocessable};
@@ -21,6 +22,7 @@ pub(crate) struct Work<'a> {
     pub keys: &'a Keys,
     pub health: &'a BTreeMap<ConnectorId, Health>,
     pub contacts: &'a Contacts,
+    pub backlog: &'a Backlog,
     pub tables: &'a mut dyn Tables,
     pub now: Timestamp,
     /// What is to be known after the commit.

@@ -6,8 +6,8 @@ use swingbridge_domain::inbox::Unreadable;
 pub fn unreadable(cause: Unreadable) -> &'static str {
     match cause {
         Unreadable::MissingKey => {
-            "Waiting: this came encrypted, and your client has not given this gateway the key yet. I ask for it, and the message goes \
-             out by itself when it comes. If it stays like this, keep your client open, or write the message again."
+            "Waiting: this came encrypted, and your client has not given this gateway the key yet. I go on looking for it, and the \
+             message goes out by itself when it comes. If it stays like this, keep your client open, or write the message again."
         }
         Unreadable::Withheld => {
             "Waiting: your client says that it keeps the key of this message from the gateway, most likely because it sends to verified \
