@@ -114,9 +114,7 @@ impl Matrix {
                 let mine = messages.remove(&user).unwrap_or_default().into_iter();
                 let mine = mine.filter(|(device, _)| device == machine.device() || device == "*");
                 let changes = Changes {
-                    to_device: mine
-                        .filter_map(|(_, event)| Some(Raw::from_json(event.to_owned())))
-                        .collect(),
+                    to_device: mine.map(|(_, event)| Raw::from_json(event.to_owned())).collect(),
                     devices: devices.clone(),
                     one_time_keys: counts
                         .remove(&user)

@@ -3,13 +3,14 @@
 use crate::bridge::{Bridge, Now, Plan, chat, plain, post};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, Sender};
+use swingbridge_domain::homeserver::{Action, Ghost, Homeserver, PerformError, Sender};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Arrival, Membership, RoomEvent, RoomEventKind, Unreadable, What};
 use swingbridge_domain::message::Tone;
 use swingbridge_domain::path::{Protection, Scheme};
 use swingbridge_lab::client::Client;
 use swingbridge_lab::foreign::{Foreign, Script};
+use swingbridge_lab::homeserver::Quirks;
 use swingbridge_lab::synapse::{Options, Synapse};
 use swingbridge_matrix::Mode;
 
@@ -401,4 +402,73 @@ async fn a_current_client_sees_the_ghosts_device_as_signed_and_warns_of_nothing(
     let warning = client.event("warning").await.unwrap();
     // 0: no shield.
     assert_eq!(warning["colour"], 0, "{warning}");
+}
+
+/// What a ghost costs: `cargo nextest run -p swingbridge-matrix --run-ignored only -E 'test(what_a_ghost_costs)' --no-capture`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn what_a_ghost_costs() {
+    const GHOSTS: usize = 40;
+    let Some(house) = start(Mode::Default).await else {
+        return;
+    };
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4
+    };
+    let room = house.bridge.room(chat("c", house.outside.user())).await;
+    house.bridge.say(&room, "the first", "outbox-0").await;
+    let folder = &house.bridge.config.crypto_folder;
+    // Without the write-ahead log, which is gone when a machine is closed.
+    let disk = || {
+        let files = |folder: &std::path::Path| {
+            std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().path())
+        };
+        let machines = files(folder).filter(|machine| machine.is_dir());
+        let kept = machines.flat_map(|machine| files(&machine).collect::<Vec<_>>());
+        let kept = kept.filter(|file| {
+            !file.to_string_lossy().ends_with("-wal") && !file.to_string_lossy().ends_with("-shm")
+        });
+        kept.map(|file| std::fs::metadata(file).unwrap().len() as usize / 1024)
+            .sum::<usize>()
+    };
+    for round in ["makes its device", "is open"] {
+        let (memory, kept, start) = (resident(), disk(), std::time::Instant::now());
+        for ghost in 0..GHOSTS {
+            let mut said = post(&room, Sender::Bot, "one text");
+            said.sender = Sender::Ghost(Ghost {
+                pseudonym: format!("ghost{ghost}"),
+                name: "A ghost".into(),
+            });
+            house
+                .bridge
+                .perform(Action::Post(said), &format!("{round} {ghost}"))
+                .await;
+        }
+        println!(
+            "a ghost that {round}: {} ms for a text, {} KiB in memory, {} KiB on disk",
+            start.elapsed().as_millis() as usize / GHOSTS,
+            resident().saturating_sub(memory) / GHOSTS,
+            disk().saturating_sub(kept) / GHOSTS,
+        );
+    }
+}
+
+#[tokio::test]
+async fn where_the_homeserver_knows_no_keys_rooms_stay_plain() {
+    for (mode, words) in [(Mode::Default, true), (Mode::Require, false)] {
+        let mut plan = Plan::new().await;
+        plan.config.encryption = mode;
+        let (_stub, bridge) = plan.on_stub(Quirks::synapse()).await;
+        bridge.matrix.start_encryption().await.unwrap();
+        let made = bridge
+            .perform(Action::CreateRoom(chat("c", "@alice:localhost")), "unused")
+            .await;
+        assert_eq!(made.protection, Some(Protection::None));
+        let text = post(&made.room.unwrap(), Sender::Bot, "in the clear");
+        let said = bridge.matrix.perform(&Action::Post(text), "outbox-1").await;
+        assert_eq!(said.is_ok(), words, "{mode:?}: {said:?}");
+    }
 }
