@@ -176,7 +176,7 @@ fn post(
 fn about(work: &Work<'_>, talk: &Talk, network: &str) -> About {
     let shown = talk.shown();
     let path = policy::inward(work.site, &talk.line, &[], policy::room_now(work.site, talk));
-    let protected = words::summary(work.site, &path);
+    let protected = words::capital(&words::summary(work.site, &path));
     About {
         name: shown.clone(),
         topic: Some(format!(

@@ -29,17 +29,17 @@ pub(crate) fn reading(message: &Message) -> Option<bool> {
     }
 }
 
-/// `user` answers `question` by a reaction.
+/// `user` answers `question`, which stands in the event `asked`, by a reaction.
 pub(crate) fn answered(
     scene: &Scene<'_>,
     talk: &Talk,
     question: &Question,
     user: &UserId,
     yes: bool,
-    to: &EventId,
+    asked: Option<EventId>,
 ) -> Vec<Effect> {
     match &question.about {
-        Asked::Consent(terms) => consent(scene, talk, user, terms.clone(), yes, Some(to)),
+        Asked::Consent(terms) => consent(scene, talk, user, terms.clone(), yes, asked.as_ref()),
         Asked::Downgrade(standing) if talk.conversation.trust.asked.as_ref() == Some(&question.about) => {
             let trust = Trust {
                 standing: if yes {
@@ -62,7 +62,7 @@ pub(crate) fn answered(
             let mut effects = vec![
                 logged(Kind::PolicyApplied, talk, Some(user), detail),
                 set_trust(talk, trust),
-                notice(talk, words, Some(to.clone())),
+                notice(talk, words, asked),
                 review(talk, !yes),
             ];
             effects.extend(super::describe(talk));
@@ -75,11 +75,11 @@ pub(crate) fn answered(
                 .iter()
                 .find(|pin| pin.scheme == *scheme && pin.changed.as_ref() == Some(fingerprint));
             match pin {
-                Some(pin) => key(scene, talk, user, pin, yes, Some(to)),
-                None => vec![notice(talk, words::ANSWERED_ALREADY, Some(to.clone()))],
+                Some(pin) => key(scene, talk, user, pin, yes, asked.as_ref()),
+                None => vec![notice(talk, words::ANSWERED_ALREADY, asked)],
             }
         }
-        Asked::Downgrade(_) => vec![notice(talk, words::ANSWERED_ALREADY, Some(to.clone()))],
+        Asked::Downgrade(_) => vec![notice(talk, words::ANSWERED_ALREADY, asked)],
     }
 }
 

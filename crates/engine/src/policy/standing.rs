@@ -53,7 +53,8 @@ pub(super) fn tell(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Vec<Effect> {
         ));
     }
     effects.push(notice(talk, words::standing(scene.site, talk, path), None));
-    effects.extend(describe(talk));
+    // At first the room says it already: it was made so.
+    effects.extend(trust.standing.and_then(|_| describe(talk)));
     effects
 }
 

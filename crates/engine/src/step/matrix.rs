@@ -50,8 +50,8 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
     }
     if let Some(question) = &scene.state.question {
         return match answers::reading(message) {
-            Some(yes) => answers::answered(scene, talk, question, &event.sender, yes, &event.event),
-            None => vec![super::notice(talk, words::NO_ANSWER, Some(event.event.clone()))],
+            Some(yes) => answers::answered(scene, talk, question, &event.sender, yes, answered(message)),
+            None => vec![super::notice(talk, words::NO_ANSWER, answered(message))],
         };
     }
     if !talk.address.can_reply() {

@@ -4,6 +4,7 @@ use super::{Scene, answer_in, count, direct, failure, for_room, inbound, tell};
 use crate::effect::Effect;
 use crate::event::Then;
 use crate::payload::{Payload, Say, Speaker};
+use crate::policy;
 use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::consent::Question;
@@ -358,6 +359,10 @@ pub(super) fn made(scene: &Scene<'_>, room: &RoomId, protection: Option<Protecti
         room: room.clone(),
     }];
     effects.extend(protected(talk, protection));
+    if protection.is_some_and(|found| found != policy::room_now(scene.site, talk)) {
+        // It says of itself what was thought when it was made.
+        effects.push(for_room(talk, Payload::Describe));
+    }
     effects.extend(people_invited(scene, talk, room));
     effects.extend(inbound::unanswerable(talk));
     if let Some(inbox) = &talk.line.access.inbox {

@@ -246,7 +246,8 @@ pub fn path(site: &Site, path: &Path) -> String {
     text
 }
 
-fn capital(text: &str) -> String {
+/// With a capital letter at its beginning.
+pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars
         .next()
