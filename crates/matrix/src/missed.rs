@@ -63,13 +63,13 @@ impl Matrix {
             }
             read.ok()
         });
+        let Some(last) = last else {
+            return Ok(missed(Vec::new(), self.here().await?, at));
+        };
         if let Some(crypto) = self.crypto()? {
             // Keys before the events that they open.
             self.catch_up_bot(crypto).await?;
         }
-        let Some(last) = last else {
-            return Ok(missed(Vec::new(), self.here().await?, at));
-        };
         let mut arrivals = Vec::new();
         if let Some(since) = &last.since {
             match self.sync(Some(since), filter()).await {

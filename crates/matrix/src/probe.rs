@@ -190,6 +190,12 @@ impl Matrix {
         request.device_keys.insert(self.bot.clone(), Vec::new());
         let answer = match self.api.call(Some(self.bot()), request).await {
             Ok(answer) => answer,
+            // Rooms stay plain then, which is nothing to stop at unless encryption is required.
+            Err(failure @ Failure::Refused { .. }) if self.config.encryption != Mode::Require => {
+                return Ok(format!(
+                    "none: the homeserver says nothing of keys to us, so rooms stay plain ({failure})"
+                ));
+            }
             Err(failure) => {
                 return Err(Fault::new(
                     format!("the homeserver says nothing of keys to us, so rooms stay plain ({failure})"),

@@ -27,7 +27,7 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
         }
     }
     // Most people here are on a client that does not encrypt, and what they are asked is the subject of tests of its own.
-    command.env("SWINGBRIDGE_ENCRYPTION__MODE", "off");
+    command.env("SWINGBRIDGE_ENCRYPTION__MODE", "allow");
     command.env("SWINGBRIDGE_PRIVACY__CONSENT", "policy");
     command
 }
