@@ -17,7 +17,7 @@ pub(crate) fn label(path: &Path) -> Value {
 
 impl Matrix {
     /// The whole way of what came by `legs` and goes into a room whose events `room` protects.
-    pub(crate) fn into_room(&self, legs: &[Leg], room: Protection) -> Path {
+    pub(crate) fn way_into_room(&self, legs: &[Leg], room: Protection) -> Path {
         let to_homeserver = match self.config.homeserver.scheme() {
             "https" => Protection::Transport,
             _ => Protection::None,

@@ -178,7 +178,7 @@ impl Matrix {
             serde_json::value::to_raw_value(&event.content)
         } else {
             let mut content = event.content.clone();
-            content[label::KEY] = label::label(&self.into_room(event.way, room));
+            content[label::KEY] = label::label(&self.way_into_room(event.way, room));
             serde_json::value::to_raw_value(&content)
         };
         raw.map(Raw::from_json).map_err(|_| Failure::invalid("event"))

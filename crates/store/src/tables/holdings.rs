@@ -20,7 +20,10 @@ const COUNTED: &[(&str, &str)] = &[
         "outbox (parked)",
         "SELECT count(*), min(created_at) FROM outbox WHERE state = 'parked'",
     ),
-    ("outbox (held)", "SELECT count(*), min(created_at) FROM outbox WHERE state = 'held'"),
+    (
+        "outbox (held)",
+        "SELECT count(*), min(created_at) FROM outbox WHERE state = 'held'",
+    ),
     (
         "assembly_parts",
         "SELECT count(*), min(assemblies.started_at) FROM assembly_parts

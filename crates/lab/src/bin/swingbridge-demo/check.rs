@@ -125,7 +125,7 @@ impl<'a> Check<'a> {
 
     /// Nothing leaves before alice has agreed to who can read it.
     async fn agree(&self, room: &str, held: &str) -> Result<()> {
-        let question = self.from_the_bot(room, "Do you agree").await?;
+        let question = self.heard_from_the_bot(room, "Do you agree").await?;
         self.say(&format!("the bot asks: {}", question.body()));
         self.alice
             .wait_for("the status of the text that waits", |seen| {
@@ -152,7 +152,7 @@ impl<'a> Check<'a> {
         });
         self.alice.send(room, "m.reaction", content).await?;
         self.say("alice reacts with ✅");
-        let told = self.from_the_bot(room, "readable by").await?;
+        let told = self.heard_from_the_bot(room, "readable by").await?;
         self.say(&format!("the bot says: {}", told.body()));
         Ok(())
     }
@@ -160,7 +160,7 @@ impl<'a> Check<'a> {
     /// The command `path`.
     async fn explained(&self, room: &str) -> Result<()> {
         self.alice.send_text(room, "!sms path").await?;
-        let told = self.from_the_bot(room, "As things are now").await?;
+        let told = self.heard_from_the_bot(room, "As things are now").await?;
         self.say(&format!(
             "alice asks for the `path`; the bot: {}",
             told.body().replace('\n', "\n            ")
@@ -168,7 +168,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    async fn from_the_bot(&self, room: &str, part: &str) -> Result<Seen> {
+    async fn heard_from_the_bot(&self, room: &str, part: &str) -> Result<Seen> {
         let seen = self
             .alice
             .wait_for(&format!("the bot's words with {part:?}"), |seen| {

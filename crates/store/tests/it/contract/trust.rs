@@ -146,7 +146,10 @@ pub fn held_rows_wait_and_count_nowhere(store: &Arc<dyn Store>) {
     assert_eq!(ids(work(store, move |t| t.outbox_held(Some(here)))), [first]);
     let nobody = work(store, |t| t.outbox_leaving(&UserId::new("@bob:example.org")));
     assert!(nobody.is_empty());
-    assert_eq!(ids(work(store, |t| t.outbox_leaving(&UserId::new("@alice:example.org")))), [leaving]);
+    assert_eq!(
+        ids(work(store, |t| t.outbox_leaving(&UserId::new("@alice:example.org")))),
+        [leaving]
+    );
     let depths = work(store, |t| t.queue_depths());
     assert_eq!(depths.iter().map(|depth| depth.rows).sum::<u64>(), 1);
     let lines = work(store, |t| t.line_depths());
