@@ -68,6 +68,10 @@ class Client:
                 self.tell("left", room=command["room"])
             case "send":
                 await self.send(command)
+            case "react":
+                content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": command["id"], "key": command["key"]}}
+                answer = await self.nio.room_send(command["room"], "m.reaction", content)
+                self.tell("reacted", id=answer.event_id)
             case "hold":
                 # The key of a new session is kept back, and the message goes.
                 room = command["room"]

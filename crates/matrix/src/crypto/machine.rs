@@ -22,8 +22,9 @@ use ruma::api::client::message::send_message_event;
 use ruma::api::client::to_device::send_event_to_device;
 use ruma::events::AnyMessageLikeEventContent;
 use ruma::serde::Raw;
-use ruma::{DeviceId, OwnedDeviceId, OwnedUserId, RoomId, TransactionId, UserId};
-use std::collections::BTreeMap;
+use ruma::{DeviceId, OwnedDeviceId, OwnedRoomId, OwnedUserId, RoomId, TransactionId, UserId};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::path::PathBuf;
 use tokio::sync::Mutex;
@@ -38,7 +39,8 @@ const ROUNDS: usize = 8;
 pub(crate) struct Machine {
     pub olm: OlmMachine,
     device: OwnedDeviceId,
-    sending: Mutex<()>,
+    /// Held while it sends. For whom each room's key was made, as far as was asked for since the machine was opened.
+    sending: Mutex<HashMap<OwnedRoomId, [u8; 32]>>,
     pub receiving: Mutex<()>,
 }
 
@@ -103,7 +105,7 @@ impl Machine {
         let machine = Self {
             olm,
             device,
-            sending: Mutex::new(()),
+            sending: Mutex::default(),
             receiving: Mutex::new(()),
         };
         if machine
@@ -301,8 +303,38 @@ impl Machine {
         self.pump_in_turn(api).await
     }
 
-    /// Encrypts for all devices of `readers`. The room's key goes to them first: a new one when one of those who had it is not among
-    /// them any more, when it was used often enough, or when it is old.
+    /// Puts the room's key away when somebody came or went since it was made, also while the machine was closed.
+    async fn renew(
+        &self,
+        made_for: &mut HashMap<OwnedRoomId, [u8; 32]>,
+        room: &RoomId,
+        readers: &[OwnedUserId],
+    ) -> Result<(), Failure> {
+        let mut sorted: Vec<&str> = readers.iter().map(|reader| reader.as_str()).collect();
+        sorted.sort_unstable();
+        let now: [u8; 32] = Sha256::digest(sorted.join("\n")).into();
+        if made_for.get(room) == Some(&now) {
+            return Ok(());
+        }
+        let name = format!("dev.swingbridge.readers {room}");
+        let store = self.olm.store();
+        let before = match made_for.get(room) {
+            Some(known) => Some(known.to_vec()),
+            None => store.get_custom_value(&name).await.map_err(broken)?,
+        };
+        if before.as_deref() != Some(&now) {
+            self.olm.discard_room_key(room).await.map_err(broken)?;
+            store
+                .set_custom_value(&name, now.to_vec())
+                .await
+                .map_err(broken)?;
+        }
+        made_for.insert(room.to_owned(), now);
+        Ok(())
+    }
+
+    /// Encrypts for all devices of `readers`. The room's key goes to them first: a new one when others read the room than before, when it
+    /// was used often enough, or when it is old.
     pub async fn encrypt(
         &self,
         api: &Api,
@@ -312,7 +344,8 @@ impl Machine {
         kind: &str,
         content: &Raw<AnyMessageLikeEventContent>,
     ) -> Result<Raw<AnyMessageLikeEventContent>, Failure> {
-        let _turn = self.sending.lock().await;
+        let mut made_for = self.sending.lock().await;
+        self.renew(&mut made_for, room, readers).await?;
         let followed = self
             .olm
             .update_tracked_users(readers.iter().map(Deref::deref))

@@ -221,6 +221,38 @@ fn said(arrival: &Arrival) -> Option<&str> {
 }
 
 #[tokio::test]
+async fn whoever_comes_in_gets_a_key_of_their_own_time() {
+    let Some(mut house) = start(Mode::Default).await else {
+        return;
+    };
+    let room = house.chat("c").await;
+    house.bridge.say(&room, "a heron before", "outbox-1").await;
+    let first = house.reads("a heron before").await["session"].clone();
+    let bob = house.synapse.user("bob", PASSWORD).await.unwrap();
+    let users = vec![UserId::new(bob.user())];
+    let invite = Action::Invite {
+        room: room.clone(),
+        users,
+    };
+    house.bridge.perform(invite, "unused").await;
+    bob.join(room.as_str()).await.unwrap();
+    let came = |event: &RoomEvent| match &event.what {
+        RoomEventKind::Membership {
+            user,
+            membership: Membership::Join,
+            ..
+        } if user.as_str() == bob.user() => Some(()),
+        _ => None,
+    };
+    house.bridge.inbox.wait("that bob came", came).await;
+    house.bridge.say(&room, "a heron after", "outbox-2").await;
+    let second = house.reads("a heron after").await["session"].clone();
+    assert_ne!(second, first, "the key is another one");
+    house.bridge.say(&room, "the same heron", "outbox-3").await;
+    assert_eq!(house.reads("the same heron").await["session"], second);
+}
+
+#[tokio::test]
 async fn whoever_leaves_reads_nothing_more() {
     let Some(mut house) = start(Mode::Default).await else {
         return;

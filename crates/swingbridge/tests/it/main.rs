@@ -2,6 +2,7 @@
 
 mod audit;
 mod cli;
+mod encrypted;
 mod gateway;
 mod identity;
 mod init;

@@ -13,12 +13,12 @@ use swingbridge_lab::smsc::{self, key};
 use swingbridge_lab::synapse::{Options, Synapse};
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
-const BOT: &str = "@smsbot:localhost";
+pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const BOT: &str = "@smsbot:localhost";
 /// A line that a team shares.
 const DESK: &str = "+447700900002";
 const CALLER: &str = "+447700900457";
-const PASSWORD: &str = "a password";
+pub const PASSWORD: &str = "a password";
 
 pub struct World {
     // Ended in this order.
