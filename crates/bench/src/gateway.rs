@@ -18,6 +18,8 @@ pub struct Gateway {
     /// Where it takes transactions.
     pub port: u16,
     operations: u16,
+    /// Whether its rooms are encrypted; most clients here do not encrypt.
+    pub encrypts: bool,
 }
 
 impl Gateway {
@@ -37,6 +39,7 @@ impl Gateway {
             folder: tempfile::tempdir()?,
             port: free_port()?,
             operations: free_port()?,
+            encrypts: false,
         };
         let mut init = gateway.command("init");
         init.args(["--homeserver", homeserver, "--domain", DOMAIN]);
@@ -132,8 +135,8 @@ impl Gateway {
             }
         }
         command.env("SWINGBRIDGE_LOGGING__LEVEL", "warn");
-        // The clients there do not encrypt.
-        command.env("SWINGBRIDGE_ENCRYPTION__MODE", "off");
+        let mode = if self.encrypts { "default" } else { "off" };
+        command.env("SWINGBRIDGE_ENCRYPTION__MODE", mode);
         // Nobody sits there to be asked.
         command.env("SWINGBRIDGE_PRIVACY__CONSENT", "policy");
         command

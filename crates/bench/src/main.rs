@@ -13,6 +13,7 @@ mod proc;
 mod proxy;
 mod queue;
 mod report;
+mod rooms;
 mod roundtrip;
 mod serve;
 mod session;
@@ -25,14 +26,14 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Everything that can be measured, in the order in which it is.
-const NAMES: [&str; 5] = ["session", "queue", "absorb", "roundtrip", "memory"];
+const NAMES: [&str; 6] = ["session", "queue", "absorb", "roundtrip", "rooms", "memory"];
 
 /// Measures what Swingbridge carries, beside others.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Serve>,
-    /// What to measure: session, queue, absorb, roundtrip, memory. Without a name all of it.
+    /// What to measure: session, queue, absorb, roundtrip, rooms, memory. Without a name all of it.
     names: Vec<String>,
     /// Also beside Jasmin, which takes minutes.
     #[arg(long)]
@@ -90,6 +91,7 @@ fn main() -> Result<()> {
             "queue" => queue::measure(part, &places)?,
             "absorb" => absorb::measure(part, &places)?,
             "roundtrip" => roundtrip::measure(part, &places)?,
+            "rooms" => rooms::measure(part, &places)?,
             _ => memory::measure(part, &places)?,
         }
         print!("{}", part.table());

@@ -153,7 +153,7 @@ async fn run(places: &Places, python: &std::path::Path) -> Result<Vec<Trip>> {
 }
 
 /// The room that Alice is invited to and that is no space.
-async fn invitation(alice: &Client) -> Result<String> {
+pub async fn invitation(alice: &Client) -> Result<String> {
     let mut tried: Vec<String> = Vec::new();
     loop {
         let room = alice

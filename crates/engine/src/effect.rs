@@ -61,6 +61,8 @@ pub enum Effect {
         writer: Option<UserId>,
         declined: bool,
     },
+    /// Decides anew about a row that was kept; it comes back as [`crate::event::Event::Reviewed`].
+    Reconsider(OutboxId),
     /// What waited for somebody's word may leave.
     Release {
         id: OutboxId,

@@ -342,13 +342,8 @@ fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
             };
             let mut effects = vec![
                 Effect::SaveMessage(Box::new(record)),
-                Effect::Requeue {
-                    id: row.id,
-                    lane: row.lane.clone(),
-                    target: row.target.clone(),
-                    not_before: scene.now,
-                    counts: false,
-                },
+                // What people agreed to may be another thing now.
+                Effect::Reconsider(row.id),
             ];
             effects.extend(reply("It is sent again."));
             effects

@@ -8,7 +8,7 @@ use crate::state::Talk;
 use crate::step::{Scene, for_room, notice};
 use crate::words;
 use swingbridge_domain::audit::Kind;
-use swingbridge_domain::consent::{Asked, Downgrade};
+use swingbridge_domain::consent::{Asked, Downgrade, Rule};
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::Trust;
 
@@ -52,7 +52,11 @@ pub(super) fn tell(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Vec<Effect> {
             format!("less protected from now on: {}", path.code()),
         ));
     }
-    effects.push(notice(talk, words::standing(scene.site, talk, path), None));
+    let mut told = words::standing(scene.site, talk, path);
+    if trust.standing.is_none() && talk.line.consent == Rule::Policy {
+        told.push_str(words::DECIDED);
+    }
+    effects.push(notice(talk, told, None));
     // At first the room says it already: it was made so.
     effects.extend(trust.standing.and_then(|_| describe(talk)));
     effects

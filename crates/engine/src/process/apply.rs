@@ -118,6 +118,19 @@ impl Work<'_> {
                 writer,
                 declined,
             } => return Ok(self.review(&line, conversation, writer.as_ref(), declined)?),
+            Effect::Reconsider(id) => {
+                self.tables.outbox_postpone(id, self.now, false)?;
+                self.tables.outbox_set_state(id, OutboxState::Held)?;
+                let Some(row) = self.tables.outbox(id)? else {
+                    return Ok(Vec::new());
+                };
+                let payload = Box::new(self.open(seal::OUTBOX, &row.sealed)?);
+                return Ok(vec![Event::Reviewed {
+                    row,
+                    payload,
+                    declined: false,
+                }]);
+            }
             Effect::Release { id, lane, target } => {
                 self.tables.outbox_set_state(id, OutboxState::Queued)?;
                 self.after.changes.push(Change::Added { target, lane, id });

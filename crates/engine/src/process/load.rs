@@ -9,6 +9,7 @@ use crate::policy;
 use crate::state::{State, Talk};
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::connector::SendError;
 use swingbridge_domain::consent::Rule;
 use swingbridge_domain::homeserver::Action;
 use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId, UserId};
@@ -130,6 +131,11 @@ impl Work<'_> {
             Event::Answered { row, answer, .. } => {
                 if let Some(message) = row.message {
                     self.load_record(&mut state, message)?;
+                }
+                if matches!(answer, Err(SendError::RetryAfter { .. }))
+                    && let Some(writer) = state.message.as_ref().and_then(|message| message.sender.clone())
+                {
+                    self.load_said(&mut state, &writer)?;
                 }
                 if let (Ok(accepted), swingbridge_domain::store::Target::Connector(connector)) =
                     (answer, &row.target)

@@ -41,6 +41,9 @@ pub(super) fn answered(
             detail,
             counts,
         }) => {
+            if let Some(refused) = withdrawn(scene, talk, row, message, event) {
+                return refused;
+            }
             if *counts && row.attempts + 1 >= scene.site.policy.attempts {
                 let words = words::gave_up(&scene.site.command_prefix, row.attempts + 1, detail);
                 let mut effects = end(scene, message, Delivery::Rejected, &words);
@@ -67,6 +70,32 @@ pub(super) fn answered(
         }
         Err(SendError::Unknown { detail }) => unsure(scene, row, message, detail),
     }
+}
+
+/// A text that comes back to the queue, and whose writer no longer agrees to its way: it does not leave any more.
+fn withdrawn(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    event: &EventId,
+) -> Option<Vec<Effect>> {
+    let (writer, path) = (message.sender.as_ref()?, message.path.as_ref()?);
+    if policy::stand(scene, talk, writer, path) != policy::Stand::Declined {
+        return None;
+    }
+    let words = words::declined(&scene.site.command_prefix);
+    let mut effects = end(scene, message, Delivery::Rejected, &words);
+    effects.push(Effect::Remove(row.id));
+    effects.extend(failure(
+        talk,
+        event,
+        Delivery::Rejected,
+        &words,
+        "no_consent",
+        false,
+    ));
+    Some(effects)
 }
 
 /// Tells the sender that it takes longer: at once by a status, and in words when it takes really long. `detail` of the record

@@ -10,6 +10,7 @@ use swingbridge_domain::store::Pin;
 
 pub const YES: &str = "✅";
 pub const NO: &str = "❌";
+pub const DECIDED: &str = " Who runs this line has decided so for all its users.";
 pub const WEAKER_DECLINED: &str =
     "Then it does not go: what waited is refused, and nothing less protected leaves.";
 pub const ANSWERED_ALREADY: &str = "That is answered already, or no longer asked.";

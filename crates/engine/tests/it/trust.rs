@@ -2,7 +2,7 @@
 
 use crate::house::*;
 use swingbridge_domain::capability::Capabilities;
-use swingbridge_domain::connector::Accepted;
+use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::*;
@@ -179,6 +179,69 @@ async fn a_withdrawal_stops_at_once_what_has_not_left() {
             .iter()
             .any(|said| said.contains("not shown any more"))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_retried_after_a_withdrawal_does_not_leave() {
+    let house = House::with(asking(Rule::Line)).await;
+    house.text_in(PHONE, "hi").await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "✅")).await;
+    house.homeserver.until_said("You agreed").await;
+    let unknown = SendError::Unknown {
+        detail: "the connection broke".into(),
+    };
+    house.network.answers.lock().unwrap().extend([Err(unknown)]);
+    let uncertain = house.say(&room, ALICE, Message::text("uncertain")).await;
+    house.homeserver.until_said("It is not known whether").await;
+    house
+        .say(&room, ALICE, Message::text("!sb consent withdraw"))
+        .await;
+    house.homeserver.until_said("You do not agree").await;
+    house
+        .say(&room, ALICE, Message::text(format!("!sb retry {uncertain}")))
+        .await;
+    house
+        .homeserver
+        .until("the refusal of the retry", |hs| {
+            status_of(hs, &uncertain).filter(|status| status.state == State::Rejected)
+        })
+        .await;
+    assert_eq!(house.network.texts(), ["uncertain"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_busy_network_gives_back_after_a_withdrawal_does_not_leave() {
+    let house = House::with(asking(Rule::Line)).await;
+    house.text_in(PHONE, "hi").await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "✅")).await;
+    house.homeserver.until_said("You agreed").await;
+    let busy = SendError::RetryAfter {
+        delay: std::time::Duration::from_secs(1),
+        detail: "busy".into(),
+        counts: false,
+    };
+    let answers = std::iter::repeat_n(Err(busy), 200);
+    house.network.answers.lock().unwrap().extend(answers);
+    let event = house.say(&room, ALICE, Message::text("comes back")).await;
+    house.network.until_sent(1).await;
+    house
+        .say(&room, ALICE, Message::text("!sb consent withdraw"))
+        .await;
+    house
+        .homeserver
+        .until("a refusal", |hs| {
+            status_of(hs, &event).filter(|status| status.state == State::Rejected)
+        })
+        .await;
+    let sent = house.network.texts().len();
+    house.advance(std::time::Duration::from_secs(5));
+    house.say(&room, ALICE, Message::text("!sb ping")).await;
+    house.homeserver.until_said("I am here").await;
+    assert_eq!(house.network.texts().len(), sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]
