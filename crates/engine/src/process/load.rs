@@ -12,8 +12,8 @@ use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::consent::Rule;
 use swingbridge_domain::homeserver::Action;
-use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId, UserId};
-use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
+use swingbridge_domain::id::{ConnectorId, EventId, LineId, MessageId, RoomId, UserId};
+use swingbridge_domain::inbox::{Inbound, Membership, NetworkAddress, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Disposition, Message, Reference};
 use swingbridge_domain::path::Protection;
 use swingbridge_domain::store::{Assembly, Contact, Conversation, Lane, StoreError, Timer, seal};
@@ -28,24 +28,18 @@ impl Work<'_> {
         let mut state = State::default();
         match event {
             Event::Network(Inbound::Message(message)) => {
-                if let Some(line) = self.site.line_of(&message.connector, &message.to) {
-                    let (line, address) = (line.id.clone(), message.from.understand(line.region));
-                    let index = self.index(&address);
-                    if let Some(found) = self.tables.conversation_by_alias(&line, &index)? {
-                        self.load_talk(&mut state, found)?;
-                        self.load_members(&mut state)?;
-                        self.load_agreed(&mut state)?;
-                    }
+                if let Some(found) = self.conversation_of(&message.connector, &message.to, &message.from)? {
+                    self.load_talk(&mut state, found)?;
+                    self.load_members(&mut state)?;
+                    self.load_agreed(&mut state)?;
                 }
             }
             Event::Network(Inbound::Identity(identity)) => {
-                if let Some(line) = self.site.line_of(&identity.connector, &identity.to) {
-                    let (line, address) = (line.id.clone(), identity.from.understand(line.region));
-                    let index = self.index(&address);
-                    if let Some(found) = self.tables.conversation_by_alias(&line, &index)? {
-                        self.load_talk(&mut state, found)?;
-                        self.load_pins(&mut state)?;
-                    }
+                if let Some(found) =
+                    self.conversation_of(&identity.connector, &identity.to, &identity.from)?
+                {
+                    self.load_talk(&mut state, found)?;
+                    self.load_pins(&mut state)?;
                 }
             }
             Event::Reviewed { row, payload, .. } => {
@@ -157,6 +151,20 @@ impl Work<'_> {
             Event::Timer(Timer::EarlyReceiptGone(..)) => {}
         }
         Ok(state)
+    }
+
+    /// The conversation that what came by a network belongs to.
+    fn conversation_of(
+        &mut self,
+        connector: &ConnectorId,
+        to: &NetworkAddress,
+        from: &NetworkAddress,
+    ) -> Loaded<Option<Conversation>> {
+        let Some(line) = self.site.line_of(connector, to) else {
+            return Ok(None);
+        };
+        let index = self.index(&from.understand(line.region));
+        self.tables.conversation_by_alias(&line.id, &index)
     }
 
     fn load_room(&mut self, state: &mut State, event: &RoomEvent) -> Loaded<()> {

@@ -24,17 +24,7 @@ pub(super) fn answered(
         Ok(accepted) => taken(scene, row, message, event, accepted),
         Err(SendError::Rejected { reason, detail }) => {
             let words = words::refused(*reason, detail);
-            let mut effects = end(scene, message, Delivery::Rejected, &words);
-            effects.push(Effect::Remove(row.id));
-            effects.extend(failure(
-                talk,
-                event,
-                Delivery::Rejected,
-                &words,
-                reason.word(),
-                false,
-            ));
-            effects
+            refused(scene, talk, row, message, event, &words, reason.word())
         }
         Err(SendError::RetryAfter {
             delay,
@@ -85,17 +75,23 @@ fn withdrawn(
         return None;
     }
     let words = words::declined(&scene.site.command_prefix);
-    let mut effects = end(scene, message, Delivery::Rejected, &words);
+    Some(refused(scene, talk, row, message, event, &words, "no_consent"))
+}
+
+/// It will not leave: its row goes, and its sender is told why.
+fn refused(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    event: &EventId,
+    words: &str,
+    reason: &'static str,
+) -> Vec<Effect> {
+    let mut effects = end(scene, message, Delivery::Rejected, words);
     effects.push(Effect::Remove(row.id));
-    effects.extend(failure(
-        talk,
-        event,
-        Delivery::Rejected,
-        &words,
-        "no_consent",
-        false,
-    ));
-    Some(effects)
+    effects.extend(failure(talk, event, Delivery::Rejected, words, reason, false));
+    effects
 }
 
 /// Tells the sender that it takes longer: at once by a status, and in words when it takes really long. `detail` of the record

@@ -28,6 +28,24 @@ fn with_way(mut site: Site, way: Vec<Leg>) -> Site {
     site
 }
 
+fn by_a_provider() -> Vec<Leg> {
+    let provider = || Place::Provider("Example".into());
+    vec![
+        Leg::new(
+            Place::Phone,
+            provider(),
+            Protection::None,
+            Evidence::ReportedByProvider,
+        ),
+        Leg::new(
+            provider(),
+            Place::Gateway,
+            Protection::Transport,
+            Evidence::OurOwnEnd,
+        ),
+    ]
+}
+
 /// The events of the bot's questions, the latest last.
 fn questions(hs: &FakeHomeserver) -> Vec<EventId> {
     let mut found = Vec::new();
@@ -453,20 +471,7 @@ async fn what_nobody_agreed_to_in_time_expires_with_words() {
 async fn every_bridged_event_is_labelled_and_no_label_is_stronger_than_its_evidence() {
     let leg = |protection, evidence| vec![Leg::new(Place::Phone, Place::Gateway, protection, evidence)];
     let mls = Protection::EndToEnd(Scheme::Mls);
-    let provider = vec![
-        Leg::new(
-            Place::Phone,
-            Place::Provider("Example".into()),
-            Protection::None,
-            Evidence::ReportedByProvider,
-        ),
-        Leg::new(
-            Place::Provider("Example".into()),
-            Place::Gateway,
-            Protection::Transport,
-            Evidence::OurOwnEnd,
-        ),
-    ];
+    let provider = by_a_provider();
     let ways = [
         Vec::new(),
         sms_way(),
@@ -544,20 +549,7 @@ async fn a_message_that_went_another_way_says_so() {
         }
     };
     let first = house.homeserver.until("the first label", path(event)).await;
-    let way = vec![
-        Leg::new(
-            Place::Phone,
-            Place::Provider("Example".into()),
-            Protection::None,
-            Evidence::ReportedByProvider,
-        ),
-        Leg::new(
-            Place::Provider("Example".into()),
-            Place::Gateway,
-            Protection::Transport,
-            Evidence::OurOwnEnd,
-        ),
-    ];
+    let way = by_a_provider();
     house.network.answers.lock().unwrap().push_back(Ok(Accepted {
         way,
         ..accepted(&["x"])
