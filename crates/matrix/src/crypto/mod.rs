@@ -152,7 +152,8 @@ impl Matrix {
         let opened = crypto.machines.if_open(user).is_none();
         let machine = crypto.machines.get(&self.api, &self.people, user).await?;
         if opened && !fresh && *user != *self.bot {
-            // What came to it while it was closed was taken by transactions; what they lost is still in its queue.
+            // What changed while it was closed it must ask for: devices, and keys to be uploaded. What people write is opened by the
+            // bot, whose queue alone is read.
             crypto.errand(user);
         }
         Ok(machine)
