@@ -51,10 +51,10 @@ pub struct Say {
     pub in_reply_to: Option<EventId>,
     pub sent_at: Option<Timestamp>,
     /// The legs from the phone to us, where the connector told of them; empty for what the bot says.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
     /// What it asks, so that a reaction to it is an answer.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
 }
 
@@ -74,8 +74,23 @@ pub struct Status {
     pub reason: Option<String>,
     pub retriable: bool,
     /// The way that the message took or will take.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "in_short")]
     pub path: Option<Path>,
+}
+
+/// A path in a few characters: it stands in the row of every text that was taken.
+mod in_short {
+    use serde::{Deserialize, Deserializer, Serializer};
+    use swingbridge_domain::path::Path;
+
+    pub fn serialize<S: Serializer>(path: &Option<Path>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&path.as_ref().map(Path::code).unwrap_or_default())
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Path>, D::Error> {
+        let code = String::deserialize(deserializer)?;
+        Ok(Path::from_code(&code).filter(|path| !path.legs.is_empty()))
+    }
 }
 
 /// A text on its way to a phone.

@@ -111,7 +111,7 @@ impl Sqlite {
                 "PRAGMA foreign_keys = ON;
                  PRAGMA secure_delete = ON;
                  PRAGMA temp_store = MEMORY;
-                 PRAGMA cache_size = -8192;
+                 PRAGMA cache_size = -16384;
                  PRAGMA wal_autocheckpoint = 4000;",
             )
             .map_err(fault)?;
