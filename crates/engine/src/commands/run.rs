@@ -345,7 +345,7 @@ fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
                 // What people agreed to may be another thing now.
                 Effect::Reconsider(row.id),
             ];
-            effects.extend(reply("It is sent again."));
+            effects.extend(reply("It is tried again."));
             effects
         }
         Some(_) => reply("It is on its way already."),

@@ -252,46 +252,29 @@ pub(super) fn expired(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
     let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
         return effects;
     };
-    if row.state == OutboxState::Held {
-        effects.extend(held_too_long(scene, talk, row, message));
-        return effects;
-    }
-    // What was parked has been told of when it was parked; now only its body goes.
-    if row.state == OutboxState::Queued {
-        effects.extend(end(scene, message, Delivery::Expired, words::EXPIRED_HERE));
-        if let Some(event) = &message.event {
-            let reason = Reason::Expired.word();
-            effects.extend(failure(
-                talk,
-                event,
-                Delivery::Expired,
-                words::EXPIRED_HERE,
-                reason,
-                false,
-            ));
+    match (row.state, &row.target) {
+        // Nobody said a word in time.
+        (OutboxState::Held, Target::Homeserver) => {
+            effects.extend(end(scene, message, Delivery::Expired, words::NOBODY_AGREED));
+            effects.push(notice(talk, words::NOBODY_AGREED, None));
         }
+        (OutboxState::Held, Target::Connector(_)) => {
+            effects.extend(ran_out(scene, talk, message, words::HELD_TOO_LONG));
+        }
+        (OutboxState::Queued, _) => {
+            effects.extend(ran_out(scene, talk, message, words::EXPIRED_HERE));
+        }
+        // What was parked has been told of when it was parked; now only its body goes.
+        (OutboxState::Parked | OutboxState::Sending, _) => {}
     }
     effects
 }
 
-/// Nobody said a word in time.
-fn held_too_long(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, message: &MessageRecord) -> Vec<Effect> {
-    if row.target == Target::Homeserver {
-        let mut effects = end(scene, message, Delivery::Expired, words::NOBODY_AGREED);
-        effects.push(notice(talk, words::NOBODY_AGREED, None));
-        return effects;
-    }
-    let mut effects = end(scene, message, Delivery::Expired, words::HELD_TOO_LONG);
+fn ran_out(scene: &Scene<'_>, talk: &Talk, message: &MessageRecord, words: &str) -> Vec<Effect> {
+    let mut effects = end(scene, message, Delivery::Expired, words);
     if let Some(event) = &message.event {
         let reason = Reason::Expired.word();
-        effects.extend(failure(
-            talk,
-            event,
-            Delivery::Expired,
-            words::HELD_TOO_LONG,
-            reason,
-            false,
-        ));
+        effects.extend(failure(talk, event, Delivery::Expired, words, reason, false));
     }
     effects
 }
