@@ -22,18 +22,7 @@ pub fn appservice_bridge(peers: &Path) -> Result<()> {
         &format!("npm {APPSERVICE_BRIDGE}"),
         APPSERVICE_BRIDGE,
         |folder| {
-            fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
-            run_quietly(
-                Command::new("npm")
-                    .args([
-                        "install",
-                        "--ignore-scripts",
-                        "--no-audit",
-                        "--no-fund",
-                        APPSERVICE_BRIDGE,
-                    ])
-                    .current_dir(folder),
-            )?;
+            install(folder, &["--ignore-scripts", APPSERVICE_BRIDGE])?;
             let crypto = folder.join("node_modules/@matrix-org/matrix-sdk-crypto-nodejs/index.js");
             if crypto.exists() {
                 fs::write(crypto, NO_CRYPTO)?;
@@ -59,32 +48,24 @@ pub fn matrix_js(peers: &Path) -> Result<()> {
         &peers.join("matrix-js"),
         &format!("npm {MATRIX_JS}"),
         &format!("{MATRIX_JS} {node}"),
-        |folder| {
-            fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
-            // Neither needs a script at install.
-            run_quietly(
-                Command::new("npm")
-                    .args([
-                        "install",
-                        "--ignore-scripts",
-                        "--no-audit",
-                        "--no-fund",
-                        MATRIX_JS,
-                        &node,
-                    ])
-                    .current_dir(folder),
-            )
-        },
+        // Neither needs a script at install.
+        |folder| install(folder, &["--ignore-scripts", MATRIX_JS, &node]),
     )
 }
 
 pub fn smpp(peers: &Path) -> Result<()> {
     once(&peers.join("npm"), &format!("npm {SMPP}"), SMPP, |folder| {
-        fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
-        run_quietly(
-            Command::new("npm")
-                .args(["install", "--no-audit", "--no-fund", SMPP])
-                .current_dir(folder),
-        )
+        install(folder, &[SMPP])
     })
+}
+
+/// Installs packages into a folder of their own.
+fn install(folder: &Path, packages: &[&str]) -> Result<()> {
+    fs::write(folder.join("package.json"), "{ \"private\": true }\n")?;
+    run_quietly(
+        Command::new("npm")
+            .args(["install", "--no-audit", "--no-fund"])
+            .args(packages)
+            .current_dir(folder),
+    )
 }
