@@ -19,6 +19,8 @@ pub(super) struct Machines {
     folder: PathBuf,
     keys: Keys,
     slots: Mutex<Slots>,
+    /// Where connections are closed, whoever lets go of the last one: the store's own thread may.
+    runtime: tokio::runtime::Handle,
     /// Held as long as the folder is ours: two programs with the same machine would ruin its sessions.
     _lock: File,
 }
@@ -35,7 +37,7 @@ struct Slot {
 }
 
 impl Machines {
-    /// Takes the folder. Blocks.
+    /// Takes the folder. Blocks. Must be called within a runtime.
     pub fn new(folder: &Path, keys: Keys) -> Result<Self, Failure> {
         let lock = File::create(folder.join(".lock")).map_err(broken)?;
         if lock.try_lock().is_err() {
@@ -46,6 +48,7 @@ impl Machines {
             folder: folder.to_owned(),
             keys,
             slots: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
             _lock: lock,
         })
     }
@@ -110,6 +113,14 @@ impl Machines {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Slots> {
         self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        // The library closes its connections by tasks of the runtime, and panics where it finds none.
+        let _within = self.runtime.enter();
+        self.lock().open.clear();
     }
 }
 
