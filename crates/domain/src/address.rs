@@ -16,6 +16,10 @@ pub enum Address {
     Short(String),
     /// An alphanumeric sender (at most 11 characters, 3GPP TS 23.040 section 9.1.2.5). It can not be answered.
     Name(String),
+    /// A mail address by which a network knows somebody (an Apple ID), in lower case.
+    Mail(String),
+    /// Several people at once: the network's own name of their group. It may change while the conversation stays.
+    Group(String),
 }
 
 /// An ISO 3166-1 alpha-2 code of a region, by which national numbers are read.
@@ -32,6 +36,10 @@ pub enum Hint {
     International,
     National,
     Alphanumeric,
+    /// A mail address.
+    Mail,
+    /// The network's name of a group.
+    Group,
 }
 
 /// Why a text is no address that can be reached. None is worth a retry.
@@ -57,6 +65,9 @@ impl Address {
     pub fn from_user(text: &str, region: Option<Region>) -> Result<Self, AddressError> {
         let text = text.trim();
         let text = text.strip_prefix("tel:").unwrap_or(text);
+        if let Some(mail) = mail(text.strip_prefix("mailto:").unwrap_or(text)) {
+            return Ok(mail);
+        }
         let Some(dialled) = strip_separators(text) else {
             return Err(AddressError::NotANumber);
         };
@@ -78,6 +89,11 @@ impl Address {
     /// Reads what a network gave as a sender or recipient. Never fails: what is no number is a short code or a name.
     pub fn from_network(text: &str, region: Option<Region>, hint: Hint) -> Self {
         let text = text.trim();
+        match hint {
+            Hint::Group => return Address::Group(text.to_owned()),
+            Hint::Mail => return mail(text).unwrap_or_else(|| Address::Name(text.to_owned())),
+            _ => {}
+        }
         let Some(dialled) = strip_separators(text).filter(|d| !d.chars().any(char::is_alphabetic)) else {
             return Address::Name(text.to_owned());
         };
@@ -100,12 +116,15 @@ impl Address {
         found.unwrap_or(Address::Short(dialled))
     }
 
-    /// The whole address as one text that is equal for equal addresses: `tel:+447700900456`, `short:12345`, `name:ACME`.
+    /// The whole address as one text that is equal for equal addresses: `tel:+447700900456`, `short:12345`, `name:ACME`,
+    /// `mailto:a@example.org`, `group:` and the network's name of it.
     pub fn canonical(&self) -> String {
         match self {
             Address::Number(number) => format!("tel:{number}"),
             Address::Short(code) => format!("short:{code}"),
             Address::Name(name) => format!("name:{name}"),
+            Address::Mail(mail) => format!("mailto:{mail}"),
+            Address::Group(thread) => format!("group:{thread}"),
         }
     }
 
@@ -115,6 +134,8 @@ impl Address {
             ("tel", number) => Some(Address::Number(number.to_owned())),
             ("short", code) => Some(Address::Short(code.to_owned())),
             ("name", name) => Some(Address::Name(name.to_owned())),
+            ("mailto", mail) => Some(Address::Mail(mail.to_owned())),
+            ("group", thread) => Some(Address::Group(thread.to_owned())),
             _ => None,
         }
     }
@@ -122,12 +143,16 @@ impl Address {
     /// The address as people write it, in full.
     pub fn full(&self) -> &str {
         match self {
-            Address::Number(text) | Address::Short(text) | Address::Name(text) => text,
+            Address::Number(text)
+            | Address::Short(text)
+            | Address::Name(text)
+            | Address::Mail(text)
+            | Address::Group(text) => text,
         }
     }
 
-    /// The address with most of its digits hidden: `+44 ••• 56`. Names and short codes belong to organisations and
-    /// are shown.
+    /// The address with most of its digits hidden: `+44 ••• 56`, `a•••@example.org`. Names and short codes belong to
+    /// organisations and are shown.
     pub fn masked(&self) -> String {
         match self {
             Address::Number(number) => {
@@ -139,6 +164,13 @@ impl Address {
                 format!("+{code} ••• {tail}")
             }
             Address::Short(text) | Address::Name(text) => text.clone(),
+            Address::Mail(mail) => {
+                let (name, host) = mail.split_once('@').unwrap_or((mail, ""));
+                let first: String = name.chars().take(1).collect();
+                format!("{first}•••@{host}")
+            }
+            // The network's name of a group may hold its members' numbers.
+            Address::Group(_) => "a group".to_owned(),
         }
     }
 
@@ -154,6 +186,8 @@ impl fmt::Debug for Address {
             Address::Number(_) => write!(f, "Number({})", self.masked()),
             Address::Short(_) => f.write_str("Short(…)"),
             Address::Name(_) => f.write_str("Name(…)"),
+            Address::Mail(_) => f.write_str("Mail(…)"),
+            Address::Group(_) => f.write_str("Group(…)"),
         }
     }
 }
@@ -164,6 +198,8 @@ impl fmt::Display for Address {
             Address::Number(_) => f.write_str(&self.masked()),
             Address::Short(_) => f.write_str("a short code"),
             Address::Name(_) => f.write_str("a named sender"),
+            Address::Mail(_) => f.write_str(&self.masked()),
+            Address::Group(_) => f.write_str("a group"),
         }
     }
 }
@@ -207,6 +243,18 @@ impl Region {
     pub fn as_str(&self) -> &str {
         self.0.as_ref()
     }
+}
+
+/// A mail address, as far as one can be told from its looks.
+fn mail(text: &str) -> Option<Address> {
+    let (name, host) = text.split_once('@')?;
+    let fits = !name.is_empty()
+        && host.contains('.')
+        && !host.starts_with('.')
+        && !host.ends_with('.')
+        && !text.contains(char::is_whitespace)
+        && !host.contains('@');
+    fits.then(|| Address::Mail(text.to_lowercase()))
 }
 
 /// Takes out what people put between digits; `None` when nothing is left.

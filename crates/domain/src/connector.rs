@@ -34,6 +34,10 @@ pub trait Connector: Send + Sync {
     /// See [`SendError`]; each variant says whether the caller may send again.
     async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError>;
 
+    /// Passes on what is worth something only now. Nothing waits for it and nothing of it is kept: a connector whose
+    /// [`Capabilities`] have it absent is not called, and one that cannot do it now does nothing.
+    async fn signal(&self, _signal: Signal) {}
+
     /// How it is, from real traffic where there is any.
     async fn probe(&self) -> Health;
 }
@@ -50,6 +54,23 @@ pub struct Outbound {
     pub message: Message,
     /// The phone must not get it after this moment; the connector gives it to the network as validity period.
     pub expires_at: Option<Timestamp>,
+}
+
+/// What is worth something only now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signal {
+    pub line: LineId,
+    /// With whom.
+    pub to: Address,
+    pub kind: SignalKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalKind {
+    /// The user has read up to this message of the contact's; `None`: all there is.
+    Read { up_to: Option<NetworkId> },
+    /// The user is writing, or no longer.
+    Typing(bool),
 }
 
 /// The network took the message.

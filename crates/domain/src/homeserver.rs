@@ -35,6 +35,18 @@ pub trait Homeserver: Send + Sync {
     /// # Errors
     /// [`PerformError`]; the token stays good.
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError>;
+
+    /// Brings what a user sent to this machine, opened: the answer has a `file:` URI, good until the send is answered. Only
+    /// where connectors carry media themselves.
+    ///
+    /// # Errors
+    /// [`PerformError`]; [`PerformError::Refused`] when it is gone, too large, or not what its key says.
+    async fn fetch(&self, _media: &Media) -> Result<Media, PerformError> {
+        Err(PerformError::Refused {
+            code: "M_UNRECOGNIZED".to_owned(),
+            detail: "media are not brought here".to_owned(),
+        })
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -86,13 +98,19 @@ pub struct Ghost {
     pub pseudonym: String,
     /// Shown to people; holds a full number only when the line is configured so.
     pub name: String,
+    /// A picture on this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Media>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Sender {
+    #[default]
     Bot,
     Ghost(Ghost),
+    /// The user, who said it on the device itself.
+    Owner(UserId),
 }
 
 /// Makes expiring, unguessable links to media, where the operator turned that on.
@@ -117,11 +135,28 @@ pub enum Action {
         room: RoomId,
         event: EventId,
     },
-    /// The bot reacts to an event.
+    /// Somebody of ours reacts to an event.
     React {
         room: RoomId,
         event: EventId,
         key: String,
+        #[serde(default)]
+        by: Sender,
+        /// The legs from the contact's phone to us, as in [`Post::way`].
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        way: Vec<Leg>,
+    },
+    /// Takes an event of ours back: a reaction, or what a contact unsent.
+    Redact {
+        room: RoomId,
+        event: EventId,
+        by: Sender,
+    },
+    /// Shows that somebody of ours is writing, or no longer. Of no use later: it is tried once.
+    Typing {
+        room: RoomId,
+        by: Sender,
+        active: bool,
     },
     /// The bot joins a room that it was invited to.
     Join {
@@ -204,6 +239,12 @@ pub struct Post {
     pub room: RoomId,
     pub sender: Sender,
     pub text: Text,
+    /// A file, with `text` as its caption (or empty). It has a `file:` URI.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// Nobody is called for it.
+    #[serde(default)]
+    pub quiet: bool,
     /// The event that this one replaces (an edit).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<EventId>,
@@ -236,4 +277,31 @@ pub struct SendStatus {
     /// The way that the message took or will take.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<Path>,
+}
+
+impl Post {
+    /// What the bot says.
+    pub fn by_bot(room: RoomId, text: Text) -> Self {
+        Self {
+            room,
+            sender: Sender::Bot,
+            text,
+            media: None,
+            quiet: false,
+            replaces: None,
+            in_reply_to: None,
+            sent_at: None,
+            way: Vec::new(),
+        }
+    }
+}
+
+impl Ghost {
+    pub fn new(pseudonym: impl Into<String>, name: impl Into<String>) -> Self {
+        Self {
+            pseudonym: pseudonym.into(),
+            name: name.into(),
+            picture: None,
+        }
+    }
 }

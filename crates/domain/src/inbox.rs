@@ -4,7 +4,7 @@ use crate::address::{Address, Hint};
 use crate::clock::Timestamp;
 use crate::delivery::Outcome;
 use crate::id::{ConnectorId, EventId, NetworkId, RoomId, SessionId, UserId};
-use crate::message::Message;
+use crate::message::{Media, Message};
 use crate::path::{Leg, Protection, Scheme};
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -68,6 +68,72 @@ pub const UNSURE_BEFORE_END: std::time::Duration = std::time::Duration::from_sec
 /// A network delivers again what it got no answer for within this long after a new session began.
 pub const REDELIVERY_WINDOW: std::time::Duration = std::time::Duration::from_secs(15 * 60);
 
+/// A group, as a network tells of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Group {
+    /// The network's name of it; never shown. Networks give a group another name when its members or its service change: a
+    /// connector that knows an earlier one puts it in `formerly`.
+    pub thread: NetworkId,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<NetworkId>,
+    /// What its members call it.
+    pub name: Option<String>,
+    /// Everybody in it besides us, where that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<NetworkAddress>,
+}
+
+/// A contact, as the device's address book has it.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    pub connector: ConnectorId,
+    pub contact: NetworkAddress,
+    pub name: Option<String>,
+    /// A picture on this device.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Media>,
+}
+
+impl std::fmt::Debug for Card {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Card({:?})", self.contact)
+    }
+}
+
+/// What happened to a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GroupChange {
+    pub connector: ConnectorId,
+    pub to: NetworkAddress,
+    pub group: Group,
+    /// Who did it; `None` when that is not known, or when it was us.
+    pub by: Option<NetworkAddress>,
+    pub at: Option<Timestamp>,
+    pub change: Change,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Change {
+    /// `group` has the name now, and who is in it.
+    Renamed,
+    Joined(NetworkAddress),
+    /// Went by themselves, or were put out.
+    Left(NetworkAddress),
+    /// Its picture; `None`: it has none any more.
+    Picture(Option<Media>),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Typing {
+    pub connector: ConnectorId,
+    pub from: NetworkAddress,
+    pub to: NetworkAddress,
+    /// Writes to a group.
+    pub group: Option<NetworkId>,
+    pub active: bool,
+}
+
 /// What a connector received.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -76,6 +142,12 @@ pub enum Inbound {
     Receipt(Receipt),
     /// A contact's long-term key was seen.
     Identity(Identity),
+    /// What the device's address book says of a contact.
+    Card(Card),
+    /// What happened to a group other than that something was said.
+    Group(GroupChange),
+    /// Somebody began to write, or stopped. Handed in with [`Dedupe::Harmless`]; it is of no use later.
+    Typing(Typing),
     /// A session of a connector began or ended; written by connectors that use [`Dedupe::Digest`], so that a
     /// redelivery can be told from two equal texts.
     Session {
@@ -93,6 +165,15 @@ pub struct InboundMessage {
     pub from: NetworkAddress,
     /// Which of our addresses it was sent to; the engine finds the line by it.
     pub to: NetworkAddress,
+    /// It was said in a group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<Group>,
+    /// We said it ourselves, on the device and not by Matrix: `from` is then the contact it went to.
+    #[serde(default)]
+    pub own: bool,
+    /// It is old: the network's history was read. It is shown with its own time, and nobody is called for it.
+    #[serde(default)]
+    pub history: bool,
     /// The network's id, where it gives one.
     pub network_id: Option<NetworkId>,
     /// When it was sent, where the network says so.
@@ -107,6 +188,26 @@ pub struct InboundMessage {
     /// parts are put together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utf16: Option<Utf16>,
+}
+
+impl InboundMessage {
+    /// A whole message from one contact.
+    pub fn new(connector: ConnectorId, from: NetworkAddress, to: NetworkAddress, message: Message) -> Self {
+        Self {
+            connector,
+            from,
+            to,
+            group: None,
+            own: false,
+            history: false,
+            network_id: None,
+            sent_at: None,
+            message,
+            way: Vec::new(),
+            part: None,
+            utf16: None,
+        }
+    }
 }
 
 /// Text as UTF-16BE octets, perhaps cut in the middle of a character. `Debug` is redacted.
@@ -174,6 +275,9 @@ pub struct Receipt {
     /// The network's own word or code for a failure. Holds no text of the message.
     pub error: Option<String>,
     pub at: Option<Timestamp>,
+    /// The legs from the contact's phone to us, when it turns out that the message took other ones than was thought (it left as SMS).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Leg>,
 }
 
 /// What happened in a Matrix room.
@@ -205,6 +309,10 @@ pub enum RoomEventKind {
     },
     /// The room was replaced by another.
     Replaced { by: RoomId },
+    /// The sender has read up to this event. Handed in with [`Dedupe::Harmless`].
+    Read { up_to: EventId },
+    /// The sender is writing, or no longer. Handed in with [`Dedupe::Harmless`].
+    Typing { active: bool },
 }
 
 /// Why an event can not be read.

@@ -94,7 +94,7 @@ pub enum Tone {
     Notice,
 }
 
-#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Media {
     pub kind: MediaKind,
     pub name: String,
@@ -102,20 +102,27 @@ pub struct Media {
     pub mime: Option<String>,
     /// Octets.
     pub size: Option<u64>,
-    /// Where it is: an `mxc:` URI on the Matrix side.
+    /// Where it is: an `mxc:` URI on the Matrix side, a `file:` URI on the device that a connector runs on.
     pub uri: String,
+    /// What opens it, when it lies encrypted at `uri`: a Matrix `EncryptedFile` as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Milliseconds, of what is heard or seen for a time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
     /// What the sender wrote beside it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub caption: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MediaKind {
     Image,
     Audio,
     Video,
     Voice,
+    #[default]
     File,
     Sticker,
 }
@@ -186,6 +193,7 @@ mod tests {
                 size: Some(3),
                 uri: "mxc://secret".into(),
                 caption: Some("secret".into()),
+                ..Media::default()
             }),
         });
         let shown = format!("{message:?}");

@@ -92,10 +92,7 @@ impl Directory for Engine {
         let network = self.kernel.site.network_of(&line);
         let ghost = match talk {
             Found::Talk(talk) => talk.ghost(&network),
-            Found::Ghost(pseudonym) => Ghost {
-                pseudonym,
-                name: ghost_name(&line, &address, &network),
-            },
+            Found::Ghost(pseudonym) => Ghost::new(pseudonym, ghost_name(&line, &address, &network)),
         };
         Ok(Resolved {
             ghost,
@@ -132,10 +129,7 @@ impl Directory for Engine {
                 let address = work.address(&contact)?;
                 Ok(work.site.lines.first().map(|line| {
                     let network = work.site.network_of(line);
-                    Ghost {
-                        pseudonym: contact.ghost,
-                        name: ghost_name(line, &address, &network),
-                    }
+                    Ghost::new(contact.ghost, ghost_name(line, &address, &network))
                 }))
             })
             .await;

@@ -46,7 +46,10 @@ pub(crate) fn outbound(
         Body::Text(text) if text.plain.trim().is_empty() => return refuse(words::EMPTY, "empty"),
         Body::Text(text) if text.tone == Tone::Emote => format!("* {writer} {}", text.plain),
         Body::Text(text) => text.plain.clone(),
-        Body::Media(_) if lacks(capabilities.media) && policy.media == MediaPolicy::Refuse => {
+        // A link to an encrypted file opens nothing.
+        Body::Media(media)
+            if lacks(capabilities.media) && (policy.media == MediaPolicy::Refuse || media.key.is_some()) =>
+        {
             return refuse(words::NO_MEDIA, "unsupported");
         }
         // The link is put in its place when it leaves; it would expire in the queue.
@@ -188,7 +191,7 @@ mod tests {
             mime: None,
             size: None,
             uri: "mxc://a/b".into(),
-            caption: None,
+            ..Media::default()
         };
         let edit = Message {
             replaces: Some(Reference::Event(EventId::new("$1"))),

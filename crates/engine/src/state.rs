@@ -75,10 +75,8 @@ impl Talk {
     }
 
     pub fn ghost(&self, network: &str) -> Ghost {
-        Ghost {
-            pseudonym: self.contact.ghost.clone(),
-            name: format!("{} ({})", self.shown(), network.to_uppercase()),
-        }
+        let name = format!("{} ({})", self.shown(), network.to_uppercase());
+        Ghost::new(self.contact.ghost.clone(), name)
     }
 
     /// The local part of the room's alias: the same for ever, until the room is given up.

@@ -5,6 +5,7 @@ use crate::config::{Config, Names};
 use crate::crypto::Crypto;
 use crate::failure::Failure;
 use crate::people::People;
+use crate::post::Reaction;
 use crate::rooms::RoomVersion;
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
@@ -107,7 +108,8 @@ impl Matrix {
     pub(crate) async fn sender(&self, sender: &Sender) -> Result<OwnedUserId, Failure> {
         match sender {
             Sender::Ghost(ghost) => self.ensure_ghost(ghost).await,
-            Sender::Bot => {
+            // Nobody's password is here: what somebody said on a device is the relay's to show as theirs.
+            Sender::Bot | Sender::Owner(_) => {
                 self.people
                     .ensure(&self.api, &self.bot, &self.config.bot_name)
                     .await?;
@@ -133,7 +135,23 @@ impl Homeserver for Matrix {
             Action::Post(post) => self.post(post, transaction).await,
             Action::Status(status) => self.status(status, transaction).await,
             Action::MarkRead { room, event } => self.mark_read(room, event).await,
-            Action::React { room, event, key } => self.react(room, event, key, transaction).await,
+            Action::React {
+                room,
+                event,
+                key,
+                by,
+                way,
+            } => {
+                let reaction = Reaction {
+                    room,
+                    target: event,
+                    key,
+                    way,
+                };
+                self.react(by, &reaction, transaction).await
+            }
+            Action::Redact { room, event, by } => self.redact(by, room, event, transaction).await,
+            Action::Typing { room, by, active } => self.typing(by, room, *active).await,
             Action::Join { room } => self.join(room).await,
             Action::Leave {
                 room,

@@ -5,17 +5,31 @@ use crate::homeserver::{Matrix, event_id, room_id};
 use crate::label;
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::receipt::create_receipt;
+use ruma::api::client::redact::redact_event;
 use ruma::api::client::room::get_room_event;
+use ruma::api::client::typing::create_typing_event;
 use ruma::events::{AnyMessageLikeEventContent, MessageLikeEventType};
 use ruma::serde::Raw;
 use ruma::{MilliSecondsSinceUnixEpoch, RoomId as MatrixRoomId, UInt, UserId};
 use serde_json::{Value, json};
+use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{PerformError, Performed, Post, SendStatus, Sender};
 use swingbridge_domain::id::{EventId, RoomId};
 use swingbridge_domain::message::{Text, Tone};
 use swingbridge_domain::path::{Leg, Protection, Scheme};
+
+/// How long somebody is shown as writing who does not say that they stopped.
+const TYPING: Duration = Duration::from_secs(30);
+
+/// A reaction to be sent.
+pub(crate) struct Reaction<'a> {
+    pub room: &'a RoomId,
+    pub target: &'a EventId,
+    pub key: &'a str,
+    pub way: &'a [Leg],
+}
 
 /// An event to be sent.
 struct Outgoing<'a> {
@@ -96,16 +110,60 @@ impl Matrix {
         }
     }
 
-    /// Reactions are never encrypted: clients and homeservers count them.
-    pub(crate) async fn react(
+    /// Takes an event of ours back. One that is gone already is no failure.
+    pub(crate) async fn redact(
         &self,
+        by: &Sender,
         room: &RoomId,
-        target: &EventId,
-        key: &str,
+        event: &EventId,
         transaction: &str,
     ) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
-        let user = self.sender(&Sender::Bot).await?;
+        let user = self.sender(by).await?;
+        let request = redact_event::v3::Request::new(room.clone(), event_id(event)?, transaction.into());
+        match self.api.call(Some(self.people.sender(&user)), request).await {
+            Ok(_) => Ok(Performed::default()),
+            Err(failure) if failure.code() == Some("M_NOT_FOUND") => Ok(Performed::default()),
+            Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
+    pub(crate) async fn typing(
+        &self,
+        by: &Sender,
+        room: &RoomId,
+        active: bool,
+    ) -> Result<Performed, PerformError> {
+        let room = room_id(room)?;
+        let user = self.sender(by).await?;
+        let state = match active {
+            true => create_typing_event::v3::Typing::Yes(create_typing_event::v3::TypingInfo::new(TYPING)),
+            false => create_typing_event::v3::Typing::No,
+        };
+        let request = create_typing_event::v3::Request::new(user.clone(), room, state);
+        // Of no use later, so nothing is tried again.
+        if let Err(failure) = self.api.call(Some((&*user).into()), request).await {
+            tracing::debug!(%failure, "nobody was told who is writing");
+        }
+        Ok(Performed::default())
+    }
+
+    /// Reactions are never encrypted: clients and homeservers count them.
+    pub(crate) async fn react(
+        &self,
+        by: &Sender,
+        reaction: &Reaction<'_>,
+        transaction: &str,
+    ) -> Result<Performed, PerformError> {
+        let Reaction {
+            room,
+            target,
+            key,
+            way,
+        } = reaction;
+        let room = room_id(room)?;
+        let user = self.sender(by).await?;
         let event = Outgoing {
             room: &room,
             kind: "m.reaction",
@@ -113,7 +171,7 @@ impl Matrix {
             sent_at: None,
             transaction,
             secrecy: Secrecy::Bare,
-            way: &[],
+            way,
         };
         match self.send(&user, &event).await {
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),

@@ -106,6 +106,7 @@ impl Reader<'_> {
                 .filter(|error| error.bytes().any(|octet| octet != b'0')),
             // The SMSC's local time, whose offset it does not say.
             at: None,
+            way: Vec::new(),
         };
         Arrival {
             dedupe: Dedupe::Harmless,
@@ -138,16 +139,15 @@ impl Reader<'_> {
             (part.is_some() && body.alphabet == text::Alphabet::Utf16).then(|| Utf16(body.octets.to_vec()));
         // Some SMSCs name all that they deliver, so that a repetition can be told for certain.
         let id = fields.tlvs.receipted_message_id();
+        let (from, to) = (
+            network_address(fields.source),
+            network_address(fields.destination),
+        );
         let inbound = InboundMessage {
-            connector: self.connector.clone(),
-            from: network_address(fields.source),
-            to: network_address(fields.destination),
             network_id: id.as_ref().map(|id| NetworkId::new(id.text())),
-            sent_at: None,
-            message,
-            way: Vec::new(),
             part,
             utf16,
+            ..InboundMessage::new(self.connector.clone(), from, to, message)
         };
         let digest = digest(fields);
         let connector = self.connector.clone();

@@ -108,6 +108,12 @@ fn address(address: &Address, rules: AddressRules) -> Result<WireAddress, SendEr
         Address::Number(number) => (rules.number, number.trim_start_matches('+')),
         Address::Short(code) => (rules.short_code, code.as_str()),
         Address::Name(name) => (rules.name, name.as_str()),
+        Address::Mail(_) | Address::Group(_) => {
+            return Err(rejected(
+                Reason::BadAddress,
+                "SMS reaches phone numbers only, one at a time",
+            ));
+        }
     };
     // The engine refuses these before; nothing may reach the network by another way.
     if is_emergency(text, None) {

@@ -12,7 +12,7 @@ use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Link;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::homeserver::{Action, Post, Sender};
+use swingbridge_domain::homeserver::{Action, Post};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::{Line, Permission};
 use swingbridge_domain::message::{Text, Tone};
@@ -235,18 +235,14 @@ fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
                 generation: talk.conversation.generation,
             };
             // By its own room, which the conversation has no more when this is said.
+            let text = Text {
+                plain: words::GIVEN_UP.to_owned(),
+                tone: Tone::Notice,
+                ..Text::default()
+            };
             let farewell = Post {
-                room: event.room.clone(),
-                sender: Sender::Bot,
-                text: Text {
-                    plain: words::GIVEN_UP.to_owned(),
-                    tone: Tone::Notice,
-                    ..Text::default()
-                },
-                replaces: None,
                 in_reply_to: Some(event.event.clone()),
-                sent_at: None,
-                way: Vec::new(),
+                ..Post::by_bot(event.room.clone(), text)
             };
             vec![
                 direct(Lane::Conversation(talk.conversation.id), Action::Post(farewell)),

@@ -44,17 +44,7 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
                 Prepares::Management(user.clone()),
             ));
         };
-        let text = text.clone();
-        let post = Post {
-            room,
-            sender: Sender::Bot,
-            text,
-            replaces: None,
-            in_reply_to: None,
-            sent_at: None,
-            way: Vec::new(),
-        };
-        return Ok(Resolved::Do(Action::Post(post)));
+        return Ok(Resolved::Do(Action::Post(Post::by_bot(room, text.clone()))));
     }
     let Lane::Conversation(id) = &row.lane else {
         return Ok(Resolved::Gone);
@@ -109,6 +99,8 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
             room,
             event: event.clone(),
             key: key.clone(),
+            by: Sender::Bot,
+            way: Vec::new(),
         }),
         Payload::MarkRead(event) => Resolved::Do(Action::MarkRead {
             room,
@@ -130,16 +122,7 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
                 html: None,
                 tone: Tone::Notice,
             };
-            let room = inbox.clone();
-            Resolved::Do(Action::Post(Post {
-                room,
-                sender: Sender::Bot,
-                text,
-                replaces: None,
-                in_reply_to: None,
-                sent_at: None,
-                way: Vec::new(),
-            }))
+            Resolved::Do(Action::Post(Post::by_bot(inbox.clone(), text)))
         }
     })
 }
@@ -162,6 +145,8 @@ fn post(
             Speaker::Contact => Sender::Ghost(talk.ghost(network)),
         },
         text: say.text.clone(),
+        media: None,
+        quiet: false,
         replaces,
         in_reply_to: say.in_reply_to.clone(),
         sent_at: say.sent_at,

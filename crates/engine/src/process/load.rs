@@ -68,7 +68,9 @@ impl Work<'_> {
                     self.load_message(&mut state, message)?;
                 }
             }
-            Event::Network(Inbound::Session { .. }) => {}
+            Event::Network(
+                Inbound::Session { .. } | Inbound::Card(_) | Inbound::Group(_) | Inbound::Typing(_),
+            ) => {}
             Event::Room(event) => self.load_room(&mut state, event)?,
             Event::Opened { conversation, .. }
             | Event::RoomMade { conversation, .. }

@@ -15,7 +15,7 @@ use crate::site::Site;
 use crate::state::{State, Talk};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::homeserver::{Action, Post, Sender};
+use swingbridge_domain::homeserver::{Action, Post};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::line::Line;
@@ -42,6 +42,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         },
         // Sessions are noted when they arrive: deduplication needs them there.
         Event::Network(Inbound::Session { .. }) => Vec::new(),
+        Event::Network(Inbound::Card(_) | Inbound::Group(_) | Inbound::Typing(_)) => Vec::new(),
         Event::Room(
             said @ RoomEvent {
                 what: RoomEventKind::Message(message),
@@ -187,13 +188,8 @@ pub(crate) fn answer_in(room: &RoomId, text: impl Into<String>, in_reply_to: Opt
         tone: Tone::Notice,
     };
     let post = Post {
-        room: room.clone(),
-        sender: Sender::Bot,
-        text,
-        replaces: None,
         in_reply_to: in_reply_to.cloned(),
-        sent_at: None,
-        way: Vec::new(),
+        ..Post::by_bot(room.clone(), text)
     };
     direct(Lane::Room(room.clone()), Action::Post(post))
 }

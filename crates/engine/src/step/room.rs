@@ -9,7 +9,7 @@ use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::consent::Question;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::homeserver::{Action, Performed};
+use swingbridge_domain::homeserver::{Action, Ghost, Performed};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Membership, RoomEvent, RoomEventKind, Unreadable};
 use swingbridge_domain::path::Protection;
@@ -17,7 +17,7 @@ use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxRow, RoomR
 
 pub(super) fn changed(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     match &event.what {
-        RoomEventKind::Message(_) => Vec::new(),
+        RoomEventKind::Message(_) | RoomEventKind::Read { .. } | RoomEventKind::Typing { .. } => Vec::new(),
         RoomEventKind::Undecryptable { cause } => unreadable(scene, event, *cause),
         RoomEventKind::Replaced { by } => replaced(scene, event, by),
         RoomEventKind::Membership {
@@ -128,10 +128,7 @@ fn ghost(scene: &Scene<'_>, event: &RoomEvent, pseudonym: &str, membership: Memb
     if membership != Membership::Invite || scene.site.is_ours(&event.sender) || scene.state.talk.is_some() {
         return Vec::new();
     }
-    let ghost = swingbridge_domain::homeserver::Ghost {
-        pseudonym: pseudonym.to_owned(),
-        name: String::new(),
-    };
+    let ghost = Ghost::new(pseudonym, "");
     let decline = Action::Leave {
         room: event.room.clone(),
         ghost: Some(ghost),

@@ -28,8 +28,7 @@ pub const CANNOT_WITHDRAW: &str = "The text has left already: SMS cannot take it
 pub const NO_EDITS: &str =
     "Not sent: SMS cannot change a text that has left. Send the correction as a message of its own.";
 pub const NO_REACTIONS: &str = "Not sent: SMS has no reactions. Write it in words.";
-pub const NO_MEDIA: &str =
-    "Not sent: SMS carries only text, and links to media are turned off on this gateway.";
+pub const NO_MEDIA: &str = "Not sent: SMS carries only text, and links to files are turned off here or cannot open an encrypted one.";
 pub const NO_POLLS: &str = "Not sent: SMS has no polls. Ask it in words.";
 pub const EMPTY: &str = "Not sent: there is no text in it.";
 

@@ -484,6 +484,7 @@ impl House {
             outcome,
             error: None,
             at: None,
+            way: Vec::new(),
         })))
         .await;
     }
@@ -608,21 +609,10 @@ pub fn sms_way() -> Vec<Leg> {
 }
 
 pub fn inbound(from: &str, text: &str) -> InboundMessage {
-    InboundMessage {
-        connector: ConnectorId::new("carrier"),
-        from: NetworkAddress {
-            text: from.into(),
-            hint: Default::default(),
-        },
-        to: NetworkAddress {
-            text: LINE.into(),
-            hint: Default::default(),
-        },
-        network_id: None,
-        sent_at: None,
-        message: Message::text(text),
-        way: Vec::new(),
-        part: None,
-        utf16: None,
-    }
+    let address = |text: &str| NetworkAddress {
+        text: text.into(),
+        hint: Default::default(),
+    };
+    let (from, to) = (address(from), address(LINE));
+    InboundMessage::new(ConnectorId::new("carrier"), from, to, Message::text(text))
 }

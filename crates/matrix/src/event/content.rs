@@ -154,7 +154,10 @@ fn one_message(content: &Content, quoted: bool, mark: &str) -> Message {
 /// A file. Without `body` the content's own stands in. What is encrypted can not be handed on and is told as such.
 fn media(kind: MediaKind, type_name: &str, content: &Content, body: Option<&str>) -> Body {
     let body = body.or_else(|| text(content, "body")).unwrap_or_default();
-    let Some(uri) = text(content, "url").filter(|uri| uri.starts_with("mxc://")) else {
+    // Encrypted files stand under `file`, with what opens them (Matrix, "Sending encrypted attachments").
+    let file = content.get("file").and_then(Value::as_object);
+    let uri = file.map_or_else(|| text(content, "url"), |file| text(file, "url"));
+    let Some(uri) = uri.filter(|uri| uri.starts_with("mxc://")) else {
         return other(type_name, content);
     };
     // MSC2530: when both are there and differ, `body` is the caption.
@@ -170,6 +173,8 @@ fn media(kind: MediaKind, type_name: &str, content: &Content, body: Option<&str>
         mime: info.and_then(|info| text(info, "mimetype")).map(str::to_owned),
         size: info.and_then(|info| info.get("size")).and_then(Value::as_u64),
         uri: uri.to_owned(),
+        key: file.and_then(|file| serde_json::to_string(file).ok()),
+        duration: info.and_then(|info| info.get("duration")).and_then(Value::as_u64),
         caption,
     })
 }

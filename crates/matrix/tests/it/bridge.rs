@@ -190,10 +190,7 @@ impl Directory for Phones {
 }
 
 pub fn ghost() -> Ghost {
-    Ghost {
-        pseudonym: PSEUDONYM.into(),
-        name: "+44 ••• 56 (SMS)".into(),
-    }
+    Ghost::new(PSEUDONYM, "+44 ••• 56 (SMS)")
 }
 
 /// What exists before the homeserver does: our address and the registration.
@@ -383,17 +380,13 @@ impl Bridge {
 }
 
 pub fn post(room: &RoomId, sender: Sender, text: &str) -> Post {
+    let text = Text {
+        plain: text.into(),
+        ..Text::default()
+    };
     Post {
-        room: room.clone(),
         sender,
-        text: Text {
-            plain: text.into(),
-            ..Text::default()
-        },
-        replaces: None,
-        in_reply_to: None,
-        sent_at: None,
-        way: Vec::new(),
+        ..Post::by_bot(room.clone(), text)
     }
 }
 

@@ -470,10 +470,7 @@ async fn what_a_ghost_costs() {
         let (memory, kept, start) = (resident(), disk(), std::time::Instant::now());
         for ghost in 0..GHOSTS {
             let mut said = post(&room, Sender::Bot, "one text");
-            said.sender = Sender::Ghost(Ghost {
-                pseudonym: format!("ghost{ghost}"),
-                name: "A ghost".into(),
-            });
+            said.sender = Sender::Ghost(Ghost::new(format!("ghost{ghost}"), "A ghost"));
             house
                 .bridge
                 .perform(Action::Post(said), &format!("{round} {ghost}"))

@@ -434,10 +434,7 @@ async fn spaces_show_their_rooms_and_ghosts_are_brought_in() {
 
     // A ghost that is not in the room is brought in when it has something to say.
     let another = bridge.matrix.names().ghost("anotherghost");
-    let stranger = swingbridge_domain::homeserver::Ghost {
-        pseudonym: "anotherghost".into(),
-        name: "Another".into(),
-    };
+    let stranger = swingbridge_domain::homeserver::Ghost::new("anotherghost", "Another");
     let said = post(&room, Sender::Ghost(stranger), "me too");
     bridge.perform(Action::Post(said), "t1").await;
     let seen = alice.wait_for_text(room.as_str(), "me too").await.unwrap();
@@ -539,10 +536,8 @@ async fn media_are_fetched_as_the_bot_and_handed_on_by_link() {
     let media = |uri: &str| Media {
         kind: MediaKind::Image,
         name: "cat.png".into(),
-        mime: None,
-        size: None,
         uri: uri.into(),
-        caption: None,
+        ..Media::default()
     };
     let links = Links::new(
         bridge.keys.clone(),
