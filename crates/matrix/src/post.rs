@@ -376,10 +376,7 @@ mod tests {
             message: None,
             reason: reason.map(str::to_owned),
             retriable,
-            delivered_to: Some(Ghost {
-                pseudonym: "abc".into(),
-                name: "A".into(),
-            }),
+            delivered_to: Some(Ghost::new("abc", "A")),
             network: "sms".into(),
             path: None,
         };
@@ -449,18 +446,15 @@ mod tests {
     }
 
     fn post(replaces: Option<&str>, in_reply_to: Option<&str>) -> Value {
+        let text = Text {
+            plain: "hi @room".into(),
+            html: Some("<b>hi</b>".into()),
+            tone: Tone::Notice,
+        };
         message(&Post {
-            room: RoomId::new("!r"),
-            sender: Sender::Bot,
-            text: Text {
-                plain: "hi @room".into(),
-                html: Some("<b>hi</b>".into()),
-                tone: Tone::Notice,
-            },
             replaces: replaces.map(EventId::new),
             in_reply_to: in_reply_to.map(EventId::new),
-            sent_at: None,
-            way: Vec::new(),
+            ..Post::by_bot(RoomId::new("!r"), text)
         })
     }
 

@@ -183,10 +183,8 @@ mod tests {
         let media = Media {
             kind: MediaKind::Image,
             name: "cat.png".into(),
-            mime: None,
-            size: None,
             uri: "mxc://example.org/abc".into(),
-            caption: None,
+            ..Media::default()
         };
         Links::new(keys.clone(), &public, Duration::from_secs(60)).link(&media, Timestamp(1000))
     }
