@@ -10,7 +10,7 @@ use swingbridge_domain::id::{ConnectorId, EventId, LineId, RoomId, UserId};
 use swingbridge_domain::inbox::{Arrival, Dedupe, Membership, RoomEvent, RoomEventKind, What};
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
 use swingbridge_domain::message::Message;
-use swingbridge_domain::path::Protection;
+use swingbridge_domain::path::{Place, Protection};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{self, Store, Tables, seal};
 use swingbridge_engine::site::{Policy, Site};
@@ -52,6 +52,7 @@ pub fn keys(site_key: &[u8; 32]) -> Keys {
 pub fn site() -> Site {
     Site {
         bot: UserId::new(format!("@smsbot:{DOMAIN}")),
+        here: Place::Gateway,
         ghost_prefix: "@sms_".into(),
         lines: vec![Line {
             id: LineId::new(LINE_ID),

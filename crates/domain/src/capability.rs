@@ -31,9 +31,15 @@ pub struct Capabilities {
     pub polls: Support,
     pub locations: Support,
     pub groups: Support,
+    /// Who is writing is told, both ways.
     pub typing: Support,
     pub delivery_receipts: Support,
+    /// It tells that the contact has read a message.
     pub read_receipts: Support,
+    /// It lets the contact know that the user has read a message.
+    pub marks_read: Support,
+    /// Its ids name messages for good and in both directions: answers, reactions and edits refer to them.
+    pub names_messages: bool,
     /// How many messages it works on at once, where that is limited. It is handed no more: what waited inside it would be
     /// of unknown fate after a crash although it never left.
     pub at_once: Option<u32>,

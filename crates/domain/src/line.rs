@@ -44,13 +44,17 @@ pub enum Display {
     Masked,
     /// The whole number.
     Full,
+    /// The name in the device's address book; who stands in none is shown as with [`Display::Masked`].
+    Name,
 }
 
 impl Display {
-    pub fn of(self, address: &Address) -> String {
-        match self {
-            Display::Masked => address.masked(),
-            Display::Full => address.full().to_owned(),
+    /// `name`: what the address book says. A group is always shown by what its members call it.
+    pub fn of(self, address: &Address, name: Option<&str>) -> String {
+        match (self, address, name) {
+            (Display::Name, _, Some(name)) | (_, Address::Group(_), Some(name)) => name.to_owned(),
+            (_, Address::Group(_), None) | (Display::Masked | Display::Name, ..) => address.masked(),
+            (Display::Full, ..) => address.full().to_owned(),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::id::{
     OutboxId, RoomId, SessionId, UserId,
 };
 use crate::inbox::Membership;
-use crate::path::{Path, Protection, Scheme, Standing};
+use crate::path::{Leg, Path, Protection, Scheme, Standing};
 use futures_channel::oneshot;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -120,6 +120,8 @@ pub struct Contact {
     pub address: Vec<u8>,
     /// The ghost's pseudonym; it stays when the site key is rotated.
     pub ghost: String,
+    /// Name and picture, where a network or an address book gave them, sealed under [`seal::CARD`].
+    pub card: Option<Vec<u8>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -151,6 +153,9 @@ pub struct Trust {
     /// What the room was asked, and has not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// The legs from the contact's phone to us that the last message took, where its connector says so of each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Leg>,
 }
 
 /// The key by which a contact is known, as it was first seen.
@@ -383,6 +388,7 @@ pub struct LineDepth {
 /// The contexts under which bytes are sealed, so that one kind can not be put in place of another.
 pub mod seal {
     pub const ADDRESS: &str = "address";
+    pub const CARD: &str = "card";
     pub const INBOX: &str = "inbox";
     pub const OUTBOX: &str = "outbox";
     pub const PART: &str = "part";
@@ -423,6 +429,7 @@ pub trait Tables {
     fn contact_by_index(&mut self, index: &[u8; 32]) -> Result<Option<Contact>>;
     fn contact_by_ghost(&mut self, ghost: &str) -> Result<Option<Contact>>;
     fn contact_add(&mut self, index: &[u8; 32], address: &[u8], ghost: &str) -> Result<ContactId>;
+    fn contact_set_card(&mut self, id: ContactId, card: &[u8]) -> Result<()>;
     fn conversation(&mut self, id: ConversationId) -> Result<Option<Conversation>>;
     fn conversation_by_room(&mut self, room: &RoomId) -> Result<Option<Conversation>>;
     /// Finds a conversation by an alias: `thread` is a blind index of a network's thread id, or of the contact.
@@ -433,6 +440,8 @@ pub trait Tables {
         contact: ContactId,
         now: Timestamp,
     ) -> Result<ConversationId>;
+    /// Lets a conversation be with another contact: a group whose network calls it something else now.
+    fn conversation_set_contact(&mut self, id: ConversationId, contact: ContactId) -> Result<()>;
     /// Adds or moves an alias.
     fn alias_set(&mut self, line: &LineId, thread: &[u8; 32], conversation: ConversationId) -> Result<()>;
     fn conversation_set_room(&mut self, id: ConversationId, room: Option<&RoomId>) -> Result<()>;

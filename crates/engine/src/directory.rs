@@ -96,7 +96,7 @@ impl Directory for Engine {
         };
         Ok(Resolved {
             ghost,
-            identifier: line.display.of(&address),
+            identifier: line.display.of(&address, None),
             line: line.id,
             room,
         })
@@ -144,7 +144,7 @@ enum Found {
 }
 
 fn ghost_name(line: &Line, address: &Address, network: &str) -> String {
-    format!("{} ({})", line.display.of(address), network.to_uppercase())
+    format!("{} ({})", line.display.of(address, None), network.to_uppercase())
 }
 
 fn unavailable(error: StoreError) -> DirectoryError {

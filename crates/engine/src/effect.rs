@@ -3,16 +3,22 @@
 use crate::assembly::Piece;
 use crate::event::Then;
 use crate::payload::Payload;
+use crate::state::Card;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit::NewEntry;
 use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::connector::Signal;
 use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::delivery::State;
+use swingbridge_domain::homeserver::Action;
 use swingbridge_domain::id::{
     AssemblyId, ConnectorId, ConversationId, EventId, LineId, NetworkId, OutboxId, RoomId, UserId,
 };
 use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
-use swingbridge_domain::store::{Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust};
+use swingbridge_domain::path::Leg;
+use swingbridge_domain::store::{
+    Contact, Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust,
+};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
@@ -102,6 +108,23 @@ pub enum Effect {
     },
     /// Puts what could not be processed back into the inbox.
     Exhume,
+    /// Remembers what an address book or a group says of a contact.
+    SetCard(Box<Contact>, Card),
+    /// A group goes on under another name of its network's.
+    Move {
+        conversation: ConversationId,
+        line: LineId,
+        address: Address,
+    },
+    /// Remembers the legs that the last message of a conversation took.
+    SetWay {
+        conversation: ConversationId,
+        way: Vec<Leg>,
+    },
+    /// Passes on to a network what is of no use later.
+    Signal(ConnectorId, Signal),
+    /// Shows in a room what is of no use later.
+    Show(Box<Action>),
     /// Writes to the audit log.
     Audit(NewEntry),
     /// For the metrics: a message came to an end, or to a new state.
@@ -133,6 +156,15 @@ pub struct Queue {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Carried {
     None,
-    /// Its record is written first; an assembly, if given, remembers it.
-    New(MessageRecord, Option<AssemblyId>),
+    /// Its record is written first.
+    New(Box<NewMessage>),
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewMessage {
+    pub record: MessageRecord,
+    /// The assembly that is to remember it.
+    pub assembly: Option<AssemblyId>,
+    /// What the network calls it.
+    pub named: Option<(ConnectorId, NetworkId)>,
 }

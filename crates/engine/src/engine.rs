@@ -112,6 +112,10 @@ impl Engine {
             keys,
             store,
             homeserver,
+            connectors: connectors
+                .iter()
+                .map(|connector| (connector.id().clone(), connector.clone()))
+                .collect(),
             links,
             health: Mutex::default(),
             lanes: Mutex::default(),

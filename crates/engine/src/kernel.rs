@@ -1,6 +1,6 @@
 //! Transactions and lanes: what every task of the engine works with.
 
-use crate::contacts::Contacts;
+use crate::contacts::{Contacts, Known};
 use crate::effect::Tally;
 use crate::event::Event;
 use crate::inbox::Backlog;
@@ -11,16 +11,13 @@ use crate::together::Together;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Clock;
-use swingbridge_domain::connector::{Health, Shutdown};
-use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
+use swingbridge_domain::connector::{Connector, Health, Shutdown, Signal};
+use swingbridge_domain::homeserver::{Action, Homeserver, MediaLinks};
 use swingbridge_domain::id::{ConnectorId, EventId, OutboxId, RoomId};
 use swingbridge_domain::message::Media;
 use swingbridge_domain::secret::Keys;
-use swingbridge_domain::store::{
-    self, Contact, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target,
-};
+use swingbridge_domain::store::{self, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target};
 use tokio::sync::{Notify, Semaphore};
 
 /// Rows processed in one transaction.
@@ -34,6 +31,7 @@ pub(crate) struct Kernel {
     pub keys: Keys,
     pub store: Arc<dyn Store>,
     pub homeserver: Arc<dyn Homeserver>,
+    pub connectors: BTreeMap<ConnectorId, Arc<dyn Connector>>,
     pub links: Option<Arc<dyn MediaLinks>>,
     pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
     pub lanes: Mutex<Lanes>,
@@ -104,7 +102,10 @@ impl Kernel {
             changes,
             tallies,
             met,
+            signals,
+            shows,
         } = after;
+        self.pass_on(signals, shows);
         self.contacts.met(met);
         self.absorb(changes);
         for Tally { line, state, reason } in tallies {
@@ -114,6 +115,23 @@ impl Kernel {
                 ("reason", reason.to_owned()),
             ];
             metrics::counter!("swingbridge_messages_total", &labels).increment(1);
+        }
+    }
+
+    /// Passes on what is of no use later. Nothing waits for it.
+    fn pass_on(&self, signals: Vec<(ConnectorId, Signal)>, shows: Vec<Action>) {
+        for (connector, signal) in signals {
+            if let Some(connector) = self.connectors.get(&connector).cloned() {
+                self.runtime.spawn(async move { connector.signal(signal).await });
+            }
+        }
+        for action in shows {
+            let homeserver = self.homeserver.clone();
+            self.runtime.spawn(async move {
+                if let Err(error) = homeserver.perform(&action, "").await {
+                    tracing::debug!(%error, "something of the moment was not shown");
+                }
+            });
         }
     }
 
@@ -258,7 +276,11 @@ pub(crate) struct After {
     /// For the metrics.
     pub tallies: Vec<Tally>,
     /// Contacts that were read.
-    pub met: Vec<(Contact, Address)>,
+    pub met: Vec<Known>,
+    /// For the networks: of no use later, so never written down.
+    pub signals: Vec<(ConnectorId, Signal)>,
+    /// For the homeserver, likewise.
+    pub shows: Vec<Action>,
 }
 
 /// A job of the engine's: what it queued is lined up in the order of the commits, on the store's own thread.

@@ -8,9 +8,9 @@ use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Outbound;
 use swingbridge_domain::consent::Question;
 use swingbridge_domain::delivery::State;
-use swingbridge_domain::homeserver::Action;
+use swingbridge_domain::homeserver::{Action, Ghost};
 use swingbridge_domain::id::{EventId, MessageId, RoomId, UserId};
-use swingbridge_domain::message::Text;
+use swingbridge_domain::message::{Media, Text};
 use swingbridge_domain::path::{Leg, Path, Protection};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub enum Payload {
     MarkRead(EventId),
     /// The bot reacts to an event of the conversation's room.
     React { event: EventId, key: String },
+    /// Somebody on a phone reacts to a message.
+    Reaction(Reaction),
+    /// Takes back the event that was made of a message from a phone.
+    Redact { message: MessageId, by: Speaker },
     /// Invites users to the conversation's room again.
     Invite(Vec<UserId>),
     /// Leaves the room of the conversation's earlier generation.
@@ -46,8 +50,17 @@ pub enum Payload {
 pub struct Say {
     pub by: Speaker,
     pub text: Text,
+    /// A file, with `text` as its caption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    /// Nobody is called for it: it is old.
+    #[serde(default)]
+    pub quiet: bool,
     /// An earlier message of ours that this one replaces.
     pub replaces: Option<MessageId>,
+    /// The message that it answers, where an event of that is not known yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<MessageId>,
     pub in_reply_to: Option<EventId>,
     pub sent_at: Option<Timestamp>,
     /// The legs from the phone to us, where the connector told of them; empty for what the bot says.
@@ -58,12 +71,44 @@ pub struct Say {
     pub question: Option<Question>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+impl Say {
+    /// What the bot says.
+    pub fn by_bot(text: Text) -> Self {
+        Self {
+            by: Speaker::Bot,
+            text,
+            media: None,
+            quiet: false,
+            replaces: None,
+            answers: None,
+            in_reply_to: None,
+            sent_at: None,
+            way: Vec::new(),
+            question: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Speaker {
     Bot,
     /// The conversation's contact.
     Contact,
+    /// One of a group.
+    Member(Box<Ghost>),
+    /// The user, on the device itself.
+    Owner,
+}
+
+/// A reaction from a phone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reaction {
+    pub to: MessageId,
+    pub key: String,
+    pub by: Speaker,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Leg>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

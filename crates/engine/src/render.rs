@@ -3,7 +3,8 @@
 use crate::site::{Fallback, MediaPolicy, Policy};
 use crate::words;
 use swingbridge_domain::capability::{Capabilities, Support};
-use swingbridge_domain::message::{Body, Disposition, Media, Message, Text, Tone};
+use swingbridge_domain::id::NetworkId;
+use swingbridge_domain::message::{Body, Disposition, Media, Message, Part, Reference, Text, Tone};
 
 /// What is done with a message from Matrix.
 #[derive(Debug, PartialEq)]
@@ -14,67 +15,113 @@ pub(crate) enum Rendered {
     Refuse { words: String, reason: &'static str },
 }
 
-/// Renders what a Matrix user said for a network that can do `capabilities`.
+/// Renders what a Matrix user said for a network that can do `able`. `named`: what the network calls the message that it refers to.
 pub(crate) fn outbound(
     message: &Message,
-    capabilities: &Capabilities,
+    able: &Capabilities,
     policy: &Policy,
     writer: &str,
+    named: Option<&NetworkId>,
 ) -> Rendered {
     let Some(part) = message.parts.first() else {
         return refuse(words::EMPTY, "empty");
     };
     let lacks = |support: Support| support == Support::Absent;
-    if part.disposition == Disposition::Reaction && lacks(capabilities.reactions) {
-        let Body::Text(text) = &part.body else {
-            return refuse(words::NO_REACTIONS, "unsupported");
-        };
-        return match policy.reactions {
-            Fallback::Text => Rendered::Send {
-                message: Message::text(format!("Reacted {}", text.plain)),
-                quote: true,
-            },
-            Fallback::Refuse => refuse(words::NO_REACTIONS, "unsupported"),
-        };
+    if part.disposition == Disposition::Reaction {
+        return reaction(message, part, able, policy, named);
     }
-    let correction = message.replaces.is_some() && lacks(capabilities.edits);
-    if correction && policy.edits == Fallback::Refuse {
-        return refuse(words::NO_EDITS, "unsupported");
+    let correction = message.replaces.is_some();
+    let changes = correction && !lacks(able.edits);
+    if changes && named.is_none() {
+        return refuse(words::REFERS_TO_NOTHING, "unsupported");
     }
-    let quote = message.in_reply_to.is_some() && lacks(capabilities.replies);
+    let in_words = correction && !changes;
+    if in_words && policy.edits == Fallback::Refuse {
+        return refuse(&words::no_edits(able), "unsupported");
+    }
+    let answers = message.in_reply_to.is_some() && !correction;
+    let quote = answers && (lacks(able.replies) || named.is_none());
+    let reference = named.cloned().map(Reference::Network);
     let said = match &part.body {
         Body::Text(text) if text.plain.trim().is_empty() => return refuse(words::EMPTY, "empty"),
-        Body::Text(text) if text.tone == Tone::Emote => format!("* {writer} {}", text.plain),
-        Body::Text(text) => text.plain.clone(),
+        Body::Text(text) if text.tone == Tone::Emote => Text {
+            plain: format!("* {writer} {}", text.plain),
+            ..Text::default()
+        },
+        Body::Text(text) if lacks(able.formatting) => Text {
+            plain: text.plain.clone(),
+            ..Text::default()
+        },
+        Body::Text(text) => text.clone(),
         // A link to an encrypted file opens nothing.
         Body::Media(media)
-            if lacks(capabilities.media) && (policy.media == MediaPolicy::Refuse || media.key.is_some()) =>
+            if lacks(able.media) && (policy.media == MediaPolicy::Refuse || media.key.is_some()) =>
         {
-            return refuse(words::NO_MEDIA, "unsupported");
+            return refuse(&words::no_media(able), "unsupported");
         }
-        // The link is put in its place when it leaves; it would expire in the queue.
+        // What stands in its place is put there when it leaves: a link would expire in the queue.
         Body::Media(_) => {
             return Rendered::Send {
-                message: message.clone(),
+                message: Message {
+                    in_reply_to: reference.filter(|_| answers && !quote),
+                    replaces: None,
+                    ..message.clone()
+                },
                 quote,
             };
         }
-        Body::Location { geo_uri, description } => location(geo_uri, description),
-        Body::Poll { .. } => return refuse(words::NO_POLLS, "unsupported"),
-        Body::Null => return refuse(words::CANNOT_WITHDRAW, "unsupported"),
-        Body::Other { kind, .. } => return refuse(&words::unsupported(kind), "unsupported"),
+        Body::Location { geo_uri, description } => Text {
+            plain: location(geo_uri, description),
+            ..Text::default()
+        },
+        Body::Poll { .. } => return refuse(&words::no_polls(able), "unsupported"),
+        Body::Null => return refuse(&words::cannot_withdraw(able), "unsupported"),
+        Body::Other { kind, .. } => return refuse(&words::unsupported(able, kind), "unsupported"),
     };
-    let said = if correction {
-        format!("Correction: {said}")
-    } else {
-        said
+    let said = match in_words {
+        true => Text {
+            plain: format!("Correction: {}", said.plain),
+            ..Text::default()
+        },
+        false => said,
     };
     Rendered::Send {
         message: Message {
             expires: message.expires,
-            ..Message::text(said)
+            in_reply_to: reference.clone().filter(|_| answers && !quote),
+            replaces: reference.filter(|_| changes),
+            parts: vec![Part {
+                disposition: Disposition::Render,
+                body: Body::Text(said),
+            }],
         },
         quote,
+    }
+}
+
+fn reaction(
+    message: &Message,
+    part: &Part,
+    able: &Capabilities,
+    policy: &Policy,
+    named: Option<&NetworkId>,
+) -> Rendered {
+    match (&part.body, able.reactions, named) {
+        (Body::Text(_), Support::Partial | Support::Full, Some(named)) => Rendered::Send {
+            message: Message {
+                in_reply_to: Some(Reference::Network(named.clone())),
+                ..message.clone()
+            },
+            quote: false,
+        },
+        (Body::Text(_), Support::Partial | Support::Full, None) => {
+            refuse(words::REFERS_TO_NOTHING, "unsupported")
+        }
+        (Body::Text(text), Support::Absent, _) if policy.reactions == Fallback::Text => Rendered::Send {
+            message: Message::text(format!("Reacted {}", text.plain)),
+            quote: true,
+        },
+        _ => refuse(&words::no_reactions(able), "unsupported"),
     }
 }
 
@@ -140,9 +187,10 @@ pub(crate) fn signed(message: Message, signature: &str, writer: &str) -> Message
     }
 }
 
-/// What came from a phone, as one text.
+/// What came from a phone, as one text; files that are here stand beside it.
 pub(crate) fn inbound(message: &Message) -> String {
-    let said = message.parts.iter().map(|part| match &part.body {
+    let worded = |part: &&Part| !matches!(&part.body, Body::Media(media) if media.uri.starts_with("file:"));
+    let said = message.parts.iter().filter(worded).map(|part| match &part.body {
         Body::Text(Text { plain, .. }) => plain.clone(),
         Body::Media(media) => format!("[{:?}: {}]", media.kind, media.name),
         Body::Location { geo_uri, description } => location(geo_uri, description),
@@ -157,7 +205,7 @@ pub(crate) fn inbound(message: &Message) -> String {
 mod tests {
     use super::*;
     use swingbridge_domain::id::EventId;
-    use swingbridge_domain::message::{MediaKind, Part, Reference};
+    use swingbridge_domain::message::MediaKind;
 
     fn sms() -> Capabilities {
         Capabilities {
@@ -198,19 +246,19 @@ mod tests {
             ..Message::text("x")
         };
         for (message, words) in [
-            (of(Body::Media(media)), words::NO_MEDIA),
+            (of(Body::Media(media)), words::no_media(&sms())),
             (
                 of(Body::Poll {
                     question: "?".into(),
                     answers: vec![],
                 }),
-                words::NO_POLLS,
+                words::no_polls(&sms()),
             ),
-            (edit, words::NO_EDITS),
-            (Message::text("  "), words::EMPTY),
-            (Message::default(), words::EMPTY),
+            (edit, words::no_edits(&sms())),
+            (Message::text("  "), words::EMPTY.to_owned()),
+            (Message::default(), words::EMPTY.to_owned()),
         ] {
-            match outbound(&message, &sms(), &Policy::default(), "alice") {
+            match outbound(&message, &sms(), &Policy::default(), "alice", None) {
                 Rendered::Refuse { words: said, .. } => assert_eq!(said, words),
                 sent => panic!("sent {sent:?}"),
             }
@@ -227,7 +275,7 @@ mod tests {
         let mut reaction = Message::text("👍");
         reaction.parts[0].disposition = Disposition::Reaction;
         assert_eq!(
-            text_of(outbound(&reaction, &sms(), &policy, "alice")),
+            text_of(outbound(&reaction, &sms(), &policy, "alice", None)),
             "Reacted 👍"
         );
         let edit = Message {
@@ -235,7 +283,7 @@ mod tests {
             ..Message::text("six")
         };
         assert_eq!(
-            text_of(outbound(&edit, &sms(), &policy, "alice")),
+            text_of(outbound(&edit, &sms(), &policy, "alice", None)),
             "Correction: six"
         );
     }
@@ -252,7 +300,8 @@ mod tests {
                 &of(Body::Text(emote)),
                 &sms(),
                 &Policy::default(),
-                "alice"
+                "alice",
+                None
             )),
             "* alice waves"
         );
@@ -261,7 +310,7 @@ mod tests {
             description: "Here".into(),
         };
         assert_eq!(
-            text_of(outbound(&of(place), &sms(), &Policy::default(), "alice")),
+            text_of(outbound(&of(place), &sms(), &Policy::default(), "alice", None)),
             "Here\ngeo:51.5,-0.1"
         );
     }
@@ -272,7 +321,7 @@ mod tests {
             in_reply_to: Some(Reference::Event(EventId::new("$1"))),
             ..Message::text("yes")
         };
-        match outbound(&reply, &sms(), &Policy::default(), "alice") {
+        match outbound(&reply, &sms(), &Policy::default(), "alice", None) {
             Rendered::Send { message, quote: true } => {
                 assert_eq!(
                     quoted(message, "Are you there?\nHello?")

@@ -6,7 +6,7 @@ use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::id::{ConnectorId, LineId, UserId};
 use swingbridge_domain::inbox::NetworkAddress;
 use swingbridge_domain::line::{Line, Permissions};
-use swingbridge_domain::path::Protection;
+use swingbridge_domain::path::{Place, Protection};
 
 /// A site: its lines, people and policies.
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct Site {
     pub bot: UserId,
     /// What every ghost's user id begins with: `@sms_`.
     pub ghost_prefix: String,
+    /// Where the program runs: the user's own device, or a gateway.
+    pub here: Place,
     /// In the order of the configuration; a user's first one is the default.
     pub lines: Vec<Line>,
     pub capabilities: BTreeMap<ConnectorId, Capabilities>,

@@ -1,14 +1,19 @@
 //! What is known when something happens.
 
 use crate::assembly::Piece;
+use crate::site::Site;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use swingbridge_domain::address::Address;
+use swingbridge_domain::capability::Support;
 use swingbridge_domain::connector::Health;
 use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::homeserver::Ghost;
-use swingbridge_domain::id::{ConnectorId, RoomId, UserId};
+use swingbridge_domain::id::{ConnectorId, NetworkId, RoomId, UserId};
 use swingbridge_domain::inbox::Membership;
-use swingbridge_domain::line::Line;
+use swingbridge_domain::line::{Display, Line};
+use swingbridge_domain::message::Media;
 use swingbridge_domain::store::{
     Assembly, BuriedRow, Contact, Conversation, MessageRecord, OutboxRow, PartRecord, Pin, QueueDepth,
     RoomRole,
@@ -37,6 +42,20 @@ pub struct State {
     pub assembly: Option<(Assembly, BTreeMap<u8, Piece>)>,
     /// The outbox row of the message.
     pub row: Option<OutboxRow>,
+    /// What a message from a phone refers to, with all that was made of it; and the reaction of the same person to it before.
+    pub referred: Vec<MessageRecord>,
+    pub reacted: Option<MessageRecord>,
+    /// Who of a group said it, and whose reaction it is.
+    pub member: Option<Ghost>,
+    pub reactor: Option<NetworkId>,
+    /// What its group is called; who changed it, and whom it concerns, as they are shown.
+    pub group_name: Option<String>,
+    pub by: Option<String>,
+    pub whom: Option<String>,
+    /// The network's id of what a message from Matrix refers to.
+    pub named: Option<NetworkId>,
+    /// The contact of an address-book entry, with what was known of it.
+    pub met: Option<(Contact, Card)>,
     /// What was said of the conversation's line: by the writer of a text to a phone, by anybody for a text from one.
     pub consents: Vec<Consent>,
     /// What the event that is reacted to asks.
@@ -54,7 +73,24 @@ pub struct Talk {
     pub conversation: Conversation,
     pub contact: Contact,
     pub address: Address,
+    pub card: Card,
     pub line: Line,
+}
+
+/// What an address book or a group says of a contact, opened. `Debug` is redacted.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Card {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// On this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub picture: Option<Media>,
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Card(…)")
+    }
 }
 
 /// What commands show.
@@ -71,12 +107,22 @@ pub struct Survey {
 impl Talk {
     /// What people see of the contact.
     pub fn shown(&self) -> String {
-        self.line.display.of(&self.address)
+        self.line.display.of(&self.address, self.card.name.as_deref())
+    }
+
+    /// Whether it is with several people.
+    pub fn is_group(&self) -> bool {
+        matches!(self.address, Address::Group(_))
+    }
+
+    /// Whether something can be sent to it.
+    pub fn can_reply(&self, site: &Site) -> bool {
+        let groups = site.capabilities_of(&self.line).groups;
+        self.address.can_reply() && (!self.is_group() || groups != Support::Absent)
     }
 
     pub fn ghost(&self, network: &str) -> Ghost {
-        let name = format!("{} ({})", self.shown(), network.to_uppercase());
-        Ghost::new(self.contact.ghost.clone(), name)
+        ghost(&self.line, &self.contact, &self.address, &self.card, network)
     }
 
     /// The local part of the room's alias: the same for ever, until the room is given up.
@@ -86,6 +132,18 @@ impl Talk {
         keys.pseudonym(
             "room",
             &format!("{line}/{}/{generation}", self.address.canonical()),
+        )
+    }
+}
+
+/// The Matrix user that stands for a contact of a line.
+pub(crate) fn ghost(line: &Line, contact: &Contact, address: &Address, card: &Card, network: &str) -> Ghost {
+    let shown = line.display.of(address, card.name.as_deref());
+    Ghost {
+        picture: card.picture.clone().filter(|_| line.display == Display::Name),
+        ..Ghost::new(
+            contact.ghost.clone(),
+            format!("{shown} ({})", network.to_uppercase()),
         )
     }
 }

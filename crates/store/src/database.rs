@@ -75,11 +75,17 @@ impl dyn Row + '_ {
             .ok_or_else(|| unexpected(column, "a text"))
     }
 
-    pub fn bytes(&self, column: usize) -> Result<&[u8]> {
+    pub fn maybe_bytes(&self, column: usize) -> Result<Option<&[u8]>> {
         match self.value(column)? {
-            Value::Bytes(value) => Ok(value),
+            Value::Null => Ok(None),
+            Value::Bytes(value) => Ok(Some(value)),
             _ => Err(unexpected(column, "bytes")),
         }
+    }
+
+    pub fn bytes(&self, column: usize) -> Result<&[u8]> {
+        self.maybe_bytes(column)?
+            .ok_or_else(|| unexpected(column, "bytes"))
     }
 
     /// A word that stands for one of the values of an enum.

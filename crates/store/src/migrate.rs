@@ -35,6 +35,11 @@ pub(crate) const SERIES: &[Migration] = &[
         name: "trust",
         text: include_str!("../migrations/0004_trust.sql"),
     },
+    Migration {
+        number: 5,
+        name: "cards",
+        text: include_str!("../migrations/0005_cards.sql"),
+    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::Connector;
 use swingbridge_domain::homeserver::MediaLinks;
 use swingbridge_domain::id::{ConnectorId, UserId};
-use swingbridge_domain::path::{Protection, Scheme};
+use swingbridge_domain::path::{Place, Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
 use swingbridge_engine::site::{self, Policy, Site};
@@ -178,6 +178,7 @@ pub fn site(config: &Config) -> Site {
             "@{}:{}",
             appservice.bot.username, config.homeserver.domain
         )),
+        here: Place::Gateway,
         ghost_prefix: format!("@{}_", appservice.prefix),
         lines: config.lines.clone(),
         // The engine asks the connectors.

@@ -63,7 +63,12 @@ fn path(scene: &Scene<'_>, talk: Option<&Talk>) -> String {
             None => "Nothing is kept of the way of that message.".to_owned(),
         },
         None => {
-            let path = policy::outward(scene.site, &talk.line, &[], policy::room_now(scene.site, talk));
+            let path = policy::outward(
+                scene.site,
+                &talk.line,
+                &talk.conversation.trust.way,
+                policy::room_now(scene.site, talk),
+            );
             format!("As things are now: {}", words::path(scene.site, &path))
         }
     }

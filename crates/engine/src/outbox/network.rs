@@ -11,10 +11,11 @@ use crate::step::matrix::writer;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::Support;
-use swingbridge_domain::connector::{Connector, Outbound, SendError, Shutdown};
+use swingbridge_domain::connector::{Accepted, Connector, Outbound, SendError, Shutdown};
 use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::homeserver::PerformError;
 use swingbridge_domain::id::{EventId, OutboxId, RoomId};
-use swingbridge_domain::message::Body;
+use swingbridge_domain::message::{Body, Media};
 use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, StoreError, Target, seal};
 use tokio::sync::Semaphore;
 
@@ -28,12 +29,22 @@ enum Departure {
         event: EventId,
         outbound: Box<Outbound>,
     },
-    /// A quote must be fetched first.
-    Quote {
-        id: OutboxId,
+    /// Something must be brought from the homeserver first.
+    Bring {
+        row: OutboxRow,
+        event: EventId,
         room: Option<RoomId>,
-        quoted: EventId,
+        quoted: Option<EventId>,
+        media: Option<Media>,
     },
+}
+
+/// What was brought from the homeserver before a text leaves.
+#[derive(Default)]
+struct Brought {
+    /// The text to be quoted; empty when there is none to be had.
+    quote: String,
+    media: Option<Media>,
 }
 
 /// Sends rows by a connector until `shutdown`, `at_once` messages at a time or as many as the connector works on.
@@ -91,8 +102,11 @@ fn depart(work: &mut Work<'_>, ids: &[OutboxId]) -> Result<Vec<Option<Departure>
     ids.iter().map(|id| depart_one(work, *id, None)).collect()
 }
 
-/// `quote` is the text to be quoted, once it was asked for; empty when there is none to be had.
-fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<Option<Departure>, Fault> {
+fn depart_one(
+    work: &mut Work<'_>,
+    id: OutboxId,
+    brought: Option<Brought>,
+) -> Result<Option<Departure>, Fault> {
     let Some(row) = work.tables.outbox(id)? else {
         return Ok(None);
     };
@@ -114,7 +128,8 @@ fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<
         writer: by,
         room: _,
     } = send;
-    if let (Some(quoted), None) = (&quoted, quote) {
+    let media = to_be_fetched(work, &outbound);
+    if brought.is_none() && (quoted.is_some() || media.is_some()) {
         let room = match &row.lane {
             Lane::Conversation(id) => work
                 .tables
@@ -122,14 +137,20 @@ fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<
                 .and_then(|conversation| conversation.room),
             _ => None,
         };
-        return Ok(Some(Departure::Quote {
-            id,
+        return Ok(Some(Departure::Bring {
+            row,
+            event,
             room,
-            quoted: quoted.clone(),
+            quoted,
+            media,
         }));
     }
-    if let Some(text) = quote.filter(|text| !text.is_empty()) {
-        outbound.message = render::quoted(outbound.message, text);
+    let Brought { quote, media } = brought.unwrap_or_default();
+    if let (Some(media), Some(part)) = (media, outbound.message.parts.first_mut()) {
+        part.body = Body::Media(media);
+    }
+    if !quote.is_empty() {
+        outbound.message = render::quoted(outbound.message, &quote);
     }
     if let Some(signature) = work
         .site
@@ -148,13 +169,28 @@ fn depart_one(work: &mut Work<'_>, id: OutboxId, quote: Option<&str>) -> Result<
 
 async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Departure) {
     let departure = match departure {
-        Departure::Quote { id, room, quoted } => {
-            let text = match room {
-                Some(room) => kernel.text_of(&room, &quoted).await.unwrap_or_default(),
-                None => String::new(),
+        Departure::Bring {
+            row,
+            event,
+            room,
+            quoted,
+            media,
+        } => {
+            let quote = match (room, quoted) {
+                (Some(room), Some(quoted)) => kernel.text_of(&room, &quoted).await.unwrap_or_default(),
+                _ => String::new(),
             };
+            let media = match media {
+                Some(media) => match kernel.homeserver.fetch(&media).await {
+                    Ok(media) => Some(media),
+                    // It is still queued: nothing of it has left.
+                    Err(error) => return settle(kernel, &row, &event, Err(not_brought(&error))).await,
+                },
+                None => None,
+            };
+            let (id, brought) = (row.id, Brought { quote, media });
             match kernel
-                .transact(move |work| depart_one(work, id, Some(&text)))
+                .transact(move |work| depart_one(work, id, Some(brought)))
                 .await
             {
                 Ok(Some(departure)) => departure,
@@ -193,7 +229,11 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
         metrics::histogram!("swingbridge_queue_seconds", "direction" => queue_seconds(&row))
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());
     }
-    // What the network said must be kept, however long the store takes: without it the text would be in doubt.
+    settle(kernel, &row, &event, answer).await;
+}
+
+/// What the network said must be kept, however long the store takes: without it the text would be in doubt.
+async fn settle(kernel: &Arc<Kernel>, row: &OutboxRow, event: &EventId, answer: Result<Accepted, SendError>) {
     let mut wait = Duration::from_millis(100);
     loop {
         let event = Event::Answered {
@@ -210,6 +250,32 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
                 wait = (wait * 2).min(Duration::from_secs(10));
             }
         }
+    }
+}
+
+/// The file of a message that its network carries itself, as it lies at the homeserver.
+fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
+    let line = work.site.line(&outbound.line)?;
+    if work.site.capabilities_of(line).media == Support::Absent {
+        return None;
+    }
+    match &outbound.message.parts.first()?.body {
+        Body::Media(media) => Some(media.clone()),
+        _ => None,
+    }
+}
+
+fn not_brought(error: &PerformError) -> SendError {
+    match error {
+        PerformError::Later { delay, detail } => SendError::RetryAfter {
+            delay: delay.unwrap_or(Duration::from_secs(10)),
+            detail: format!("the file cannot be had from the homeserver now: {detail}"),
+            counts: true,
+        },
+        PerformError::Refused { detail, .. } | PerformError::RoomGone { detail } => SendError::Rejected {
+            reason: Reason::BadContent,
+            detail: format!("the file cannot be had from the homeserver: {detail}"),
+        },
     }
 }
 

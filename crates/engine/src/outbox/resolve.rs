@@ -102,6 +102,31 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
             by: Sender::Bot,
             way: Vec::new(),
         }),
+        Payload::Reaction(reaction) => {
+            let target = work.tables.message(reaction.to)?;
+            match target.and_then(|record| record.event) {
+                Some(event) => Resolved::Do(Action::React {
+                    room,
+                    event,
+                    key: reaction.key.clone(),
+                    by: sender(&talk, &network, &reaction.by),
+                    way: policy::to_us(work.site, &talk.line, &reaction.way),
+                }),
+                // What it is for was not shown.
+                None => Resolved::Gone,
+            }
+        }
+        Payload::Redact { message, by } => {
+            let redacted = work.tables.message(*message)?;
+            match redacted.and_then(|record| record.event) {
+                Some(event) => Resolved::Do(Action::Redact {
+                    room,
+                    event,
+                    by: sender(&talk, &network, by),
+                }),
+                None => Resolved::Gone,
+            }
+        }
         Payload::MarkRead(event) => Resolved::Do(Action::MarkRead {
             room,
             event: event.clone(),
@@ -138,29 +163,47 @@ fn post(
         Some(message) => work.tables.message(message)?.and_then(|record| record.event),
         None => None,
     };
+    let answers = match say.answers {
+        Some(message) => work.tables.message(message)?.and_then(|record| record.event),
+        None => None,
+    };
     Ok(Post {
         room,
-        sender: match say.by {
-            Speaker::Bot => Sender::Bot,
-            Speaker::Contact => Sender::Ghost(talk.ghost(network)),
-        },
+        sender: sender(talk, network, &say.by),
         text: say.text.clone(),
-        media: None,
-        quiet: false,
+        media: say.media.clone(),
+        quiet: say.quiet,
         replaces,
-        in_reply_to: say.in_reply_to.clone(),
+        in_reply_to: say.in_reply_to.clone().or(answers),
         sent_at: say.sent_at,
         way: match say.by {
             Speaker::Bot => Vec::new(),
             // The Matrix side adds its own end, and labels the event.
-            Speaker::Contact => policy::to_us(work.site, &talk.line, &say.way),
+            _ => policy::to_us(work.site, &talk.line, &say.way),
         },
     })
 }
 
+fn sender(talk: &Talk, network: &str, by: &Speaker) -> Sender {
+    match by {
+        Speaker::Bot => Sender::Bot,
+        Speaker::Contact => Sender::Ghost(talk.ghost(network)),
+        Speaker::Member(member) => Sender::Ghost((**member).clone()),
+        Speaker::Owner => match talk.line.access.users.first() {
+            Some(user) => Sender::Owner(user.clone()),
+            None => Sender::Bot,
+        },
+    }
+}
+
 fn about(work: &Work<'_>, talk: &Talk, network: &str) -> About {
     let shown = talk.shown();
-    let path = policy::inward(work.site, &talk.line, &[], policy::room_now(work.site, talk));
+    let path = policy::inward(
+        work.site,
+        &talk.line,
+        &talk.conversation.trust.way,
+        policy::room_now(work.site, talk),
+    );
     let protected = words::capital(&words::summary(work.site, &path));
     About {
         name: shown.clone(),
@@ -177,7 +220,7 @@ fn about(work: &Work<'_>, talk: &Talk, network: &str) -> About {
             channel: talk.alias(work.keys),
             channel_name: shown,
         }),
-        writable: talk.address.can_reply(),
+        writable: talk.can_reply(work.site),
     }
 }
 
@@ -199,7 +242,7 @@ fn make_room(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, Fault> {
         ));
     };
     let network = work.site.network_of(line);
-    let private = people.len() <= 1 && line.access.inbox.is_none();
+    let private = people.len() <= 1 && line.access.inbox.is_none() && !talk.is_group();
     let room = NewRoom {
         alias: talk.alias(work.keys),
         kind: if private {

@@ -50,7 +50,12 @@ pub(crate) fn answered(
                 asked: None,
                 ..talk.conversation.trust.clone()
             };
-            let path = way::outward(scene.site, &talk.line, &[], way::room_now(scene.site, talk));
+            let path = way::outward(
+                scene.site,
+                &talk.line,
+                &talk.conversation.trust.way,
+                way::room_now(scene.site, talk),
+            );
             let words = match yes {
                 true => words::standing(scene.site, talk, &path),
                 false => words::WEAKER_DECLINED.to_owned(),
@@ -179,7 +184,12 @@ fn said(
 
 /// What a conversation's people agree to as things are now.
 pub(crate) fn terms_now(scene: &Scene<'_>, talk: &Talk) -> Terms {
-    let path = way::outward(scene.site, &talk.line, &[], way::room_now(scene.site, talk));
+    let path = way::outward(
+        scene.site,
+        &talk.line,
+        &talk.conversation.trust.way,
+        way::room_now(scene.site, talk),
+    );
     terms(scene.site, &talk.line, &path)
 }
 

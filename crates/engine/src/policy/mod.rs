@@ -11,11 +11,11 @@ mod way;
 
 pub(crate) use consent::{Stand, stand, terms, version};
 pub(crate) use pins::seen;
-pub(crate) use standing::describe;
-pub(crate) use way::{inward, outward, rerouted, room_now, to_us};
+pub(crate) use standing::{describe, surprised};
+pub(crate) use way::{inward, outward, rerouted, room_now, to_us, went};
 
 use crate::effect::Effect;
-use crate::payload::{Payload, Say, Speaker};
+use crate::payload::{Payload, Say};
 use crate::state::Talk;
 use crate::step::{Scene, for_room};
 use crate::words;
@@ -88,21 +88,17 @@ fn ask(talk: &Talk, about: Asked, question: String) -> Vec<Effect> {
         asked: Some(about.clone()),
         ..talk.conversation.trust.clone()
     };
+    let text = Text {
+        plain: question,
+        html: None,
+        tone: Tone::Notice,
+    };
     let say = Say {
-        by: Speaker::Bot,
-        text: Text {
-            plain: question,
-            html: None,
-            tone: Tone::Notice,
-        },
-        replaces: None,
-        in_reply_to: None,
-        sent_at: None,
-        way: Vec::new(),
         question: Some(Question {
             conversation: talk.conversation.id,
             about,
         }),
+        ..Say::by_bot(text)
     };
     vec![
         Effect::SetTrust {

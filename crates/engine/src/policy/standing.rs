@@ -9,6 +9,7 @@ use crate::step::{Scene, for_room, notice};
 use crate::words;
 use swingbridge_domain::audit::Kind;
 use swingbridge_domain::consent::{Asked, Downgrade, Rule};
+use swingbridge_domain::id::EventId;
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::Trust;
 
@@ -32,6 +33,27 @@ pub(super) fn leaving(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Admission 
             }
         }
     }
+}
+
+/// A message took another way than was thought, and it has left. People are told; where a weaker way needs their word, the next
+/// message waits for it.
+pub(crate) fn surprised(scene: &Scene<'_>, talk: &Talk, path: &Path, event: Option<&EventId>) -> Vec<Effect> {
+    let trust = &talk.conversation.trust;
+    let weaker = trust
+        .standing
+        .is_some_and(|last| path.standing().is_weaker_than(last));
+    if !weaker || trust.downgrade.unwrap_or(talk.line.downgrade) == Downgrade::Tell {
+        return tell(scene, talk, path);
+    }
+    vec![
+        logged(
+            Kind::PolicyApplied,
+            talk,
+            None,
+            format!("left less protected than was thought: {}", path.code()),
+        ),
+        notice(talk, words::left_weaker(scene.site, path), event.cloned()),
+    ]
 }
 
 /// Says in words how well messages are protected from now on, when that is news.

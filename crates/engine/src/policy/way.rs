@@ -1,5 +1,6 @@
 //! The way of a message, put together from what both sides report.
 
+use crate::effect::Effect;
 use crate::site::Site;
 use crate::state::Talk;
 use swingbridge_domain::line::Line;
@@ -16,7 +17,7 @@ pub(crate) fn to_us(site: &Site, line: &Line, reported: &[Leg]) -> Vec<Leg> {
         // Nobody says anything about it.
         return vec![Leg::new(
             Place::Phone,
-            Place::Gateway,
+            site.here.clone(),
             Protection::Unknown,
             Evidence::None,
         )];
@@ -24,10 +25,21 @@ pub(crate) fn to_us(site: &Site, line: &Line, reported: &[Leg]) -> Vec<Leg> {
     legs.to_vec()
 }
 
+/// Remembers the legs that a message took, where its connector says so of each: the next one is thought to take the same.
+pub(crate) fn went(talk: &Talk, way: &[Leg]) -> Option<Effect> {
+    let news = !way.is_empty() && talk.conversation.trust.way != way;
+    news.then(|| Effect::SetWay {
+        conversation: talk.conversation.id,
+        way: way.to_vec(),
+    })
+}
+
 /// The way of a text from a phone. `room`: what protects the room's events.
 pub(crate) fn inward(site: &Site, line: &Line, reported: &[Leg], room: Protection) -> Path {
     let mut legs = to_us(site, line, reported);
-    let ours = legs.last().map_or(Place::Gateway, |leg| leg.to.clone());
+    let ours = legs
+        .last()
+        .map_or_else(|| site.here.clone(), |leg| leg.to.clone());
     legs.extend(Path::to_client(ours, room, site.privacy.homeserver));
     Path { legs }
 }

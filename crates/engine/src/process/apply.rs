@@ -2,16 +2,17 @@
 
 use super::{Fault, Work};
 use crate::assembly::Piece;
-use crate::effect::{Carried, Effect, Queue};
+use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::event::{Event, Then};
 use crate::lanes::Change;
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit;
+use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId, UserId};
 use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::store::{
-    EarlyReceipt, Lane, MessageRecord, NewOutboxRow, OutboxState, StoreError, seal,
+    EarlyReceipt, Lane, MessageRecord, NewOutboxRow, OutboxState, PartRecord, StoreError, Trust, seal,
 };
 
 type Loaded<T> = Result<T, StoreError>;
@@ -111,6 +112,20 @@ impl Work<'_> {
             Effect::NoteQuestion { event, question } => {
                 self.tables.question_add(&event, &question, self.now)?;
             }
+            Effect::SetCard(contact, card) => self.set_card(*contact, card)?,
+            Effect::Move {
+                conversation,
+                line,
+                address,
+            } => self.move_conversation(conversation, &line, &address)?,
+            Effect::SetWay { conversation, way } => {
+                if let Some(found) = self.tables.conversation(conversation)? {
+                    let trust = Trust { way, ..found.trust };
+                    self.tables.conversation_set_trust(conversation, &trust)?;
+                }
+            }
+            Effect::Signal(connector, signal) => self.after.signals.push((connector, signal)),
+            Effect::Show(action) => self.after.shows.push(*action),
             Effect::SetPin(pin) => self.tables.pin_set(&pin)?,
             Effect::Review {
                 line,
@@ -234,9 +249,23 @@ impl Work<'_> {
         } = queue;
         let message = match message {
             Carried::None => None,
-            Carried::New(record, assembly) => {
+            Carried::New(new) => {
+                let NewMessage {
+                    record,
+                    assembly,
+                    named,
+                } = *new;
                 let id = self.tables.message_add(&record)?;
                 tell(id, &record);
+                if let Some((connector, network_id)) = named {
+                    self.tables.part_add(&PartRecord {
+                        connector,
+                        network_id,
+                        message: id,
+                        index: 0,
+                        state: Delivery::Delivered,
+                    })?;
+                }
                 if let Some(assembly) = assembly {
                     self.tables.assembly_set_message(assembly, id)?;
                 }

@@ -1,6 +1,6 @@
 //! What is known: only what the event needs is read.
 
-use super::Work;
+use super::{Work, refer};
 use crate::assembly::Piece;
 use crate::commands::{self, Command};
 use crate::event::{Event, Then};
@@ -8,15 +8,14 @@ use crate::payload::Payload;
 use crate::policy;
 use crate::state::{State, Talk};
 use std::collections::BTreeMap;
-use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::consent::Rule;
 use swingbridge_domain::homeserver::Action;
-use swingbridge_domain::id::{ConnectorId, EventId, LineId, MessageId, RoomId, UserId};
-use swingbridge_domain::inbox::{Inbound, Membership, NetworkAddress, RoomEvent, RoomEventKind};
+use swingbridge_domain::id::{EventId, MessageId, RoomId, UserId};
+use swingbridge_domain::inbox::{Inbound, Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Disposition, Message, Reference};
 use swingbridge_domain::path::Protection;
-use swingbridge_domain::store::{Assembly, Contact, Conversation, Lane, StoreError, Timer, seal};
+use swingbridge_domain::store::{Assembly, Conversation, Lane, StoreError, Timer, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
@@ -28,15 +27,18 @@ impl Work<'_> {
         let mut state = State::default();
         match event {
             Event::Network(Inbound::Message(message)) => {
-                if let Some(found) = self.conversation_of(&message.connector, &message.to, &message.from)? {
+                let group = message.group.as_ref();
+                let found = self.conversation_of(&message.connector, &message.to, &message.from, group)?;
+                if let Some(found) = found {
                     self.load_talk(&mut state, found)?;
                     self.load_members(&mut state)?;
                     self.load_agreed(&mut state)?;
+                    self.load_inbound(&mut state, message)?;
                 }
             }
             Event::Network(Inbound::Identity(identity)) => {
                 if let Some(found) =
-                    self.conversation_of(&identity.connector, &identity.to, &identity.from)?
+                    self.conversation_of(&identity.connector, &identity.to, &identity.from, None)?
                 {
                     self.load_talk(&mut state, found)?;
                     self.load_pins(&mut state)?;
@@ -68,9 +70,10 @@ impl Work<'_> {
                     self.load_message(&mut state, message)?;
                 }
             }
-            Event::Network(
-                Inbound::Session { .. } | Inbound::Card(_) | Inbound::Group(_) | Inbound::Typing(_),
-            ) => {}
+            Event::Network(Inbound::Session { .. }) => {}
+            Event::Network(Inbound::Card(entry)) => self.load_entry(&mut state, entry)?,
+            Event::Network(Inbound::Group(change)) => self.load_group(&mut state, change)?,
+            Event::Network(Inbound::Typing(typing)) => self.load_typing(&mut state, typing)?,
             Event::Room(event) => self.load_room(&mut state, event)?,
             Event::Opened { conversation, .. }
             | Event::RoomMade { conversation, .. }
@@ -78,14 +81,13 @@ impl Work<'_> {
                 if let Some(found) = self.tables.conversation(*conversation)? {
                     self.load_talk(&mut state, found)?;
                     self.load_members(&mut state)?;
-                    if matches!(
-                        event,
-                        Event::Opened {
-                            then: Then::Deliver(_),
-                            ..
-                        }
-                    ) {
+                    if let Event::Opened {
+                        then: Then::Deliver(inbound),
+                        ..
+                    } = event
+                    {
                         self.load_agreed(&mut state)?;
+                        self.load_inbound(&mut state, inbound)?;
                     }
                 }
             }
@@ -113,7 +115,8 @@ impl Work<'_> {
                 self.survey_talks(&mut state)?;
             }
             // States and marks need nothing but to be forgotten.
-            Event::Performed { payload, .. } if !matches!(payload, Payload::Say(_)) => {}
+            Event::Performed { payload, .. }
+                if !matches!(payload, Payload::Say(_) | Payload::Reaction(_)) => {}
             Event::Performed { row, .. } | Event::NotPerformed { row, .. } => {
                 if let Lane::Conversation(id) = &row.lane
                     && let Some(found) = self.tables.conversation(*id)?
@@ -155,20 +158,6 @@ impl Work<'_> {
         Ok(state)
     }
 
-    /// The conversation that what came by a network belongs to.
-    fn conversation_of(
-        &mut self,
-        connector: &ConnectorId,
-        to: &NetworkAddress,
-        from: &NetworkAddress,
-    ) -> Loaded<Option<Conversation>> {
-        let Some(line) = self.site.line_of(connector, to) else {
-            return Ok(None);
-        };
-        let index = self.index(&from.understand(line.region));
-        self.tables.conversation_by_alias(&line.id, &index)
-    }
-
     fn load_room(&mut self, state: &mut State, event: &RoomEvent) -> Loaded<()> {
         match self.tables.conversation_by_room(&event.room)? {
             Some(found) => self.load_talk(state, found)?,
@@ -183,8 +172,11 @@ impl Work<'_> {
                     self.load_for_command(state, &command, &event.sender)?;
                 } else if let Some(withdrawn) = withdrawn(message) {
                     self.load_named(state, withdrawn)?;
+                    self.load_reference(state, message)?;
+                    self.load_said(state, &event.sender)?;
                 } else if state.talk.is_some() {
                     self.load_said(state, &event.sender)?;
+                    self.load_reference(state, message)?;
                     if let Some(asked) = reacted_to(message) {
                         state.question = self.tables.question(asked)?;
                     }
@@ -201,6 +193,7 @@ impl Work<'_> {
                     state.survey.invited = Some(self.address(&contact)?);
                 }
             }
+            RoomEventKind::Read { up_to } => state.named = self.name_of(up_to)?,
             _ => {}
         }
         Ok(())
@@ -307,6 +300,10 @@ impl Work<'_> {
         self.load_record(state, id)?;
         if state.message.is_some() {
             state.parts = self.tables.parts_of(id)?;
+            // Those are names alone, of which no network reports.
+            state
+                .parts
+                .retain(|part| !part.network_id.as_str().starts_with(refer::OURS));
         }
         Ok(())
     }
@@ -323,7 +320,7 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn load_talk(&mut self, state: &mut State, found: Conversation) -> Loaded<()> {
+    pub(super) fn load_talk(&mut self, state: &mut State, found: Conversation) -> Loaded<()> {
         state.talk = self.talk(found)?;
         state.line_gone = state.talk.is_none();
         if let Some(line) = state.talk.as_ref().map(|talk| talk.line.clone()) {
@@ -364,46 +361,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// The conversation with its names; `None` when its line is no longer configured.
-    pub fn talk(&mut self, conversation: Conversation) -> Loaded<Option<Talk>> {
-        let Some(line) = self.site.line(&conversation.line).cloned() else {
-            return Ok(None);
-        };
-        let (contact, address) = match self.contacts.get(conversation.contact) {
-            Some(known) => known,
-            None => self.read_contact(&conversation)?,
-        };
-        Ok(Some(Talk {
-            conversation,
-            contact,
-            address,
-            line,
-        }))
-    }
-
-    fn read_contact(&mut self, conversation: &Conversation) -> Loaded<(Contact, Address)> {
-        let Some(contact) = self.tables.contact(conversation.contact)? else {
-            return Err(StoreError::Damaged(format!(
-                "conversation {} has no contact",
-                conversation.id
-            )));
-        };
-        let address = self.address(&contact)?;
-        self.after.met.push((contact.clone(), address.clone()));
-        Ok((contact, address))
-    }
-
-    pub fn address(&self, contact: &Contact) -> Loaded<Address> {
-        let opened = self
-            .keys
-            .open(seal::ADDRESS, &contact.address)
-            .map_err(|e| StoreError::Damaged(e.to_string()))?;
-        String::from_utf8(opened)
-            .ok()
-            .and_then(|text| Address::from_canonical(&text))
-            .ok_or_else(|| StoreError::Damaged(format!("contact {} has no readable address", contact.id)))
-    }
-
     pub fn parts(&mut self, assembly: &Assembly) -> Loaded<BTreeMap<u8, Piece>> {
         let mut parts = BTreeMap::new();
         for part in self.tables.assembly_parts(assembly.id)? {
@@ -428,37 +385,6 @@ impl Work<'_> {
         let plain =
             serde_json::to_vec(value).map_err(|_| StoreError::Failed("a value cannot be written".into()))?;
         Ok(self.keys.seal(context, &plain))
-    }
-
-    pub fn index(&self, address: &Address) -> [u8; 32] {
-        self.keys.index("address", &address.canonical())
-    }
-
-    /// Finds or adds the contact of an address.
-    pub fn contact(&mut self, address: &Address) -> Loaded<Contact> {
-        let index = self.index(address);
-        if let Some(known) = self.tables.contact_by_index(&index)? {
-            return Ok(known);
-        }
-        let canonical = address.canonical();
-        let sealed = self.keys.seal(seal::ADDRESS, canonical.as_bytes());
-        let ghost = self.keys.pseudonym("ghost", &canonical);
-        let id = self.tables.contact_add(&index, &sealed, &ghost)?;
-        Ok(Contact {
-            id,
-            index,
-            address: sealed,
-            ghost,
-        })
-    }
-
-    /// The conversation with an address on a line, if there is one.
-    pub fn conversation_with(&mut self, line: &LineId, address: &Address) -> Loaded<Option<Talk>> {
-        let index = self.index(address);
-        match self.tables.conversation_by_alias(line, &index)? {
-            Some(found) => self.talk(found),
-            None => Ok(None),
-        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Load, step and apply: one event and all that follows from it, in one transaction.
 
 mod apply;
+mod contacts;
 mod load;
+pub(crate) mod refer;
 
 use crate::contacts::Contacts;
 use crate::event::Event;

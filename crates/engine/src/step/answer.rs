@@ -157,6 +157,11 @@ fn taken(
             reported,
         )),
     };
+    let mut rerouted = Vec::new();
+    if let (Some(path), false) = (&path, accepted.way.is_empty()) {
+        rerouted.extend(policy::surprised(scene, talk, path, Some(event)));
+        rerouted.extend(policy::went(talk, &accepted.way));
+    }
     let record = MessageRecord {
         state: Delivery::Accepted,
         detail: None,
@@ -184,6 +189,7 @@ fn taken(
     effects.push(count(talk, Delivery::Accepted.word()));
     effects.push(labelled(talk, event, &record));
     effects.push(for_room(talk, Payload::MarkRead(event.clone())));
+    effects.extend(rerouted);
     // Receipts that were faster than the answer.
     let mut judged = parts;
     let mut error = None;
@@ -204,7 +210,7 @@ fn taken(
 }
 
 /// The status of a text that the network took, with the way that it goes.
-fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> Effect {
+pub(super) fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> Effect {
     for_room(
         talk,
         Payload::Status(Status {

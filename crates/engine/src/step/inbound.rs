@@ -1,21 +1,23 @@
 //! From a phone: messages and their parts.
 
-use super::{Scene, Unprocessable, answer_in, count, for_room, notice, tell};
-use crate::assembly::{Piece, assembled as put_together};
-use crate::effect::{Carried, Effect, Queue};
+use super::{Scene, Unprocessable, answer_in, count, for_room, group, notice, reaction, tell};
+use crate::assembly::Piece;
+use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::event::Then;
-use crate::payload::{Payload, Say, Speaker};
+use crate::payload::{Payload, Reaction, Say, Speaker};
 use crate::policy::{self, Admission};
+use crate::process::refer::nth;
 use crate::render;
 use crate::state::Talk;
 use crate::words;
+use swingbridge_domain::address::{Address, Region};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::id::{AssemblyId, MessageId, UserId};
-use swingbridge_domain::inbox::{InboundMessage, Membership, PartOf};
-use swingbridge_domain::message::{Message, Text};
+use swingbridge_domain::id::{AssemblyId, MessageId, NetworkId, UserId};
+use swingbridge_domain::inbox::{InboundMessage, Membership};
+use swingbridge_domain::message::{Body, Disposition, Media, Message, Text};
 use swingbridge_domain::path::Leg;
-use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target, Timer};
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, Target};
 
 /// A message came. Its conversation is opened first when there is none.
 pub(super) fn received(scene: &Scene<'_>, inbound: &InboundMessage) -> Result<Vec<Effect>, Unprocessable> {
@@ -29,7 +31,7 @@ pub(super) fn received(scene: &Scene<'_>, inbound: &InboundMessage) -> Result<Ve
             inbound.connector
         )));
     };
-    let address = inbound.from.understand(line.region);
+    let address = peer(inbound, line.region);
     Ok(vec![Effect::Open {
         line: line.id.clone(),
         address,
@@ -74,7 +76,11 @@ fn whether_new(talk: &Talk) -> String {
 }
 
 fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
-    match inbound.part {
+    let mut effects = match &inbound.group {
+        Some(group) => group::known(scene, talk, group),
+        None => Vec::new(),
+    };
+    effects.extend(match inbound.part {
         Some(part) => {
             let piece = Piece {
                 text: render::inbound(&inbound.message),
@@ -86,62 +92,149 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
                 piece,
             }]
         }
-        None => {
-            let text = inbound
-                .message
-                .first_text()
-                .cloned()
-                .filter(|_| plain_only(&inbound.message));
-            let text = text.unwrap_or_else(|| Text {
-                plain: render::inbound(&inbound.message),
-                ..Text::default()
-            });
-            let shown = Shown {
-                sent_at: inbound.sent_at,
-                way: inbound.way.clone(),
-                ..Shown::new(text)
-            };
-            show(scene, talk, shown)
-        }
+        None if is_reaction(&inbound.message) => reaction::came(scene, talk, inbound),
+        None if takes_back(&inbound.message) => reaction::taken_back(scene, talk, inbound),
+        None => said(scene, talk, inbound),
+    });
+    effects
+}
+
+/// Whom a message is from or for, as the conversation with them is found by.
+pub(crate) fn peer(inbound: &InboundMessage, region: Option<Region>) -> Address {
+    match &inbound.group {
+        Some(group) => Address::Group(group.thread.0.clone()),
+        None => inbound.from.understand(region),
     }
 }
 
-fn plain_only(message: &Message) -> bool {
-    message.parts.len() == 1
+pub(crate) fn is_reaction(message: &Message) -> bool {
+    let first = message.parts.first();
+    first.is_some_and(|part| part.disposition == Disposition::Reaction)
 }
 
-/// A text to be shown in the room.
-struct Shown {
-    text: Text,
+fn takes_back(message: &Message) -> bool {
+    message.replaces.is_some() && message.parts.iter().all(|part| part.body == Body::Null)
+}
+
+/// Who said it.
+pub(super) fn by(scene: &Scene<'_>, inbound: &InboundMessage) -> Speaker {
+    match &scene.state.member {
+        _ if inbound.own => Speaker::Owner,
+        Some(member) => Speaker::Member(Box::new(member.clone())),
+        None => Speaker::Contact,
+    }
+}
+
+/// One event for the text, one for each file; a single file has the text as its caption.
+fn said(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
+    let message = &inbound.message;
+    let files: Vec<&Media> = message
+        .parts
+        .iter()
+        .filter_map(|part| match &part.body {
+            Body::Media(media) if media.uri.starts_with("file:") => Some(media),
+            _ => None,
+        })
+        .collect();
+    let text = message.first_text().cloned().filter(|_| message.parts.len() == 1);
+    let text = text.unwrap_or_else(|| Text {
+        plain: render::inbound(message),
+        ..Text::default()
+    });
+    let mut shown = Vec::new();
+    if files.len() != 1 && (files.is_empty() || !text.plain.is_empty()) {
+        shown.push(Shown::of(scene, inbound, text.clone()));
+    }
+    for file in &files {
+        let caption = match files.len() {
+            1 => text.clone(),
+            _ => Text::default(),
+        };
+        shown.push(Shown {
+            media: Some((*file).clone()),
+            ..Shown::of(scene, inbound, caption)
+        });
+    }
+    let names = scene.site.capabilities_of(&talk.line).names_messages;
+    let mut effects = Vec::new();
+    for (n, mut one) in shown.into_iter().enumerate() {
+        one.named = inbound.network_id.as_ref().filter(|_| names).map(|id| nth(id, n));
+        if n == 0 {
+            one.replaces = edited(scene, message);
+            one.answers = answered(scene, message);
+        }
+        effects.extend(show(scene, talk, one));
+    }
+    effects
+}
+
+/// The message of ours that an edit is of. One that nobody knows any more is shown as said anew.
+fn edited(scene: &Scene<'_>, message: &Message) -> Option<MessageId> {
+    message.replaces.as_ref()?;
+    scene.state.referred.first().map(|record| record.id)
+}
+
+fn answered(scene: &Scene<'_>, message: &Message) -> Option<MessageId> {
+    if message.replaces.is_some() {
+        return None;
+    }
+    message.in_reply_to.as_ref()?;
+    scene.state.referred.first().map(|record| record.id)
+}
+
+/// Something to be shown in the room.
+pub(super) struct Shown {
+    pub by: Speaker,
+    pub text: Text,
+    pub media: Option<Media>,
+    /// In the place of a text.
+    pub reaction: Option<Reaction>,
     /// The earlier message of ours that it replaces.
-    replaces: Option<MessageId>,
-    sent_at: Option<Timestamp>,
+    pub replaces: Option<MessageId>,
+    pub answers: Option<MessageId>,
+    pub sent_at: Option<Timestamp>,
+    /// It was read in the network's history.
+    pub history: bool,
     /// The assembly that is to remember the message.
-    assembly: Option<AssemblyId>,
+    pub assembly: Option<AssemblyId>,
+    /// What the network calls it.
+    pub named: Option<NetworkId>,
     /// The legs that its connector told of.
-    way: Vec<Leg>,
+    pub way: Vec<Leg>,
 }
 
 impl Shown {
-    fn new(text: Text) -> Self {
+    pub fn new(text: Text) -> Self {
         Self {
+            by: Speaker::Contact,
             text,
+            media: None,
+            reaction: None,
             replaces: None,
+            answers: None,
             sent_at: None,
+            history: false,
             assembly: None,
+            named: None,
             way: Vec::new(),
+        }
+    }
+
+    pub fn of(scene: &Scene<'_>, inbound: &InboundMessage, text: Text) -> Self {
+        Self {
+            by: by(scene, inbound),
+            sent_at: inbound.sent_at,
+            history: inbound.history,
+            way: inbound.way.clone(),
+            ..Self::new(text)
         }
     }
 }
 
-/// Shows a text in the room as the contact, once somebody has agreed to that, and asks people back in when all have left.
-fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
-    let path = policy::inward(
-        scene.site,
-        &talk.line,
-        &shown.way,
-        policy::room_now(scene.site, talk),
-    );
+/// Shows something in the room as who said it, once somebody has agreed to that, and asks people back in when all have left.
+pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
+    let room = policy::room_now(scene.site, talk);
+    let path = policy::inward(scene.site, &talk.line, &shown.way, room);
     let mut effects = Vec::new();
     let invite = scene.to_invite(talk);
     if let (Some(room), false) = (&talk.conversation.room, invite.is_empty()) {
@@ -152,7 +245,12 @@ fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
         }));
         effects.push(for_room(talk, Payload::Invite(invite)));
     }
+    let own = shown.by == Speaker::Owner;
     let held = match policy::arriving(scene, talk, &path) {
+        // What the user said themselves needs nobody's leave, and says nothing of how others write.
+        _ if own => false,
+        // How well things were protected once is no news.
+        Admission::Go(_) if shown.history => false,
         Admission::Go(told) => {
             effects.extend(told);
             false
@@ -180,105 +278,39 @@ fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
     let carried = match shown.replaces {
         // An edit is no message of its own.
         Some(_) => Carried::None,
-        None => Carried::New(record, shown.assembly),
+        None => Carried::New(Box::new(NewMessage {
+            record,
+            assembly: shown.assembly,
+            named: shown.named.map(|id| (talk.line.connector.clone(), id)),
+        })),
+    };
+    let way = shown.way.clone();
+    let payload = match shown.reaction {
+        Some(reaction) => Payload::Reaction(reaction),
+        None => Payload::Say(Say {
+            by: shown.by,
+            media: shown.media,
+            quiet: shown.history,
+            replaces: shown.replaces,
+            answers: shown.answers,
+            sent_at: shown.sent_at,
+            way: shown.way,
+            ..Say::by_bot(shown.text)
+        }),
     };
     effects.push(Effect::Queue(Box::new(Queue {
         target: Target::Homeserver,
         lane: Lane::Conversation(talk.conversation.id),
-        payload: Payload::Say(Say {
-            by: Speaker::Contact,
-            text: shown.text,
-            replaces: shown.replaces,
-            in_reply_to: None,
-            sent_at: shown.sent_at,
-            way: shown.way,
-            question: None,
-        }),
+        payload,
         expires_at: held.then(|| scene.now + scene.site.privacy.hold),
         message: carried,
         held,
     })));
     effects.push(Effect::Touch(talk.conversation.id));
+    if !shown.history {
+        effects.extend(policy::went(talk, &way));
+    }
     effects.push(count(talk, "received"));
-    effects
-}
-
-/// A part was added to an assembly.
-pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
-    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
-        return Vec::new();
-    };
-    let complete = parts.len() == usize::from(assembly.total);
-    let mut effects = Vec::new();
-    if first && !complete {
-        let due = scene.now + scene.site.policy.assembly_wait;
-        effects.push(Effect::SetTimer {
-            timer: Timer::AssemblyDue(assembly.id),
-            due,
-        });
-        let gone = scene.now + scene.site.policy.assembly_keep;
-        effects.push(Effect::SetTimer {
-            timer: Timer::AssemblyGone(assembly.id),
-            due: gone,
-        });
-    }
-    // Shown with a gap before: every late part fills it. Not shown yet: wait for all.
-    if complete || assembly.message.is_some() {
-        let text = Text {
-            plain: put_together(assembly.total, parts),
-            ..Text::default()
-        };
-        let shown_as = if assembly.message.is_none() && !complete {
-            Some(assembly.id)
-        } else {
-            None
-        };
-        let shown = Shown {
-            replaces: assembly.message,
-            sent_at: Some(assembly.started_at),
-            assembly: shown_as,
-            ..Shown::new(text)
-        };
-        effects.extend(show(scene, talk, shown));
-    }
-    if complete {
-        effects.push(Effect::Disassemble(assembly.id));
-    }
-    effects
-}
-
-/// The parts of a message were waited for long enough: it is shown with its gaps.
-pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
-    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
-        return Vec::new();
-    };
-    if assembly.message.is_some() {
-        return Vec::new();
-    }
-    let text = Text {
-        plain: put_together(assembly.total, parts),
-        ..Text::default()
-    };
-    let shown = Shown {
-        sent_at: Some(assembly.started_at),
-        assembly: Some(assembly.id),
-        ..Shown::new(text)
-    };
-    show(scene, talk, shown)
-}
-
-/// A part of a new message came with the number of an old one, of which parts are missing: the old one is shown as it is.
-pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Effect> {
-    let Some((assembly, _)) = &scene.state.assembly else {
-        return Vec::new();
-    };
-    let mut effects = due(scene);
-    effects.push(Effect::Disassemble(assembly.id));
-    effects.push(Effect::Assemble {
-        conversation: assembly.conversation,
-        part,
-        piece: piece.clone(),
-    });
     effects
 }
 

@@ -2,20 +2,22 @@
 
 use super::{Scene, answer_in, direct, failure};
 use crate::commands;
-use crate::effect::{Carried, Effect, Queue};
+use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::payload::{Payload, Send, Status};
 use crate::policy::{self, Admission, answers};
+use crate::process::refer::{own_reaction, target_of_own_reaction};
 use crate::render::{self, Rendered};
 use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::address::is_emergency;
+use swingbridge_domain::capability::Support;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Outbound;
 use swingbridge_domain::delivery::{Reason, State as Delivery};
 use swingbridge_domain::homeserver::{Action, SendStatus};
 use swingbridge_domain::id::{ConversationId, EventId, MessageId, UserId};
 use swingbridge_domain::inbox::RoomEvent;
-use swingbridge_domain::message::{Body, Message, Reference};
+use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference};
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
 
@@ -54,6 +56,11 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             None => vec![super::notice(talk, words::NO_ANSWER, answered(message))],
         };
     }
+    if talk.is_group() && !talk.can_reply(scene.site) {
+        let words = words::no_groups(&scene.site.capabilities_of(&talk.line));
+        let reason = Reason::BadAddress.word();
+        return failure(talk, &event.event, Delivery::Rejected, &words, reason, false);
+    }
     if !talk.address.can_reply() {
         return failure(
             talk,
@@ -75,7 +82,9 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
         );
     }
     let capabilities = scene.site.capabilities_of(&talk.line);
-    match render::outbound(message, &capabilities, &scene.site.policy, writer(&event.sender)) {
+    let named = scene.state.named.as_ref();
+    let writer = writer(&event.sender);
+    match render::outbound(message, &capabilities, &scene.site.policy, writer, named) {
         Rendered::Refuse { words, reason } => {
             failure(talk, &event.event, Delivery::Rejected, &words, reason, false)
         }
@@ -97,7 +106,12 @@ fn admitted(
     message: Message,
     quote: Option<EventId>,
 ) -> Vec<Effect> {
-    let path = policy::outward(scene.site, &talk.line, &[], event.protection);
+    let path = policy::outward(
+        scene.site,
+        &talk.line,
+        &talk.conversation.trust.way,
+        event.protection,
+    );
     let mut effects = vec![Effect::Touch(talk.conversation.id)];
     match policy::leaving(scene, talk, &event.sender, &path) {
         Admission::Go(told) => {
@@ -220,6 +234,13 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
         expires_at,
     } = leaving;
     record.conversation = talk.conversation.id;
+    // Under this name the reaction is found again when it is taken back.
+    let named = match (&message.in_reply_to, message.parts.first()) {
+        (Some(Reference::Network(target)), Some(part)) if part.disposition == Disposition::Reaction => {
+            Some((talk.line.connector.clone(), own_reaction(target)))
+        }
+        _ => None,
+    };
     let outbound = Outbound {
         id: MessageId(0),
         line: talk.line.id.clone(),
@@ -239,7 +260,11 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
             room: event.protection,
         }),
         expires_at: Some(expires_at),
-        message: Carried::New(record, None),
+        message: Carried::New(Box::new(NewMessage {
+            record,
+            assembly: None,
+            named,
+        })),
         held,
     }))
 }
@@ -268,14 +293,41 @@ fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
             ]
         }
         _ if matches!(message.state, Delivery::Rejected | Delivery::Expired) => Vec::new(),
-        _ => failure(
-            talk,
-            &event.event,
-            Delivery::Rejected,
-            words::CANNOT_WITHDRAW,
-            "unsupported",
-            false,
-        ),
+        _ => match taking_back(scene, talk) {
+            Ok(message) => admitted(scene, talk, event, message, None),
+            Err(words) => failure(
+                talk,
+                &event.event,
+                Delivery::Rejected,
+                &words,
+                "unsupported",
+                false,
+            ),
+        },
+    }
+}
+
+/// What takes back on the phone what has left: a reaction or a message. Else why that cannot be.
+fn taking_back(scene: &Scene<'_>, talk: &Talk) -> Result<Message, String> {
+    let able = scene.site.capabilities_of(&talk.line);
+    let gone = |disposition| Part {
+        disposition,
+        body: Body::Null,
+    };
+    let mut parts = scene.state.parts.iter();
+    let reacted_to = parts.find_map(|part| target_of_own_reaction(&part.network_id));
+    match (reacted_to, &scene.state.named) {
+        (Some(target), _) if able.reactions != Support::Absent => Ok(Message {
+            in_reply_to: Some(Reference::Network(target)),
+            parts: vec![gone(Disposition::Reaction)],
+            ..Message::default()
+        }),
+        (None, Some(named)) if able.unsends != Support::Absent => Ok(Message {
+            replaces: Some(Reference::Network(named.clone())),
+            parts: vec![gone(Disposition::Render)],
+            ..Message::default()
+        }),
+        _ => Err(words::cannot_withdraw(&able)),
     }
 }
 

@@ -1,15 +1,19 @@
 //! The decision: what an event asks for, given what is known.
 
 mod answer;
-mod inbound;
+mod assembly;
+mod group;
+pub(crate) mod inbound;
 pub(crate) mod matrix;
+mod moment;
+mod reaction;
 mod receipt;
 mod review;
 mod room;
 
 use crate::effect::{Carried, Effect, Queue, Tally};
 use crate::event::Event;
-use crate::payload::{Payload, Say, Speaker, Status};
+use crate::payload::{Payload, Say, Status};
 use crate::policy;
 use crate::site::Site;
 use crate::state::{State, Talk};
@@ -42,7 +46,15 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         },
         // Sessions are noted when they arrive: deduplication needs them there.
         Event::Network(Inbound::Session { .. }) => Vec::new(),
-        Event::Network(Inbound::Card(_) | Inbound::Group(_) | Inbound::Typing(_)) => Vec::new(),
+        Event::Network(Inbound::Card(entry)) => group::entry(&scene, entry),
+        Event::Network(Inbound::Group(change)) => group::changed(&scene, change),
+        Event::Network(Inbound::Typing(typing)) => moment::typing(&scene, typing),
+        Event::Room(
+            moment @ RoomEvent {
+                what: RoomEventKind::Read { .. } | RoomEventKind::Typing { .. },
+                ..
+            },
+        ) => moment::of_a_user(&scene, moment),
         Event::Room(
             said @ RoomEvent {
                 what: RoomEventKind::Message(message),
@@ -51,8 +63,8 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         ) => matrix::said(&scene, said, message),
         Event::Room(changed) => room::changed(&scene, changed),
         Event::Opened { then, .. } => inbound::opened(&scene, then),
-        Event::PartClashes { part, piece, .. } => inbound::clashed(&scene, *part, piece),
-        Event::PartAdded { first, .. } => inbound::assembled(&scene, *first),
+        Event::PartClashes { part, piece, .. } => assembly::clashed(&scene, *part, piece),
+        Event::PartAdded { first, .. } => assembly::assembled(&scene, *first),
         Event::Performed {
             row,
             payload,
@@ -84,7 +96,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         Event::Answered { row, event, answer } => answer::answered(&scene, row, event, answer),
         Event::Lost { row } => answer::lost(&scene, row),
         Event::Expired { row } => answer::expired(&scene, row),
-        Event::Timer(Timer::AssemblyDue(_)) => inbound::due(&scene),
+        Event::Timer(Timer::AssemblyDue(_)) => assembly::due(&scene),
         Event::Timer(Timer::AssemblyGone(id)) => vec![Effect::Disassemble(*id)],
         Event::Timer(Timer::PartsSettle(_)) => receipt::settle(&scene),
         Event::Timer(Timer::EarlyReceiptGone(connector, id)) => {
@@ -169,13 +181,8 @@ pub(crate) fn notice(talk: &Talk, text: impl Into<String>, in_reply_to: Option<E
         tone: Tone::Notice,
     };
     let say = Say {
-        by: Speaker::Bot,
-        text,
-        replaces: None,
         in_reply_to,
-        sent_at: None,
-        way: Vec::new(),
-        question: None,
+        ..Say::by_bot(text)
     };
     for_room(talk, Payload::Say(say))
 }

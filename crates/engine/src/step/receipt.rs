@@ -2,6 +2,7 @@
 
 use super::{Scene, count, failure, status};
 use crate::effect::Effect;
+use crate::policy;
 use crate::words;
 use swingbridge_domain::delivery::{Outcome, Reason, State as Delivery};
 use swingbridge_domain::inbox::Receipt;
@@ -21,10 +22,34 @@ pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
         ];
     };
     let mut parts = scene.state.parts.clone();
-    let mut effects = Vec::new();
+    let (message, mut effects) = rerouted(scene, message, receipt);
+    let message = &message;
     apply(&mut parts, part, receipt.outcome, &mut effects);
     effects.extend(judge(scene, message, &parts, receipt.error.as_deref(), false));
     effects
+}
+
+/// The message as it is when a receipt tells that it took another way than was thought.
+fn rerouted(scene: &Scene<'_>, message: &MessageRecord, receipt: &Receipt) -> (MessageRecord, Vec<Effect>) {
+    let Some(talk) = scene.state.talk.as_ref().filter(|_| !receipt.way.is_empty()) else {
+        return (message.clone(), Vec::new());
+    };
+    let path = policy::rerouted(scene.site, &talk.line, message.path.as_ref(), &receipt.way);
+    if message.path.as_ref() == Some(&path) {
+        return (message.clone(), Vec::new());
+    }
+    let record = MessageRecord {
+        path: Some(path.clone()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let mut effects = vec![Effect::SaveMessage(Box::new(record.clone()))];
+    if let Some(event) = &record.event {
+        effects.push(super::answer::labelled(talk, event, &record));
+    }
+    effects.extend(policy::surprised(scene, talk, &path, record.event.as_ref()));
+    effects.extend(policy::went(talk, &receipt.way));
+    (record, effects)
 }
 
 /// Other parts' receipts were waited for long enough.

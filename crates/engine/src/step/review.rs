@@ -21,7 +21,7 @@ pub(super) fn reviewed(scene: &Scene<'_>, row: &OutboxRow, payload: &Payload, de
 }
 
 fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declined: bool) -> Vec<Effect> {
-    let path = policy::outward(scene.site, &talk.line, &[], send.room);
+    let path = policy::outward(scene.site, &talk.line, &talk.conversation.trust.way, send.room);
     let admission = match declined && row.state == OutboxState::Held {
         true => Admission::Refuse {
             words: words::WEAKER_DECLINED.to_owned(),

@@ -198,7 +198,7 @@ pub(super) fn performed(
                 .flat_map(|question| asked(talk, event, question)),
         );
     }
-    let said = matches!(payload, Payload::Say(_));
+    let said = matches!(payload, Payload::Say(_) | Payload::Reaction(_));
     if let (true, Some(message), Some(event)) = (said, &scene.state.message, &performed.event) {
         let record = MessageRecord {
             event: Some(event.clone()),
@@ -301,7 +301,7 @@ pub(super) fn not_performed(
     let from_phone = matches!(
         payload,
         Payload::Say(Say {
-            by: Speaker::Contact,
+            by: Speaker::Contact | Speaker::Member(_) | Speaker::Owner,
             replaces: None,
             ..
         })

@@ -1,9 +1,13 @@
 //! What people read. One place, so that the same thing is always said in the same words.
 
 mod encryption;
+mod groups;
+mod lacks;
 mod trust;
 
 pub use encryption::*;
+pub use groups::*;
+pub use lacks::*;
 pub use trust::*;
 
 use swingbridge_domain::delivery::Reason;
@@ -24,18 +28,6 @@ pub const GIVEN_UP: &str =
 pub const UNKNOWN_ROOM: &str = "Nothing was sent: I do not know this room (any more). If it is new, write it again in a moment; \
      otherwise start the chat anew with `start-chat NUMBER`.";
 pub const WITHDRAWN: &str = "Withdrawn before it left: the phone will not get it.";
-pub const CANNOT_WITHDRAW: &str = "The text has left already: SMS cannot take it back from the phone.";
-pub const NO_EDITS: &str =
-    "Not sent: SMS cannot change a text that has left. Send the correction as a message of its own.";
-pub const NO_REACTIONS: &str = "Not sent: SMS has no reactions. Write it in words.";
-pub const NO_MEDIA: &str = "Not sent: SMS carries only text, and links to files are turned off here or cannot open an encrypted one.";
-pub const NO_POLLS: &str = "Not sent: SMS has no polls. Ask it in words.";
-pub const EMPTY: &str = "Not sent: there is no text in it.";
-
-pub fn unsupported(kind: &str) -> String {
-    format!("Not sent: SMS cannot carry this kind of message ({kind}).")
-}
-
 pub fn not_delivered(error: Option<&str>) -> String {
     match error {
         Some(error) => {

@@ -174,6 +174,14 @@ pub fn weaker_question(site: &Site, talk: &Talk, path: &Path) -> String {
     )
 }
 
+/// It turned out after a message had left.
+pub fn left_weaker(site: &Site, path: &Path) -> String {
+    format!(
+        "This message left less protected than those before it, and cannot be called back: {}. The next one waits for your word.",
+        summary(site, path)
+    )
+}
+
 pub fn weaker_refused(site: &Site, talk: &Talk, path: &Path) -> String {
     format!(
         "Not sent: it would go less protected than the messages before it, which this conversation's rule refuses. {}",

@@ -15,7 +15,7 @@ use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
-use swingbridge_domain::message::Message;
+use swingbridge_domain::message::{Media, Message};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
@@ -75,7 +75,7 @@ impl Homeserver for FakeHomeserver {
                     ..Performed::default()
                 }
             }
-            Action::Post(_) | Action::Status(_) => Performed {
+            Action::Post(_) | Action::Status(_) | Action::React { .. } => Performed {
                 event: Some(EventId::new(format!("$done{number}"))),
                 ..Performed::default()
             },
@@ -98,6 +98,16 @@ impl Homeserver for FakeHomeserver {
         Ok(self.quotes.lock().unwrap().get(event.as_str()).cloned())
     }
 
+    async fn fetch(&self, media: &Media) -> Result<Media, PerformError> {
+        match self.failures.lock().unwrap().pop_front() {
+            Some(failure) => Err(failure),
+            None => Ok(Media {
+                uri: media.uri.replace("mxc://", "file:///spool/"),
+                ..media.clone()
+            }),
+        }
+    }
+
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError> {
         let arrivals = match token {
             None => Vec::new(),
@@ -111,6 +121,13 @@ impl Homeserver for FakeHomeserver {
             more: false,
         })
     }
+}
+
+/// Whether a room was made for a group.
+fn group(room: &RoomId, homeserver: &FakeHomeserver) -> bool {
+    let made = homeserver.rooms_made(RoomKind::Group);
+    let rooms = homeserver.rooms.lock().unwrap();
+    made.iter().any(|new| rooms.get(&new.alias) == Some(room))
 }
 
 impl FakeHomeserver {
@@ -127,10 +144,11 @@ impl FakeHomeserver {
     pub fn said(&self) -> Vec<String> {
         let text = |action: Action| match action {
             Action::Post(post) => {
-                let by = if matches!(post.sender, Sender::Bot) {
-                    "bot"
-                } else {
-                    "contact"
+                let by = match &post.sender {
+                    Sender::Bot => "bot".to_owned(),
+                    Sender::Ghost(_) if !group(&post.room, self) => "contact".to_owned(),
+                    Sender::Ghost(ghost) => ghost.name.clone(),
+                    Sender::Owner(_) => "owner".to_owned(),
                 };
                 let edit = if post.replaces.is_some() { " (edit)" } else { "" };
                 Some(format!("{by}{edit}: {}", post.text.plain))
@@ -206,8 +224,9 @@ pub struct FakeNetwork {
     pub answers: Mutex<VecDeque<Result<Accepted, SendError>>>,
     /// When set, sends hang until it is gone.
     pub hang: Mutex<bool>,
-    /// What it says of its legs.
-    way: Vec<Leg>,
+    /// What it says that it can do.
+    able: Capabilities,
+    pub signals: Mutex<Vec<Signal>>,
     changed: Notify,
 }
 
@@ -217,12 +236,11 @@ impl Connector for FakeNetwork {
         &self.id
     }
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            networks: vec!["sms".into()],
-            at_once: Some(AT_ONCE),
-            way: self.way.clone(),
-            ..Capabilities::default()
-        }
+        self.able.clone()
+    }
+    async fn signal(&self, signal: Signal) {
+        self.signals.lock().unwrap().push(signal);
+        self.changed.notify_waiters();
     }
     async fn run(self: Arc<Self>, _: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
         shutdown.requested().await;
@@ -265,6 +283,29 @@ impl FakeNetwork {
         sent.iter()
             .map(|outbound| outbound.message.first_text().unwrap().plain.clone())
             .collect()
+    }
+
+    /// Waits for a signal.
+    pub async fn until_signalled(&self, kind: SignalKind) {
+        let waited = async {
+            loop {
+                let notified = self.changed.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if self
+                    .signals
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .any(|signal| signal.kind == kind)
+                {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(15), waited).await;
+        assert!(waited.is_ok(), "waited in vain for {kind:?}");
     }
 
     pub async fn until_sent(&self, count: usize) {
@@ -321,6 +362,7 @@ pub fn site() -> Site {
     };
     Site {
         bot: UserId::new("@smsbot:example.org"),
+        here: Place::Gateway,
         ghost_prefix: "@sms_".into(),
         lines: vec![line],
         capabilities: BTreeMap::new(),
@@ -364,10 +406,22 @@ impl House {
         };
         let store = swingbridge_store::open(&config, swingbridge_store::BATCH).unwrap();
         // A test says by the site's capabilities what network this is.
-        let scripted = site.capabilities.get(&ConnectorId::new("carrier"));
+        let carrier = ConnectorId::new("carrier");
+        let scripted = site.capabilities.get(&carrier).cloned().unwrap_or(Capabilities {
+            way: sms_way(),
+            ..Capabilities::default()
+        });
         let network = Arc::new(FakeNetwork {
-            id: ConnectorId::new("carrier"),
-            way: scripted.map_or_else(sms_way, |able| able.way.clone()),
+            id: carrier,
+            able: match scripted.networks.is_empty() {
+                true => Capabilities {
+                    networks: vec!["sms".into()],
+                    at_once: Some(AT_ONCE),
+                    ..scripted
+                },
+                false => scripted,
+            },
+            signals: Mutex::default(),
             sent: Mutex::default(),
             answers: Mutex::default(),
             hang: Mutex::default(),
@@ -568,7 +622,7 @@ impl House {
 }
 
 /// An id that was not given before, not even before a restart.
-fn new_event() -> EventId {
+pub fn new_event() -> EventId {
     static GIVEN: AtomicU64 = AtomicU64::new(0);
     EventId::new(format!("$user{}", GIVEN.fetch_add(1, Ordering::SeqCst)))
 }

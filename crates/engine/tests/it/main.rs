@@ -5,6 +5,7 @@
 mod audit;
 mod commands;
 mod crash;
+mod device;
 mod house;
 mod inbound;
 mod outbound;

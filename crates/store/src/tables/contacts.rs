@@ -13,13 +13,14 @@ fn contact(row: &dyn Row) -> Result<Contact> {
             .map_err(|_| StoreError::Damaged("a contact's blind index has another length".into()))?,
         address: row.bytes(2)?.to_vec(),
         ghost: row.text(3)?.to_owned(),
+        card: row.maybe_bytes(4)?.map(<[u8]>::to_vec),
     })
 }
 
 pub(super) fn by_id(db: &mut dyn Statements, id: ContactId) -> Result<Option<Contact>> {
     first(
         db,
-        "SELECT id, blind_index, address, ghost FROM contacts WHERE id = ?1",
+        "SELECT id, blind_index, address, ghost, card FROM contacts WHERE id = ?1",
         &[id.0.into()],
         contact,
     )
@@ -28,7 +29,7 @@ pub(super) fn by_id(db: &mut dyn Statements, id: ContactId) -> Result<Option<Con
 pub(super) fn by_index(db: &mut dyn Statements, index: &[u8; 32]) -> Result<Option<Contact>> {
     first(
         db,
-        "SELECT id, blind_index, address, ghost FROM contacts WHERE blind_index = ?1",
+        "SELECT id, blind_index, address, ghost, card FROM contacts WHERE blind_index = ?1",
         &[index[..].into()],
         contact,
     )
@@ -37,7 +38,7 @@ pub(super) fn by_index(db: &mut dyn Statements, index: &[u8; 32]) -> Result<Opti
 pub(super) fn by_ghost(db: &mut dyn Statements, ghost: &str) -> Result<Option<Contact>> {
     first(
         db,
-        "SELECT id, blind_index, address, ghost FROM contacts WHERE ghost = ?1",
+        "SELECT id, blind_index, address, ghost, card FROM contacts WHERE ghost = ?1",
         &[ghost.into()],
         contact,
     )
@@ -54,4 +55,12 @@ pub(super) fn add(
         &[index[..].into(), address.into(), ghost.into()],
     )
     .map(ContactId)
+}
+
+pub(super) fn set_card(db: &mut dyn Statements, id: ContactId, card: &[u8]) -> Result<()> {
+    db.execute(
+        "UPDATE contacts SET card = ?2 WHERE id = ?1",
+        &[id.0.into(), card.into()],
+    )?;
+    Ok(())
 }

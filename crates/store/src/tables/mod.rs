@@ -89,6 +89,10 @@ impl Tables for Session<'_> {
         contacts::add(self, index, address, ghost)
     }
 
+    fn contact_set_card(&mut self, id: ContactId, card: &[u8]) -> Result<()> {
+        contacts::set_card(self, id, card)
+    }
+
     fn conversation(&mut self, id: ConversationId) -> Result<Option<Conversation>> {
         conversations::by_id(self, id)
     }
@@ -108,6 +112,10 @@ impl Tables for Session<'_> {
         now: Timestamp,
     ) -> Result<ConversationId> {
         conversations::add(self, line, contact, now)
+    }
+
+    fn conversation_set_contact(&mut self, id: ConversationId, contact: ContactId) -> Result<()> {
+        conversations::set_contact(self, id, contact)
     }
 
     fn alias_set(&mut self, line: &LineId, thread: &[u8; 32], conversation: ConversationId) -> Result<()> {

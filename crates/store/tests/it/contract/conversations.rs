@@ -10,6 +10,7 @@ pub fn a_contact_is_found_by_each_of_its_names(store: &Arc<dyn Store>) {
         index: [1; 32],
         address: b"sealed".to_vec(),
         ghost: "abcdef".into(),
+        card: None,
     };
     assert_eq!(work(store, move |t| t.contact(id)), Some(contact.clone()));
     assert_eq!(
@@ -19,6 +20,27 @@ pub fn a_contact_is_found_by_each_of_its_names(store: &Arc<dyn Store>) {
     assert_eq!(work(store, |t| t.contact_by_ghost("abcdef")), Some(contact));
     assert_eq!(work(store, |t| t.contact_by_index(&[2; 32])), None);
     assert_eq!(work(store, |t| t.contact_by_ghost("ABCDEF")), None);
+}
+
+pub fn a_contact_keeps_its_card(store: &Arc<dyn Store>) {
+    let id = work(store, |t| {
+        let id = t.contact_add(&[1; 32], b"sealed", "a")?;
+        t.contact_set_card(id, b"an old card")?;
+        t.contact_set_card(id, b"a sealed card")?;
+        Ok(id)
+    });
+    let card = work(store, move |t| t.contact(id)).unwrap().card;
+    assert_eq!(card.as_deref(), Some(&b"a sealed card"[..]));
+}
+
+pub fn a_conversation_moves_to_another_contact(store: &Arc<dyn Store>) {
+    let (id, other) = work(store, |t| {
+        let id = conversation(t, 1)?;
+        let other = t.contact_add(&[2; 32], b"sealed", "other")?;
+        t.conversation_set_contact(id, other)?;
+        Ok((id, other))
+    });
+    assert_eq!(work(store, move |t| t.conversation(id)).unwrap().contact, other);
 }
 
 pub fn a_contact_is_not_added_twice(store: &Arc<dyn Store>) {

@@ -57,6 +57,8 @@ promises! {
         connectors_and_digests_are_kept_apart;
     conversations:
         a_contact_is_found_by_each_of_its_names,
+        a_contact_keeps_its_card,
+        a_conversation_moves_to_another_contact,
         a_contact_is_not_added_twice,
         a_conversation_is_found_by_room_and_alias,
         an_alias_moves,

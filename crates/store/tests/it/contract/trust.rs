@@ -2,7 +2,7 @@ use crate::support::*;
 use std::sync::Arc;
 use swingbridge_domain::consent::{Asked, Consent, Downgrade, Question, Terms};
 use swingbridge_domain::id::{ConnectorId, ConversationId, EventId, LineId, UserId};
-use swingbridge_domain::path::{Protection, Scheme, Standing, Summary};
+use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme, Standing, Summary};
 use swingbridge_domain::store::{OutboxState, Pin, Store, Trust};
 
 fn consent(user: &str, conversation: Option<ConversationId>, given: bool) -> Consent {
@@ -116,6 +116,12 @@ pub fn what_a_conversation_was_told_is_kept(store: &Arc<dyn Store>) {
         room: Some(Protection::EndToEnd(Scheme::Megolm)),
         downgrade: Some(Downgrade::Refuse),
         asked: None,
+        way: vec![Leg::new(
+            Place::Phone,
+            Place::Device,
+            Protection::EndToEnd(Scheme::Imessage),
+            Evidence::ServiceColumn,
+        )],
     };
     let told = trust.clone();
     let found = work(store, move |t| {

@@ -1,0 +1,88 @@
+//! From a phone: messages that come in parts.
+
+use super::Scene;
+use super::inbound::{Shown, show};
+use crate::assembly::{Piece, assembled as put_together};
+use crate::effect::Effect;
+use swingbridge_domain::inbox::PartOf;
+use swingbridge_domain::message::Text;
+use swingbridge_domain::store::Timer;
+
+/// A part was added to an assembly.
+pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
+    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
+        return Vec::new();
+    };
+    let complete = parts.len() == usize::from(assembly.total);
+    let mut effects = Vec::new();
+    if first && !complete {
+        let due = scene.now + scene.site.policy.assembly_wait;
+        effects.push(Effect::SetTimer {
+            timer: Timer::AssemblyDue(assembly.id),
+            due,
+        });
+        let gone = scene.now + scene.site.policy.assembly_keep;
+        effects.push(Effect::SetTimer {
+            timer: Timer::AssemblyGone(assembly.id),
+            due: gone,
+        });
+    }
+    // Shown with a gap before: every late part fills it. Not shown yet: wait for all.
+    if complete || assembly.message.is_some() {
+        let text = Text {
+            plain: put_together(assembly.total, parts),
+            ..Text::default()
+        };
+        let shown_as = if assembly.message.is_none() && !complete {
+            Some(assembly.id)
+        } else {
+            None
+        };
+        let shown = Shown {
+            replaces: assembly.message,
+            sent_at: Some(assembly.started_at),
+            assembly: shown_as,
+            ..Shown::new(text)
+        };
+        effects.extend(show(scene, talk, shown));
+    }
+    if complete {
+        effects.push(Effect::Disassemble(assembly.id));
+    }
+    effects
+}
+
+/// The parts of a message were waited for long enough: it is shown with its gaps.
+pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
+    let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
+        return Vec::new();
+    };
+    if assembly.message.is_some() {
+        return Vec::new();
+    }
+    let text = Text {
+        plain: put_together(assembly.total, parts),
+        ..Text::default()
+    };
+    let shown = Shown {
+        sent_at: Some(assembly.started_at),
+        assembly: Some(assembly.id),
+        ..Shown::new(text)
+    };
+    show(scene, talk, shown)
+}
+
+/// A part of a new message came with the number of an old one, of which parts are missing: the old one is shown as it is.
+pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Effect> {
+    let Some((assembly, _)) = &scene.state.assembly else {
+        return Vec::new();
+    };
+    let mut effects = due(scene);
+    effects.push(Effect::Disassemble(assembly.id));
+    effects.push(Effect::Assemble {
+        conversation: assembly.conversation,
+        part,
+        piece: piece.clone(),
+    });
+    effects
+}
