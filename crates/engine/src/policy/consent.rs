@@ -7,7 +7,7 @@ use crate::words;
 use swingbridge_domain::consent::{Consent, Rule, Terms};
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::line::Line;
-use swingbridge_domain::path::{Path, Summary};
+use swingbridge_domain::path::{Path, Place, Summary};
 
 /// Where somebody stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,7 +61,8 @@ pub(crate) fn stand(scene: &Scene<'_>, talk: &Talk, user: &UserId, path: &Path) 
 
 /// Whether anybody of the line has.
 pub(super) fn somebody_agreed(scene: &Scene<'_>, talk: &Talk, path: &Path) -> bool {
-    if is_not_asked(talk, path) {
+    // What came to the user's own device was readable there before, and nobody else reads it on its way from there.
+    if is_not_asked(talk, path) || path.summary() == Summary::EndsAtDevice {
         return true;
     }
     let terms = terms(scene.site, &talk.line, path);
@@ -75,7 +76,11 @@ pub(super) fn somebody_agreed(scene: &Scene<'_>, talk: &Talk, path: &Path) -> bo
 
 /// Nobody need agree where nobody else can read, or where the organisation has decided.
 fn is_not_asked(talk: &Talk, path: &Path) -> bool {
-    talk.line.consent == Rule::Policy || path.summary() == Summary::EndToEnd
+    let to_device_alone = || {
+        let readers = path.readers();
+        path.summary() == Summary::EndsAtDevice && readers.iter().all(|place| **place == Place::Device)
+    };
+    talk.line.consent == Rule::Policy || path.summary() == Summary::EndToEnd || to_device_alone()
 }
 
 /// What was said of the conversation itself goes before what was said of its line.

@@ -10,7 +10,7 @@ use crate::words;
 use swingbridge_domain::audit::Kind;
 use swingbridge_domain::consent::{Asked, Downgrade, Rule};
 use swingbridge_domain::id::EventId;
-use swingbridge_domain::path::Path;
+use swingbridge_domain::path::{Path, Place};
 use swingbridge_domain::store::Trust;
 
 pub(super) fn leaving(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Admission {
@@ -75,7 +75,8 @@ pub(super) fn tell(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Vec<Effect> {
         ));
     }
     let mut told = words::standing(scene.site, talk, path);
-    if trust.standing.is_none() && talk.line.consent == Rule::Policy {
+    let decided = trust.standing.is_none() && talk.line.consent == Rule::Policy;
+    if decided && scene.site.here == Place::Gateway {
         told.push_str(words::DECIDED);
     }
     effects.push(notice(talk, told, None));

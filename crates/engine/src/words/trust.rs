@@ -52,6 +52,7 @@ pub fn summary(site: &Site, path: &Path) -> String {
     let what = match path.summary() {
         Summary::EndToEnd => return "end-to-end encrypted".to_owned(),
         Summary::Unknown => "it is not known whether this is encrypted",
+        Summary::EndsAtDevice => "encryption ends at your device",
         _ => "not end-to-end encrypted",
     };
     if readers.is_empty() {

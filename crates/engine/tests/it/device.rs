@@ -5,7 +5,7 @@ use std::time::Duration;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::{Accepted, SignalKind};
-use swingbridge_domain::consent::Downgrade;
+use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -659,4 +659,55 @@ async fn history_comes_quietly_with_its_own_time() {
     house.advance(Duration::from_secs(1));
     comes(&house, named("new", "now")).await;
     house.homeserver.until_said("contact: now").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_the_users_own_device_they_are_asked_only_before_others_can_read() {
+    let mut site = device();
+    site.lines[0].consent = Rule::Line;
+    let house = House::with(site).await;
+    // What comes is shown at once: it lay on the device before.
+    let by_sms = InboundMessage {
+        way: vec![
+            Leg::new(
+                Place::Phone,
+                Place::Carrier,
+                Protection::None,
+                Evidence::NetworkCannot,
+            ),
+            Leg::new(Place::Carrier, Place::Device, Protection::Unknown, Evidence::None),
+        ],
+        ..named("m1", "Hello there")
+    };
+    comes(&house, by_sms).await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "Hello there"))
+        .await;
+    say(&house, &room, ALICE, Message::text("by SMS")).await;
+    house
+        .homeserver
+        .until_said("the phone carriers and your device can read them. Do you agree")
+        .await;
+    assert_eq!(house.network.texts(), Vec::<String>::new());
+    // By iMessage only the device reads, and that is the user's own.
+    let sealed = InboundMessage {
+        way: imessage(),
+        ..named("m2", "Hello again")
+    };
+    comes(
+        &house,
+        InboundMessage {
+            from: address(FRIEND),
+            ..sealed
+        },
+    )
+    .await;
+    let room = house
+        .homeserver
+        .until("the other room", |hs| room_of(hs, "Hello again"))
+        .await;
+    say(&house, &room, ALICE, Message::text("by iMessage")).await;
+    house.network.until_sent(1).await;
+    assert_eq!(house.network.texts(), ["by iMessage"]);
 }

@@ -1,4 +1,3 @@
-use super::privacy::Privacy;
 use super::problem::{Problem, did_you_mean};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -24,9 +23,10 @@ pub struct Line {
     pub users: Vec<String>,
     /// The room whose members share the line; new conversations are announced there: `"!abc:example.org"`.
     pub inbox_room: Option<String>,
-    /// How much of a contact's number the homeserver gets to see, in room names and topics: `masked` or `full`.
-    #[schemars(with = "String")]
-    pub display: line::Display,
+    /// How much of a contact the homeserver gets to see, in room names and topics: `masked` (the default of a gateway) or `full` numbers,
+    /// or the `name` in the device's address book (the default of a device; who stands in none is masked).
+    #[schemars(with = "Option<String>")]
+    pub display: Option<line::Display>,
     /// A line to put under texts that are written on a shared line; `{name}` is the writer: `"— {name}"`.
     pub signature: Option<String>,
     /// What this line asks of its users, where it is not what `privacy.consent` says.
@@ -35,6 +35,14 @@ pub struct Line {
     /// What becomes of a message on this line that would go less protected, where it is not what `privacy.downgrade` says.
     #[schemars(with = "Option<String>")]
     pub downgrade: Option<consent::Downgrade>,
+}
+
+/// What a line has that does not say otherwise.
+pub struct Defaults<'a> {
+    pub users: &'a [String],
+    pub display: line::Display,
+    pub consent: consent::Rule,
+    pub downgrade: consent::Downgrade,
 }
 
 /// The longest sender's name in letters (3GPP TS 23.040 section 9.1.2.5).
@@ -46,7 +54,7 @@ impl Line {
         &self,
         id: &str,
         connectors: impl Clone + IntoIterator<Item = &'a str>,
-        privacy: &Privacy,
+        defaults: &Defaults<'_>,
         problems: &mut Vec<Problem>,
     ) -> Option<line::Line> {
         let path = |key: &str| format!("lines.{id}.{key}");
@@ -74,7 +82,11 @@ impl Line {
                 None
             }
         };
-        if self.users.is_empty() && self.inbox_room.is_none() {
+        let users = match self.users.as_slice() {
+            [] => defaults.users,
+            users => users,
+        };
+        if users.is_empty() && self.inbox_room.is_none() {
             problems.push(
                 Problem::new(path("users"), "nobody may use this line")
                     .cure("list the Matrix users who may, or give the `inbox_room` that shares it"),
@@ -104,13 +116,13 @@ impl Line {
             name: self.name.clone().unwrap_or_else(|| id.to_owned()),
             region: self.region,
             access: Access {
-                users: self.users.iter().map(UserId::new).collect(),
+                users: users.iter().map(UserId::new).collect(),
                 inbox: self.inbox_room.as_ref().map(RoomId::new),
             },
-            display: self.display,
+            display: self.display.unwrap_or(defaults.display),
             signature: self.signature.clone(),
-            consent: self.consent.unwrap_or(privacy.consent),
-            downgrade: self.downgrade.unwrap_or(privacy.downgrade),
+            consent: self.consent.unwrap_or(defaults.consent),
+            downgrade: self.downgrade.unwrap_or(defaults.downgrade),
         })
     }
 }

@@ -1,19 +1,15 @@
 //! What the types do not say: what must be set, and what must fit together.
 
+use super::lines::Defaults;
 use super::problem::Problem;
 use super::read::read;
 use super::tree::Node;
-use super::{Config, SiteKey, lines, permissions, validate};
+use super::{Config, Named, SiteKey, permissions, validate};
+use swingbridge_domain::line::{Display, Line};
 use swingbridge_domain::secret::Secret;
 
 /// Checks the sections one by one and then against each other, and makes the engine's lines.
-pub(super) fn check(
-    config: &mut Config,
-    root: &Node,
-    connector_names: &[String],
-    written: &[(String, lines::Line)],
-    problems: &mut Vec<Problem>,
-) {
+pub(super) fn check(config: &mut Config, root: &Node, named: &Named, problems: &mut Vec<Problem>) {
     config.homeserver.check(problems);
     config.appservice.check(problems);
     config.database.check(problems);
@@ -34,41 +30,14 @@ pub(super) fn check(
             ));
         }
     }
-    names("connectors", connector_names.iter(), problems);
-    names("lines", written.iter().map(|(id, _)| id), problems);
-    if connector_names.is_empty() {
-        problems.push(
-            Problem::new("connectors", "there is none")
-                .cure("describe your SMPP account, or set BRIDGE_SMPP_HOST and its companions"),
-        );
-    }
-    for (id, account) in &config.connectors {
-        account.check(id, problems);
-    }
-    if written.is_empty() {
-        problems.push(
-            Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
-        );
-    }
-    let names = || connector_names.iter().map(String::as_str);
-    config.lines = written
-        .iter()
-        .filter_map(|(id, line)| line.check(id, names(), &config.privacy, problems))
-        .collect();
-    for (index, line) in config.lines.iter().enumerate() {
-        let earlier = &config.lines[..index];
-        if let Some(same) = earlier
-            .iter()
-            .find(|other| other.address == line.address && other.connector == line.connector)
-        {
-            problems.push(
-                Problem::new(
-                    format!("lines.{}.address", line.id),
-                    format!("is the address of line `{}` too", same.id),
-                )
-                .cure("make one line of the two"),
-            );
-        }
+    let defaults = Defaults {
+        users: &[],
+        display: Display::Masked,
+        consent: config.privacy.consent,
+        downgrade: config.privacy.downgrade,
+    };
+    config.lines = connectors_and_lines(named, &defaults, problems);
+    for line in &config.lines {
         // Without permissions there is a better thing to say than this.
         let users = line
             .access
@@ -97,6 +66,51 @@ pub(super) fn check(
     config.provisioning.check(problems);
     config.operations.check(problems);
     config.retention.check(problems);
+}
+
+/// Checks what has names, and makes the engine's lines.
+pub(super) fn connectors_and_lines(
+    named: &Named,
+    defaults: &Defaults<'_>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Line> {
+    names("connectors", named.connector_names.iter(), problems);
+    names("lines", named.lines.iter().map(|(id, _)| id), problems);
+    if named.connector_names.is_empty() {
+        problems.push(
+            Problem::new("connectors", "there is none")
+                .cure("describe your SMPP account, or set BRIDGE_SMPP_HOST and its companions"),
+        );
+    }
+    for (id, account) in &named.connectors {
+        account.check(id, problems);
+    }
+    if named.lines.is_empty() {
+        problems.push(
+            Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
+        );
+    }
+    let known = || named.connector_names.iter().map(String::as_str);
+    let lines: Vec<Line> = named
+        .lines
+        .iter()
+        .filter_map(|(id, line)| line.check(id, known(), defaults, problems))
+        .collect();
+    for (index, line) in lines.iter().enumerate() {
+        let mut earlier = lines[..index].iter();
+        if let Some(same) =
+            earlier.find(|other| other.address == line.address && other.connector == line.connector)
+        {
+            problems.push(
+                Problem::new(
+                    format!("lines.{}.address", line.id),
+                    format!("is the address of line `{}` too", same.id),
+                )
+                .cure("make one line of the two"),
+            );
+        }
+    }
+    lines
 }
 
 /// Names of connectors and lines stand in metrics and commands.

@@ -7,6 +7,7 @@
 pub mod appservice;
 pub mod connectors;
 pub mod database;
+pub mod device;
 pub mod duration;
 pub mod encryption;
 pub mod environment;
@@ -175,7 +176,7 @@ pub fn load_for_registration(sources: &Sources) -> Result<Config, LoadError> {
     finish(config, problems, sources)
 }
 
-fn finish(config: Config, list: Vec<Problem>, sources: &Sources) -> Result<Config, LoadError> {
+fn finish<T>(config: T, list: Vec<Problem>, sources: &Sources) -> Result<T, LoadError> {
     if list.is_empty() {
         return Ok(config);
     }
@@ -183,17 +184,22 @@ fn finish(config: Config, list: Vec<Problem>, sources: &Sources) -> Result<Confi
     Err(LoadError::Invalid(Problems { source, list }))
 }
 
-fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>), LoadError> {
+/// The file as a tree.
+fn parse(sources: &Sources) -> Result<Node, LoadError> {
     let text = std::fs::read_to_string(&sources.config).map_err(|error| LoadError::Unreadable {
         path: sources.config.clone(),
         error,
     })?;
-    let mut root = Node::parse(&text).map_err(|problem| {
+    Node::parse(&text).map_err(|problem| {
         LoadError::Invalid(Problems {
             source: sources.config.display().to_string(),
             list: vec![problem],
         })
-    })?;
+    })
+}
+
+fn load_without_registration(sources: &Sources) -> Result<(Config, Vec<Problem>), LoadError> {
+    let mut root = parse(sources)?;
     let mut problems = Vec::new();
     environment::apply(&mut root, &sources.variables, &mut problems);
     let fingerprint = fingerprint::of(&root);
@@ -224,40 +230,17 @@ fn place(config: &mut Config, sources: &Sources) {
 }
 
 fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
-    let sections: &[(String, Node)] = match &root.kind {
-        Kind::Map(map) => map,
-        _ => &[],
-    };
-    for (name, node) in sections {
-        if !SECTIONS.contains(&name.as_str()) {
-            problems.push(
-                Problem::new(name, "there is no such section")
-                    .origin(&node.origin)
-                    .cure(did_you_mean(name, SECTIONS.iter().copied())),
-            );
-        }
-    }
+    known_sections(root, SECTIONS, problems);
     // Problems of form come first, in the order of the file; those of meaning only where the form is right.
     let formed = problems.len();
-    let connectors: Vec<(String, Account)> = entries(root, "connectors", problems)
-        .iter()
-        .filter_map(|(id, node)| Some((id.clone(), Account::read(id, node, problems)?)))
-        .collect();
-    let connector_names: Vec<String> = entries(root, "connectors", &mut Vec::new())
-        .iter()
-        .map(|(id, _)| id.clone())
-        .collect();
-    let written: Vec<(String, lines::Line)> = entries(root, "lines", problems)
-        .iter()
-        .filter_map(|(id, node)| Some((id.clone(), read(&["lines", id], node, problems)?)))
-        .collect();
+    let named = Named::read(root, problems);
     let permissions: BTreeMap<String, Permission> = section(root, "permissions", problems);
     let mut config = Config {
         homeserver: section(root, "homeserver", problems),
         appservice: section(root, "appservice", problems),
         database: section(root, "database", problems),
         site_key: SiteKey([0; 32]),
-        connectors,
+        connectors: Vec::new(),
         lines: Vec::new(),
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
@@ -275,8 +258,57 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         warnings: Vec::new(),
     };
     let mut found = Vec::new();
-    meaning::check(&mut config, root, &connector_names, &written, &mut found);
-    // A value that was not understood was read as its default: what follows from that is no news.
+    meaning::check(&mut config, root, &named, &mut found);
+    config.connectors = named.connectors;
+    add_news(root, found, formed, problems);
+    config
+}
+
+fn known_sections(root: &Node, known: &[&str], problems: &mut Vec<Problem>) {
+    let sections: &[(String, Node)] = match &root.kind {
+        Kind::Map(map) => map,
+        _ => &[],
+    };
+    for (name, node) in sections {
+        if !known.contains(&name.as_str()) {
+            problems.push(
+                Problem::new(name, "there is no such section")
+                    .origin(&node.origin)
+                    .cure(did_you_mean(name, known.iter().copied())),
+            );
+        }
+    }
+}
+
+/// What has names of the operator's own.
+struct Named {
+    connectors: Vec<(String, Account)>,
+    /// Of all of them, also of those that could not be read.
+    connector_names: Vec<String>,
+    lines: Vec<(String, lines::Line)>,
+}
+
+impl Named {
+    fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
+        let accounts = entries(root, "connectors", problems);
+        let written = entries(root, "lines", problems);
+        Self {
+            connectors: accounts
+                .iter()
+                .filter_map(|(id, node)| Some((id.clone(), Account::read(id, node, problems)?)))
+                .collect(),
+            connector_names: accounts.iter().map(|(id, _)| id.clone()).collect(),
+            lines: written
+                .iter()
+                .filter_map(|(id, node)| Some((id.clone(), read(&["lines", id], node, problems)?)))
+                .collect(),
+        }
+    }
+}
+
+/// Adds what was found wrong with the meaning. A value that was not understood was read as its default: what follows from that is no
+/// news.
+fn add_news(root: &Node, found: Vec<Problem>, formed: usize, problems: &mut Vec<Problem>) {
     let told: Vec<String> = problems[formed..]
         .iter()
         .map(|problem| problem.path.clone())
@@ -287,7 +319,6 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         Some(node) if problem.origin.is_none() => problem.origin(&node.origin),
         _ => problem,
     }));
-    config
 }
 
 /// Whether `inner` is `outer` or lies in it.
