@@ -7,6 +7,7 @@ use crate::kernel::Kernel;
 use crate::lines;
 use crate::outbox;
 use crate::site::Site;
+use crate::step;
 use crate::together::Together;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -14,7 +15,7 @@ use swingbridge_domain::audit::{self, About, Kind, NewEntry};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
 use swingbridge_domain::homeserver::{Homeserver, MediaLinks};
-use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::id::{ConnectorId, UserId};
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{self, Store, StoreError};
@@ -175,6 +176,17 @@ impl Engine {
     /// How each connector was when last looked at.
     pub fn health(&self) -> Arc<BTreeMap<ConnectorId, Health>> {
         self.kernel.health()
+    }
+
+    /// Tells a user something in their management room, which is made when there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; may be tried again.
+    pub async fn tell(&self, user: &UserId, text: &str) -> Result<(), StoreError> {
+        let effect = step::tell(user, text);
+        self.kernel
+            .transact(move |work| work.apply(effect).map(drop))
+            .await
     }
 
     /// How full the queues are.

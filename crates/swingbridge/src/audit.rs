@@ -1,6 +1,6 @@
 //! What the program itself writes to the audit log: its starts and stops, its key, and what the operator changed.
 
-use crate::config::Config;
+use crate::config::fingerprint::Fingerprint;
 use crate::wiring;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,14 +20,13 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(config: &Config, store: Arc<dyn Store>) -> Self {
-        let keys = wiring::keys(config);
+    pub fn new(keys: Keys, settings: &Fingerprint, store: Arc<dyn Store>) -> Self {
         // Keyed: settings hold numbers, and a plain digest of one could be guessed.
         let digest = |text: &String| {
             let index = keys.index("settings", text);
             data_encoding::HEXLOWER.encode(&index[..8])
         };
-        let sections = config.fingerprint.0.iter();
+        let sections = settings.0.iter();
         Self {
             sections: sections
                 .map(|(name, text)| (name.clone(), digest(text)))

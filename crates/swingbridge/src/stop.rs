@@ -1,12 +1,16 @@
-//! How the gateway is asked to stop, and that it does.
+//! How the program is asked to stop, and that it does.
 
+use crate::notify::Notifier;
 use std::future::Future;
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
 /// The whole of the time from the first signal to the end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long what is under way may take at the end, so that closing the store has time too.
+const DRAIN: Duration = Duration::from_secs(8);
 /// What a shell reports for a program that SIGTERM ended.
 const ENDED_BY_SIGNAL: i32 = 143;
 
@@ -36,6 +40,45 @@ pub fn on_signal() -> std::io::Result<Shutdown> {
         // Without a sender the runtime is ending anyway.
         let _ = receiver.await;
     }))
+}
+
+/// How the parts of the program ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// One of them did not as it should.
+    pub failed: bool,
+    /// All that was under way came to its end.
+    pub settled: bool,
+}
+
+/// Waits until the program is asked to stop or a part of it fails, then lets what is under way come to its end. A part that fails takes
+/// the others along: half a program would look alive and move nothing.
+pub async fn when_done(tasks: &mut JoinSet<()>, shutdown: &Shutdown, notifier: &Notifier) -> Ended {
+    loop {
+        tokio::select! {
+            () = shutdown.requested() => break,
+            ended = tasks.join_next() => match ended {
+                Some(Ok(())) => {}
+                Some(Err(_)) | None => {
+                    notifier.stopping();
+                    return Ended { failed: true, settled: false };
+                }
+            },
+        }
+    }
+    notifier.stopping();
+    let mut failed = false;
+    let settled = tokio::time::timeout(DRAIN, async {
+        while let Some(ended) = tasks.join_next().await {
+            failed |= ended.is_err();
+        }
+    });
+    let settled = settled.await.is_ok();
+    if !settled {
+        tracing::warn!("something is still under way: leaving it; it is settled at the next start");
+        tasks.shutdown().await;
+    }
+    Ended { failed, settled }
 }
 
 async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) {

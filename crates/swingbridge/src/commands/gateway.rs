@@ -23,9 +23,6 @@ use tokio::task::JoinSet;
 /// How long the start waits for the homeserver's first answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long what is under way may take at the end, so that closing the store has time too.
-const DRAIN: Duration = Duration::from_secs(8);
-
 pub fn run(sources: &Sources) -> Result<(), Failure> {
     let config = config::load(sources).map_err(Failure::load)?;
     log::start(config.logging);
@@ -76,12 +73,12 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
             connectors: connectors.clone(),
             links: wiring::links(&config, keys.clone())?,
             clock: wiring::clock(),
-            keys,
+            keys: keys.clone(),
         },
     )
     .await
     .ends(Exit::Database)?;
-    let recorder = Recorder::new(&config, store.clone());
+    let recorder = Recorder::new(keys.clone(), &config.fingerprint, store.clone());
     let audit_log = recorder.started().await.ends(Exit::Database)?;
     tracing::info!(%audit_log, "the start stands in the audit log");
     let running = Running {
@@ -185,36 +182,12 @@ impl Running {
         );
         notifier.ready();
 
-        // A part that fails takes the gateway along: half of it would look alive and move nothing.
-        let mut failed = false;
-        loop {
-            tokio::select! {
-                () = shutdown.requested() => break,
-                ended = tasks.join_next() => match ended {
-                    Some(Ok(())) => {}
-                    Some(Err(_)) | None => {
-                        failed = true;
-                        break;
-                    }
-                },
-            }
-        }
-        notifier.stopping();
-        if failed {
+        let stop::Ended { failed, settled } = stop::when_done(&mut tasks, &shutdown, notifier).await;
+        if failed && !settled {
             return Err(Failure::msg(
                 Exit::Other,
                 "a part of the gateway failed, as the log says; what was in flight is settled at the next start",
             ));
-        }
-        let settled = tokio::time::timeout(DRAIN, async {
-            while let Some(ended) = tasks.join_next().await {
-                failed |= ended.is_err();
-            }
-        });
-        let settled = settled.await.is_ok();
-        if !settled {
-            tracing::warn!("something is still under way: leaving it; it is settled at the next start");
-            tasks.shutdown().await;
         }
         recorder.stopped(settled && !failed).await;
         drop(recorder);

@@ -1,6 +1,7 @@
 //! What the user of a device decided: the file of `swingbridge device`.
 
 use super::connectors::Account;
+use super::fingerprint::{self, Fingerprint};
 use super::lines::Defaults;
 use super::problem::Problem;
 use super::validate::{http_url, user_id};
@@ -116,6 +117,8 @@ pub struct DeviceConfig {
     pub operations: operations::Operations,
     pub logging: logging::Logging,
     pub retention: retention::Retention,
+    /// To be compared at the next start.
+    pub fingerprint: Fingerprint,
     /// What is no error, and still not good.
     pub warnings: Vec<String>,
 }
@@ -128,6 +131,7 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     let mut root = parse(sources)?;
     let mut problems = Vec::new();
     environment::apply(&mut root, &sources.variables, &mut problems);
+    let fingerprint = fingerprint::of(&root);
     let mut warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
     warnings.extend(secrets::readable_by_others(&sources.config));
     known_sections(&root, SECTIONS, &mut problems);
@@ -151,6 +155,7 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
         },
         logging: section(&root, "logging", problems_of),
         retention: section(&root, "retention", problems_of),
+        fingerprint,
         warnings,
     };
     let mut found = Vec::new();
