@@ -7,6 +7,11 @@ mod audit;
 mod cli;
 mod commands;
 mod config;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the device relay is being built on it")
+)]
+mod device;
 mod edges;
 mod exit;
 mod http;
