@@ -63,6 +63,8 @@ pub enum Command {
         #[command(subcommand)]
         act: Retention,
     },
+    /// Make the Matrix account that a device logs in to
+    Register(Box<Register>),
     /// Print documentation that the program writes about itself
     #[command(hide = true)]
     Docs { topic: Topic },
@@ -185,6 +187,51 @@ pub struct Init {
     /// Replace files that are there; never the site key
     #[arg(long)]
     pub force: bool,
+}
+
+/// What `register` is told.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "In place of the three files of secrets, the variables SWINGBRIDGE_REGISTER__SHARED_SECRET, \
+                  SWINGBRIDGE_REGISTER__ADMIN_TOKEN and SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN may hold them. Exit code 19: \
+                  the account exists already. 20: what the homeserver's admin has to do was printed."
+)]
+pub struct Register {
+    /// The part of the new user id between @ and the colon, such as phone-alice
+    #[arg(long, value_name = "NAME")]
+    pub username: String,
+
+    /// The homeserver's address, such as https://matrix.example.org, or its name
+    #[arg(long, value_name = "URL", env = "SWINGBRIDGE_HOMESERVER__ADDRESS")]
+    pub homeserver: String,
+
+    /// A file with `registration_shared_secret` of homeserver.yaml (Synapse) or dendrite.yaml
+    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_REGISTER__SHARED_SECRET_FILE")]
+    pub shared_secret_file: Option<PathBuf>,
+
+    /// A file with the access token of a server admin (Synapse)
+    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_REGISTER__ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<PathBuf>,
+
+    /// A file with a registration token, for homeservers that let people register with one
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN_FILE"
+    )]
+    pub registration_token_file: Option<PathBuf>,
+
+    /// The file of the account's password; drawn and written if it is not there [default: NAME.password]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// A file of certificates (PEM) to trust besides the public authorities
+    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_HOMESERVER__CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Make it a server admin. A device needs none of that
+    #[arg(long)]
+    pub admin: bool,
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {

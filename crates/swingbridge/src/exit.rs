@@ -28,6 +28,10 @@ pub enum Exit {
     Connector = 17,
     /// A file is there already, or cannot be written.
     File = 18,
+    /// The account that is to be made is there already.
+    Exists = 19,
+    /// It cannot be done from here; what a person has to do was printed.
+    ByHand = 20,
 }
 
 /// The codes with their meaning, for the documentation.
@@ -56,6 +60,14 @@ pub const CODES: &[(u8, &str)] = &[
         "a connector's network cannot be reached, or refuses the account",
     ),
     (Exit::File as u8, "a file is there already, or cannot be written"),
+    (
+        Exit::Exists as u8,
+        "`register`: the account exists already; nothing was changed",
+    ),
+    (
+        Exit::ByHand as u8,
+        "it cannot be done from here; what a person has to do was printed",
+    ),
     (
         143,
         "a second signal ended the gateway at once, or it did not stop in time",

@@ -31,6 +31,7 @@ fn command_line() -> String {
         &["audit-log", "verify"],
         &["audit-log", "export"],
         &["retention", "report"],
+        &["register"],
     ] {
         let found = path
             .iter()

@@ -6,5 +6,6 @@ pub mod docs;
 pub mod example;
 pub mod gateway;
 pub mod init;
+pub mod register;
 pub mod registration;
 pub mod retention;

@@ -11,5 +11,6 @@ mod numbers;
 mod people;
 mod program;
 mod reconcile;
+mod register;
 mod site;
 mod troubles;
