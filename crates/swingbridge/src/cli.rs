@@ -1,5 +1,6 @@
 //! The command line.
 
+use crate::commands::service::Kind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use swingbridge_domain::audit::Mark;
@@ -65,6 +66,11 @@ pub enum Command {
     },
     /// Make the Matrix account that a device logs in to
     Register(Box<Register>),
+    /// Let the system start the device relay, and see whether it runs
+    Service {
+        #[command(subcommand)]
+        act: Service,
+    },
     /// Print documentation that the program writes about itself
     #[command(hide = true)]
     Docs { topic: Topic },
@@ -232,6 +238,64 @@ pub struct Register {
     /// Make it a server admin. A device needs none of that
     #[arg(long)]
     pub admin: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Write what the system needs to start the relay, start it, and say what a person must grant
+    Install(ServiceInstall),
+    /// Say whether it is installed and runs; exit code 3 when it does not
+    Status(ServicePlace),
+    /// Stop it and take away what `install` wrote; configuration and data stay
+    Remove(ServiceRemove),
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceInstall {
+    #[command(flatten)]
+    pub place: ServicePlace,
+
+    /// The program to start [default: this one]
+    #[arg(long, value_name = "FILE")]
+    pub program: Option<PathBuf>,
+
+    /// The folder that the relay keeps its data in, the only one that it may write to [default: the configuration's]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+
+    /// Show what would be written, and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+
+    /// Write, but start nothing
+    #[arg(long)]
+    pub no_start: bool,
+}
+
+#[derive(Debug, Args)]
+pub struct ServiceRemove {
+    #[command(flatten)]
+    pub place: ServicePlace,
+
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Where a service is.
+#[derive(Debug, Args)]
+pub struct ServicePlace {
+    /// Which way of starting programs [default: this system's]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<Kind>,
+
+    /// The home folder to write to; one given here is only written to, and nothing is started [default: $HOME]
+    #[arg(long, value_name = "FOLDER")]
+    pub home: Option<PathBuf>,
+
+    /// Termux's folder above bin [default: $PREFIX]
+    #[arg(long, value_name = "FOLDER")]
+    pub prefix: Option<PathBuf>,
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// Something that nobody foresaw.
     Other = 1,
+    /// What was asked after does not run.
+    Stopped = 3,
     /// The configuration cannot be read.
     Unreadable = 10,
     /// The configuration, or the registration beside it, is wrong.
@@ -42,6 +44,10 @@ pub const CODES: &[(u8, &str)] = &[
         "something that nobody foresaw; the log says what. `audit-log verify`: the log is not whole",
     ),
     (2, "the command line is wrong"),
+    (
+        Exit::Stopped as u8,
+        "`service status`: the relay does not run, or it cannot be seen",
+    ),
     (Exit::Unreadable as u8, "the configuration file cannot be read"),
     (
         Exit::Config as u8,

@@ -22,7 +22,7 @@ mod wiring;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use commands::{audit_log, check, docs, example, gateway, init, register, registration, retention};
+use commands::{audit_log, check, docs, example, gateway, init, register, registration, retention, service};
 use config::{Sources, environment};
 use exit::Failure;
 use std::process::ExitCode;
@@ -59,6 +59,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::AuditLog { act }) => return audit_log::run(&sources, act),
         Some(Command::Retention { act }) => retention::run(&sources, act)?,
         Some(Command::Register(options)) => return register::run(&options, &sources.variables),
+        Some(Command::Service { act }) => return service::run(&sources, &act),
         Some(Command::Docs { topic }) => print!("{}", docs::page(topic)),
         Some(Command::Gateway) => gateway::run(&sources)?,
         None if config_given => gateway::run(&sources)?,

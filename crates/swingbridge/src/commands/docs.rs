@@ -32,6 +32,9 @@ fn command_line() -> String {
         &["audit-log", "export"],
         &["retention", "report"],
         &["register"],
+        &["service", "install"],
+        &["service", "status"],
+        &["service", "remove"],
     ] {
         let found = path
             .iter()

@@ -9,3 +9,4 @@ pub mod init;
 pub mod register;
 pub mod registration;
 pub mod retention;
+pub mod service;

@@ -12,5 +12,6 @@ mod people;
 mod program;
 mod reconcile;
 mod register;
+mod service;
 mod site;
 mod troubles;
