@@ -29,6 +29,27 @@ client.on("Room.timeline", (event, _room, toStart) => {
 });
 client.on("Event.decrypted", event => event.getType() === "m.room.message" && !event.isDecryptionFailure() && said(event));
 
+// Emoji verification: it tells `pictures`, is told whether they are the `same` or `different`, and tells `verified`.
+let pictures;
+const compare = async (request, first) => {
+  const ready = 3, started = 4;
+  if (!first) await request.accept();
+  while (request.phase < (first ? ready : started)) await new Promise(done => request.once("change", done));
+  const verifier = request.verifier ?? await request.startVerification("m.sas.v1");
+  verifier.on("show_sas", shown => {
+    pictures = shown;
+    tell({ event: "pictures", pictures: shown.sas.emoji.map(([symbol]) => symbol) });
+  });
+  try {
+    await verifier.verify();
+    tell({ event: "verified" });
+  } catch (error) {
+    tell({ event: "unverified", text: String(error) });
+  }
+};
+client.on("crypto.verificationRequestReceived", request => compare(request, false).catch(
+  error => tell({ event: "error", text: String(error) })));
+
 const actions = {
   join: async command => {
     await client.joinRoom(command.room);
@@ -48,6 +69,25 @@ const actions = {
       list.push({ id, signed: status?.signedByOwner ?? false });
     }
     tell({ event: "devices", user: command.user, devices: list });
+  },
+  // An identity of one's own, which others can verify.
+  identity: async () => {
+    await crypto.bootstrapCrossSigning({ authUploadDeviceSigningKeys: upload => upload({
+      type: "m.login.password", identifier: { type: "m.id.user", user: userId }, password,
+    }) });
+    tell({ event: "identity" });
+  },
+  verify: async command => {
+    const request = command.room
+      ? await crypto.requestVerificationDM(command.user, command.room)
+      : await crypto.requestOwnUserVerification();
+    await compare(request, true);
+  },
+  same: () => pictures.confirm(),
+  different: () => pictures.mismatch(),
+  trust: async command => {
+    const status = await crypto.getUserVerificationStatus(command.user);
+    tell({ event: "trust", user: command.user, verified: status.isVerified() });
   },
   warning: async command => {
     const event = client.getRoom(command.room).findEventById(command.id);

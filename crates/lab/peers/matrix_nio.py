@@ -3,13 +3,16 @@
 It trusts every device, since nobody is here to compare keys."""
 
 import asyncio
+import io
 import json
 import logging
 import sys
+from base64 import b64decode, b64encode
 from uuid import uuid4
 
 from nio import (Api, AsyncClient, AsyncClientConfig, InviteMemberEvent, MegolmEvent, RoomMessage, RoomMemberEvent,
                  ToDeviceResponse)
+from nio.crypto.attachments import decrypt_attachment
 
 logging.disable(logging.WARNING)
 
@@ -72,6 +75,34 @@ class Client:
                 content = {"m.relates_to": {"rel_type": "m.annotation", "event_id": command["id"], "key": command["key"]}}
                 answer = await self.nio.room_send(command["room"], "m.reaction", content)
                 self.tell("reacted", id=answer.event_id)
+            case "burst":
+                # All at once, as fast as they go.
+                await self.ready(command["room"])
+                for number in range(command["count"]):
+                    await self.send({**command, "body": f"{command['body']} {number}"}, quietly=True)
+                self.tell("burst")
+            case "redact":
+                answer = await self.nio.room_redact(command["room"], command["id"])
+                self.tell("redacted", id=answer.event_id)
+            case "read":
+                await self.nio.update_receipt_marker(command["room"], command["id"])
+                self.tell("read")
+            case "typing":
+                await self.nio.room_typing(command["room"], command["active"])
+                self.tell("typing")
+            case "file":
+                data = b64decode(command["data"])
+                answer, keys = await self.nio.upload(lambda *_: io.BytesIO(data), content_type=command["mime"],
+                                                     filename=command["name"], encrypt=True, filesize=len(data))
+                file = {**keys, "url": answer.content_uri}
+                more = {"msgtype": command["kind"], "file": file, "filename": command["name"],
+                        "info": {"mimetype": command["mime"], "size": len(data)}}
+                await self.send({**command, "more": more})
+            case "download":
+                file = command["file"]
+                answer = await self.nio.download(file["url"])
+                data = decrypt_attachment(answer.body, file["key"]["k"], file["hashes"]["sha256"], file["iv"])
+                self.tell("downloaded", data=b64encode(data).decode())
             case "hold":
                 # The key of a new session is kept back, and the message goes.
                 room = command["room"]
@@ -103,11 +134,12 @@ class Client:
                 await self.nio.joined_members(room)
             await asyncio.sleep(0.05)
 
-    async def send(self, command):
+    async def send(self, command, quietly=False):
         await self.ready(command["room"])
         content = {"msgtype": "m.text", "body": command["body"], **command.get("more", {})}
         answer = await self.nio.room_send(command["room"], "m.room.message", content, ignore_unverified_devices=True)
-        self.tell("sent", id=answer.event_id)
+        if not quietly:
+            self.tell("sent", id=answer.event_id)
 
 
 async def main(port, homeserver, user, password, folder):

@@ -8,7 +8,7 @@
 //! | SMSC | `deliver`, `receipts`, `refuse`, `late` (npm), `drop`, `enquire`, `unbind` | `listening`, `bound`, `submitted`, `refused`, `answered`, `enquired`, `closed` |
 //! | ESME | `bind`, `submit`, `enquire`, `unbind` | `ready`, `bound`, `submitted`, `delivered`, `enquired`, `unbound`, `closed` |
 //!
-//! | Matrix client | `join`, `create`, `leave`, `send`, `hold` (sends, and keeps the key back), `release` | `ready`, `invited`, `joined`, `created`, `left`, `sent`, `released`, `message`, `shut` (not decrypted), `member` |
+//! | Matrix client | `join`, `create`, `leave`, `send`, `burst`, `file`, `download`, `react`, `redact`, `read`, `typing`, `hold` (sends, and keeps the key back), `release` | `ready`, `invited`, `joined`, `created`, `left`, `sent`, `released`, `message`, `shut` (not decrypted), `member` |
 //!
 //! The SMSCs take the account `swingbridge` with the password `secret`, and send receipts by themselves.
 
@@ -43,7 +43,8 @@ pub enum Script {
     PerlEsme,
     /// A Matrix client on matrix-nio. It is given the homeserver, a user and the password.
     Nio,
-    /// A Matrix client on matrix-js-sdk, likewise. It also tells a user's `devices`, and the `warning` that it would show at an event.
+    /// A Matrix client on matrix-js-sdk, likewise. It also tells a user's `devices`, and the `warning` that it would show at an event;
+    /// it makes an `identity`, and can `verify`: it tells `pictures`, is told `same` or `different`, and tells `verified`.
     MatrixJs,
 }
 

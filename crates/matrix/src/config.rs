@@ -96,6 +96,19 @@ pub struct Names {
 }
 
 impl Names {
+    /// Of a device's own account, which has no ghosts.
+    #[cfg(feature = "puppet")]
+    pub(crate) fn of_puppet(user: &str) -> Self {
+        let server = user.split_once(':').map_or("", |(_, server)| server);
+        Self {
+            // No user's name begins so.
+            ghosts: "-".to_owned(),
+            aliases: "-".to_owned(),
+            server: format!(":{server}"),
+            bot: user.to_owned(),
+        }
+    }
+
     pub fn bot(&self) -> &str {
         &self.bot
     }

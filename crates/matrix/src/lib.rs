@@ -10,6 +10,8 @@
 //! Architecture Invariant: no log line, metric or error text holds a body, a name, a token or a number. A request's path and
 //! query are never logged.
 
+#![cfg_attr(feature = "puppet", recursion_limit = "256")]
+
 mod api;
 pub mod appservice;
 mod config;
@@ -24,6 +26,8 @@ mod people;
 mod post;
 pub mod probe;
 pub mod provisioning;
+#[cfg(feature = "puppet")]
+pub mod puppet;
 pub mod registration;
 mod rooms;
 mod routes;

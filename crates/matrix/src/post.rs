@@ -294,7 +294,7 @@ fn message(post: &Post) -> Value {
     content
 }
 
-fn words(text: &Text, mark: &str) -> Value {
+pub(crate) fn words(text: &Text, mark: &str) -> Value {
     let kind = match text.tone {
         Tone::Plain => "m.text",
         Tone::Emote => "m.emote",
@@ -315,7 +315,7 @@ fn words(text: &Text, mark: &str) -> Value {
 
 /// The content of `com.beeper.message_send_status`. `delivered_to_users` is there from the hand-over on: empty says that a report
 /// of delivery may follow.
-fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
+pub(crate) fn send_status(status: &SendStatus, delivered_to: Option<String>) -> Value {
     let unsupported = status.reason.as_deref() == Some("unsupported");
     let word = match status.state {
         State::Held | State::Queued | State::Sending => "PENDING",

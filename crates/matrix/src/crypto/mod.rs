@@ -19,6 +19,8 @@ mod waiting;
 
 pub(crate) use intake::{Extension, Notice};
 pub(crate) use machine::PREFIX;
+#[cfg(feature = "puppet")]
+pub(crate) use open::{pause, unreadable};
 pub(crate) use rooms::MEGOLM;
 
 use crate::failure::Failure;

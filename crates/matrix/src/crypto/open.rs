@@ -303,7 +303,7 @@ fn shut(error: &MegolmError) -> Shut {
 }
 
 /// Word that an event cannot be read.
-pub(super) fn unreadable(event: &RoomEvent, cause: Unreadable) -> Arrival {
+pub(crate) fn unreadable(event: &RoomEvent, cause: Unreadable) -> Arrival {
     let event = RoomEvent {
         what: RoomEventKind::Undecryptable { cause },
         ..event.clone()
@@ -328,7 +328,7 @@ fn is_content(event: &RoomEvent) -> bool {
 }
 
 /// When an event that did not open is tried again, after so many tries.
-pub(super) fn pause(tries: u32) -> Duration {
+pub(crate) fn pause(tries: u32) -> Duration {
     const PAUSES: [u64; 8] = [1, 4, 10, 30, 60, 300, 900, 3600];
     let last = PAUSES.len() - 1;
     Duration::from_secs(PAUSES[usize::try_from(tries).unwrap_or(last).min(last)])

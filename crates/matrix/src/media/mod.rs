@@ -88,7 +88,7 @@ fn form_urlencoded(text: &str) -> String {
 }
 
 /// Server and id of an `mxc:` URI; only letters that can do no harm in a path (Matrix, section "Matrix Content URIs").
-fn parts(mxc: &str) -> Option<(&str, &str)> {
+pub(crate) fn parts(mxc: &str) -> Option<(&str, &str)> {
     let (server, id) = mxc.strip_prefix("mxc://")?.split_once('/')?;
     let safe = |text: &str, more: &str| {
         !text.is_empty()

@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use swingbridge_domain::homeserver::{BridgeInfo, NewRoom, RoomKind};
 
 /// MSC2346 under its own name and under the one that clients of today read.
-pub(super) const BRIDGE_TYPES: [&str; 2] = ["m.bridge", "uk.half-shot.bridge"];
+pub(crate) const BRIDGE_TYPES: [&str; 2] = ["m.bridge", "uk.half-shot.bridge"];
 
 /// The power that ghosts have, and that nobody else reaches: enough to invite, and to speak where others may not.
 const GHOST: i64 = 50;
 
 /// The room's power levels over those of the preset. `creator` is named up to room version 11 and must not be named from
 /// version 12 on.
-pub(super) fn power_levels(new: &NewRoom, creator: Option<&str>, ghost: Option<&str>) -> Value {
+pub(crate) fn power_levels(new: &NewRoom, creator: Option<&str>, ghost: Option<&str>) -> Value {
     let mut users = serde_json::Map::new();
     users.extend(creator.map(|bot| (bot.to_owned(), json!(100))));
     users.extend(ghost.map(|ghost| (ghost.to_owned(), json!(GHOST))));
@@ -31,7 +31,7 @@ pub(super) fn power_levels(new: &NewRoom, creator: Option<&str>, ghost: Option<&
 }
 
 /// Power levels in which people may or may not write; null when they are so already.
-pub(super) fn with_writing(levels: &Value, writable: bool) -> Value {
+pub(crate) fn with_writing(levels: &Value, writable: bool) -> Value {
     let is = levels.get("events_default").and_then(Value::as_i64).unwrap_or(0) <= 0;
     if is == writable || !levels.is_object() {
         return Value::Null;
@@ -42,7 +42,7 @@ pub(super) fn with_writing(levels: &Value, writable: bool) -> Value {
 }
 
 /// State that the room is made with.
-pub(super) fn initial_state(new: &NewRoom, bot: &UserId, server: &str, encrypted: bool) -> Vec<Value> {
+pub(crate) fn initial_state(new: &NewRoom, bot: &UserId, server: &str, encrypted: bool) -> Vec<Value> {
     // Who comes to a shared line later may read what was said; a direct chat is its own people's.
     let visibility = match new.kind {
         RoomKind::Direct | RoomKind::Management => "invited",
@@ -71,12 +71,12 @@ pub(super) fn initial_state(new: &NewRoom, bot: &UserId, server: &str, encrypted
 }
 
 /// The stable URI of a conversation.
-pub(super) fn bridge_key(bridge: &BridgeInfo) -> String {
+pub(crate) fn bridge_key(bridge: &BridgeInfo) -> String {
     format!("dev.swingbridge://{}/{}", bridge.line, bridge.channel)
 }
 
 /// Bridge information (MSC2346). Holds pseudonyms and names as the engine gave them, never a number of its own.
-pub(super) fn bridge_info(bridge: &BridgeInfo, bot: &UserId, direct: bool) -> Value {
+pub(crate) fn bridge_info(bridge: &BridgeInfo, bot: &UserId, direct: bool) -> Value {
     let mut content = json!({
         "bridgebot": bot,
         "creator": bot,

@@ -1,6 +1,6 @@
 //! Rooms: made once, found again by alias, and brought up to what the engine wants of them.
 
-mod content;
+pub(crate) mod content;
 mod members;
 mod state;
 

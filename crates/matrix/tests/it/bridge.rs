@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
 use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
@@ -68,21 +68,29 @@ pub struct Collected {
     pub events: Mutex<Vec<RoomEvent>>,
     pub calls: Mutex<Vec<usize>>,
     pub refuses: AtomicBool,
+    /// How often something was handed in, taken or not.
+    pub tries: AtomicUsize,
     news: watch::Sender<()>,
 }
 
 #[async_trait]
 impl Inbox for Collected {
     async fn deliver(&self, arrivals: Vec<Arrival>) -> Result<(), InboxError> {
+        self.tries.fetch_add(1, Ordering::SeqCst);
         if self.refuses.load(Ordering::SeqCst) {
             return Err(InboxError::Unavailable("the disk is full".into()));
         }
         self.calls.lock().unwrap().push(arrivals.len());
         for arrival in arrivals {
-            let (Dedupe::Id { scope, id }, What::Room(event)) = (arrival.dedupe, arrival.what) else {
-                panic!("not a room event by its id");
+            let What::Room(event) = arrival.what else {
+                panic!("not a room event");
             };
-            if self.ids.lock().unwrap().insert(format!("{scope} {id}")) {
+            let new = match arrival.dedupe {
+                Dedupe::Id { scope, id } => self.ids.lock().unwrap().insert(format!("{scope} {id}")),
+                Dedupe::Harmless => true,
+                Dedupe::Digest { .. } => panic!("a room event has an id"),
+            };
+            if new {
                 self.events.lock().unwrap().push(event);
             }
         }

@@ -6,6 +6,8 @@ mod bridge;
 mod encryption;
 mod odd;
 mod provisioning;
+#[cfg(feature = "puppet")]
+mod puppet;
 mod routes;
 mod stub;
 mod synapse;

@@ -1,0 +1,214 @@
+//! Who the puppet is to other clients: its cross-signing identity, and the backup of its keys.
+
+use super::{Puppet, failure};
+use crate::failure::Failure;
+use matrix_sdk::Client;
+use matrix_sdk::encryption::recovery::RecoveryError;
+use ruma::api::client::uiaa::{AuthData, MatrixUserIdentifier, Password, UserIdentifier};
+use swingbridge_domain::secret::Secret;
+
+/// How the account's identity is to come about.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A new account: an identity is made, unless there is one and we have it. The password, where the homeserver asks for it.
+    New { password: Option<Secret> },
+    /// The account has an identity from an earlier device; its recovery key opens it.
+    Recover { key: Secret },
+    /// The account's identity is given up and a new one made. Whoever verified it must do so again.
+    Reset { password: Option<Secret> },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Established {
+    /// Opens identity and keys from another device, when this one is lost. It is shown once and kept nowhere.
+    pub recovery_key: Option<Secret>,
+}
+
+impl Puppet {
+    /// Gives the account its identity, which other clients check, and backs its keys up. Called after the first login, and safe to call
+    /// again: what is there is left as it is.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat. `M_UNAUTHORIZED`: the homeserver asks for the password. `DEV.SWINGBRIDGE_NO_IDENTITY`: the account has
+    /// an identity that this device cannot use; recover or reset it.
+    pub async fn establish(&self, identity: &Identity) -> Result<Established, Failure> {
+        establish(&self.client, identity).await
+    }
+
+    /// The same for the owner's second session, as long as it is the owner's word: it recovers, and makes and resets nothing.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat.
+    pub async fn recover_owner(&self, key: &Secret) -> Result<(), Failure> {
+        match &self.double {
+            Some(client) => recover(client, key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Makes another recovery key, when the first was lost. That one opens nothing any more.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat.
+    pub async fn renew_recovery_key(&self) -> Result<Secret, Failure> {
+        let encryption = self.client.encryption();
+        encryption.wait_for_e2ee_initialization_tasks().await;
+        let key = encryption.recovery().reset_key().await.map_err(recovery)?;
+        Ok(Secret::new(key))
+    }
+
+    /// Waits until all keys are in the backup: before a device is given up.
+    ///
+    /// # Errors
+    /// [`Failure`]; safe to repeat.
+    pub async fn backed_up(&self) -> Result<(), Failure> {
+        let backups = self.client.encryption().backups();
+        let done = backups.wait_for_steady_state().await;
+        done.map_err(|error| Failure::away(format!("the backup of keys: {error}")))
+    }
+
+    /// Whether this device is signed by its account's identity, so that other clients warn of nothing.
+    pub async fn is_signed(&self) -> bool {
+        match self.client.encryption().get_own_device().await {
+            Ok(Some(device)) => device.is_cross_signed_by_owner(),
+            _ => false,
+        }
+    }
+
+    /// Whether we verified the owner, and so would notice devices that somebody else slips in.
+    pub async fn owner_is_verified(&self) -> bool {
+        match self.client.encryption().get_user_identity(&self.owner).await {
+            Ok(Some(identity)) => identity.is_verified(),
+            _ => false,
+        }
+    }
+}
+
+async fn establish(client: &Client, identity: &Identity) -> Result<Established, Failure> {
+    let encryption = client.encryption();
+    encryption.wait_for_e2ee_initialization_tasks().await;
+    let me = client
+        .user_id()
+        .ok_or_else(|| Failure::away("there is no session"))?;
+    match identity {
+        Identity::Recover { key } => {
+            recover(client, key).await?;
+            return Ok(Established { recovery_key: None });
+        }
+        Identity::New { password } => {
+            let known = encryption.request_user_identity(me).await.map_err(failure::any)?;
+            match (known, has_private_keys(client).await) {
+                (Some(_), true) => {}
+                (Some(_), false) => {
+                    return Err(Failure::Refused {
+                        status: 409,
+                        code: "DEV.SWINGBRIDGE_NO_IDENTITY".to_owned(),
+                        detail: "the account has an identity from another device: give its recovery key, or reset it".to_owned(),
+                    });
+                }
+                (None, _) => bootstrap(client, password.as_ref()).await?,
+            }
+        }
+        Identity::Reset { password } => reset(client, password.as_ref()).await?,
+    }
+    back_up(client).await
+}
+
+async fn has_private_keys(client: &Client) -> bool {
+    let status = client.encryption().cross_signing_status().await;
+    status.is_some_and(|status| status.is_complete())
+}
+
+async fn bootstrap(client: &Client, password: Option<&Secret>) -> Result<(), Failure> {
+    let encryption = client.encryption();
+    let Err(error) = encryption.bootstrap_cross_signing(None).await else {
+        return Ok(());
+    };
+    match (error.as_uiaa_response(), password) {
+        (Some(asks), Some(password)) => {
+            let auth = confirmation(client, password, asks.session.clone());
+            encryption
+                .bootstrap_cross_signing(Some(auth))
+                .await
+                .map_err(failure::any)
+        }
+        _ => Err(failure::any(error)),
+    }
+}
+
+async fn reset(client: &Client, password: Option<&Secret>) -> Result<(), Failure> {
+    use matrix_sdk::encryption::CrossSigningResetAuthType as Asks;
+    let handle = client.encryption().recovery().reset_identity().await;
+    let Some(handle) = handle.map_err(recovery)? else {
+        return Ok(());
+    };
+    let auth = match (handle.auth_type(), password) {
+        (Asks::Uiaa(asks), Some(password)) => confirmation(client, password, asks.session.clone()),
+        (Asks::Uiaa(_), None) => {
+            return Err(Failure::Refused {
+                status: 401,
+                code: "M_UNAUTHORIZED".to_owned(),
+                detail: "the homeserver asks for the account's password".to_owned(),
+            });
+        }
+        (Asks::OAuth(asks), _) => {
+            return Err(Failure::Refused {
+                status: 401,
+                code: "M_UNAUTHORIZED".to_owned(),
+                detail: format!("confirm the reset at {}, then reset again", asks.approval_url),
+            });
+        }
+    };
+    handle.reset(Some(auth)).await.map_err(recovery)
+}
+
+fn confirmation(client: &Client, password: &Secret, session: Option<String>) -> AuthData {
+    let user = client.user_id().map(|user| user.to_string()).unwrap_or_default();
+    let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(user));
+    let mut auth = Password::new(user, password.expose().to_owned());
+    auth.session = session;
+    AuthData::Password(auth)
+}
+
+async fn recover(client: &Client, key: &Secret) -> Result<(), Failure> {
+    client
+        .encryption()
+        .recovery()
+        .recover_and_fix_backup(key.expose().trim())
+        .await
+        .map_err(recovery)
+}
+
+/// Makes a backup and the key to it, unless both are there.
+async fn back_up(client: &Client) -> Result<Established, Failure> {
+    use matrix_sdk::encryption::recovery::RecoveryState;
+    let key = client.encryption().recovery();
+    match key.state() {
+        RecoveryState::Enabled => return Ok(Established { recovery_key: None }),
+        // Another key would take the place of one that somebody may have written down.
+        RecoveryState::Unknown => return Err(Failure::away("it is not known yet whether the keys are backed up")),
+        RecoveryState::Disabled | RecoveryState::Incomplete => {}
+    }
+    Ok(Established {
+        recovery_key: Some(Secret::new(key.enable().await.map_err(recovery)?)),
+    })
+}
+
+fn recovery(error: RecoveryError) -> Failure {
+    match error {
+        RecoveryError::Sdk(error) => failure::any(error),
+        RecoveryError::SecretStorage(_) => Failure::Refused {
+            status: 400,
+            code: "DEV.SWINGBRIDGE_WRONG_KEY".to_owned(),
+            detail: "the recovery key does not open the account's secrets".to_owned(),
+        },
+        RecoveryError::BackupExistsOnServer => Failure::Refused {
+            status: 409,
+            code: "DEV.SWINGBRIDGE_NO_IDENTITY".to_owned(),
+            detail:
+                "the account has a backup of keys from another device: give its recovery key, or reset it"
+                    .to_owned(),
+        },
+    }
+}

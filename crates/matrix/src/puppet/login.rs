@@ -1,0 +1,116 @@
+//! How the device gets its session: as the homeserver offers.
+
+use super::session::{self, Session};
+use super::{Config, OpenError, failure};
+use crate::failure::Failure;
+use ruma::api::client::session::get_login_types::v3::LoginType;
+use ruma::api::client::session::{get_login_types, login};
+use ruma::api::client::uiaa::{MatrixUserIdentifier, UserIdentifier};
+use swingbridge_domain::id::UserId;
+use swingbridge_domain::secret::Secret;
+
+pub use super::device_code::{DeviceCode, with_device_code};
+
+/// What the homeserver offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Methods {
+    /// Name and password (`m.login.password`).
+    pub password: bool,
+    /// A token that another service or session gave (`m.login.token`).
+    pub token: bool,
+    /// A code that the person enters on another device (OAuth 2.0 device authorization grant, RFC 8628).
+    pub device_code: bool,
+}
+
+/// There is no session.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    #[error(transparent)]
+    Config(#[from] OpenError),
+    /// The homeserver cannot be asked, or refused. For a wrong password its code is `M_FORBIDDEN`.
+    #[error("the homeserver did not let us in: {0}")]
+    Homeserver(#[from] Failure),
+    /// The homeserver does not offer this way.
+    #[error("the homeserver does not offer {0}")]
+    NotOffered(&'static str),
+    /// The person said no, or waited too long.
+    #[error("the login was not confirmed: {0}")]
+    NotConfirmed(String),
+    /// Another account than was asked for.
+    #[error("the homeserver let us in as {0}, which is not the account that was asked for")]
+    OtherUser(UserId),
+}
+
+/// What the homeserver offers.
+///
+/// # Errors
+/// [`LoginError`]; safe to repeat.
+pub async fn methods(config: &Config) -> Result<Methods, LoginError> {
+    let client = session::nobody(config).await?;
+    let answer = client.send(get_login_types::v3::Request::new()).await;
+    let mut methods = Methods::default();
+    match answer.map_err(failure::http) {
+        Ok(answer) => {
+            for flow in answer.flows {
+                match flow {
+                    LoginType::Password(_) => methods.password = true,
+                    LoginType::Token(_) => methods.token = true,
+                    _ => {}
+                }
+            }
+        }
+        // Where OAuth 2.0 is all there is, there may be nothing here.
+        Err(failure) if failure.refused_as("M_UNRECOGNIZED") || failure.refused_as("M_NOT_FOUND") => {}
+        Err(failure) => return Err(failure.into()),
+    }
+    methods.device_code = super::device_code::offered(config).await?;
+    Ok(methods)
+}
+
+/// Logs in with a password. `device`: the id of a device to log in to again (a soft logout), whose keys are in the folder.
+///
+/// # Errors
+/// [`LoginError`]. Not repeated by itself: homeservers count wrong passwords, and each success makes a device.
+pub async fn with_password(
+    config: &Config,
+    user: &str,
+    password: &Secret,
+    device: Option<&str>,
+) -> Result<Session, LoginError> {
+    let identifier = UserIdentifier::Matrix(MatrixUserIdentifier::new(user.to_owned()));
+    let password = login::v3::Password::new(identifier, password.expose().to_owned());
+    log_in(config, login::v3::LoginInfo::Password(password), device).await
+}
+
+/// Logs in with a token.
+///
+/// # Errors
+/// [`LoginError`]; a token is good for once.
+pub async fn with_token(
+    config: &Config,
+    token: &Secret,
+    device: Option<&str>,
+) -> Result<Session, LoginError> {
+    let token = login::v3::Token::new(token.expose().to_owned());
+    log_in(config, login::v3::LoginInfo::Token(token), device).await
+}
+
+async fn log_in(
+    config: &Config,
+    info: login::v3::LoginInfo,
+    device: Option<&str>,
+) -> Result<Session, LoginError> {
+    let client = session::nobody(config).await?;
+    let mut request = login::v3::Request::new(info);
+    request.initial_device_display_name = Some(config.device_name.clone());
+    // No token that is to be renewed: what the homeserver renews while we are killed would be lost.
+    request.device_id = device.map(Into::into);
+    let answer = client.send(request).await.map_err(failure::http)?;
+    Ok(Session {
+        user: UserId::new(answer.user_id.as_str()),
+        device: answer.device_id.to_string(),
+        token: Secret::new(answer.access_token),
+        refresh: answer.refresh_token.map(Secret::new),
+        oauth_client: None,
+    })
+}

@@ -1,0 +1,150 @@
+//! Who is in a room: people invited, ourselves in and out.
+
+use crate::crypto::MEGOLM;
+use crate::failure::Failure;
+use crate::homeserver::{room_id, user_id};
+use crate::puppet::{Puppet, failure};
+use matrix_sdk::Room;
+use ruma::api::client::membership::{invite_user, joined_members, leave_room};
+use ruma::{RoomId as MatrixRoomId, UserId as MatrixUserId};
+use serde_json::json;
+use swingbridge_domain::homeserver::{NewRoom, PerformError, Performed};
+use swingbridge_domain::id::{RoomId, UserId};
+
+impl Puppet {
+    /// Invites whoever is neither inside nor asked yet.
+    pub(super) async fn ask(&self, room: &MatrixRoomId, user: &UserId) -> Result<(), Failure> {
+        let user = user_id(user.as_str())?;
+        if self.is_asked(room, &user).await? {
+            return Ok(());
+        }
+        let whom =
+            invite_user::v3::InvitationRecipient::UserId(invite_user::v3::InviteUserId::new(user.clone()));
+        let request = invite_user::v3::Request::new(room.to_owned(), whom);
+        match self.client.send(request).await.map_err(failure::http) {
+            Ok(_) => {
+                // Whoever comes must find the keys of what is said from now on.
+                self.reload_members(room).await;
+                Ok(())
+            }
+            Err(failure @ Failure::Refused { .. }) => {
+                tracing::warn!(%failure, "a user cannot be invited");
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn reload_members(&self, room: &MatrixRoomId) {
+        if let Some(room) = self.client.get_room(room) {
+            room.mark_members_missing();
+        }
+    }
+
+    async fn is_asked(&self, room: &MatrixRoomId, user: &MatrixUserId) -> Result<bool, Failure> {
+        let member = self.state(room, "m.room.member", user.as_str()).await?;
+        let membership = member
+            .as_ref()
+            .and_then(|member| member.get("membership")?.as_str());
+        Ok(matches!(membership, Some("join" | "invite")))
+    }
+
+    /// Whose phone it is need not accept what their own device invites them to.
+    pub(super) async fn bring_the_owner(&self, new: &NewRoom, room: &MatrixRoomId) {
+        let Some(double) = &self.double else {
+            return;
+        };
+        if !new.invite.iter().any(|user| user.as_str() == self.owner.as_str()) {
+            return;
+        }
+        if let Err(error) = double.join_room_by_id(room).await {
+            let failure = failure::any(error);
+            tracing::warn!(%failure, "the owner's second session cannot enter a new room");
+        }
+    }
+
+    pub(in crate::puppet) async fn join(&self, room: &RoomId) -> Result<Performed, PerformError> {
+        let room = room_id(room)?;
+        let joined = match self.client.join_room_by_id(&room).await.map_err(failure::any) {
+            Ok(joined) => joined,
+            Err(failure) if failure.refused_as("M_NOT_FOUND") => {
+                return Err(PerformError::RoomGone {
+                    detail: failure.to_string(),
+                });
+            }
+            Err(failure) => return Err(failure::perform(failure)),
+        };
+        let done = async {
+            if self.look_at(&room).await?.alias.is_none() {
+                self.encrypt(&joined).await?;
+            }
+            let members = self.members(&joined).await?;
+            Ok::<_, Failure>(Performed {
+                room: Some(RoomId::new(room.as_str())),
+                protection: Some(self.protection(&room).await?),
+                members,
+                event: None,
+            })
+        };
+        done.await.map_err(failure::perform)
+    }
+
+    /// Encrypts a room of somebody else's, where we may.
+    async fn encrypt(&self, room: &Room) -> Result<(), Failure> {
+        if self.is_encrypted(room).await? {
+            return Ok(());
+        }
+        let wanted = self.want_state(
+            room.room_id(),
+            "m.room.encryption",
+            "",
+            |_| json!({ "algorithm": MEGOLM }),
+        );
+        match wanted.await {
+            Ok(()) => {
+                room.request_encryption_state().await.map_err(failure::any)?;
+                Ok(())
+            }
+            Err(failure) if failure.no_access() => Ok(()),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    async fn members(&self, room: &Room) -> Result<Vec<UserId>, Failure> {
+        let request = joined_members::v3::Request::new(room.room_id().to_owned());
+        let answer = self.client.send(request).await.map_err(failure::http)?;
+        let others = answer.joined.keys().filter(|user| **user != self.me);
+        Ok(others.map(|user| UserId::new(user.as_str())).collect())
+    }
+
+    pub(in crate::puppet) async fn leave(
+        &self,
+        room: &RoomId,
+        space: Option<&RoomId>,
+    ) -> Result<Performed, Failure> {
+        let room = room_id(room)?;
+        if let Some(space) = space {
+            self.show_in_space(space, &room, false).await?;
+        }
+        let request = leave_room::v3::Request::new(room.clone());
+        match self.client.send(request).await.map_err(failure::http) {
+            Err(failure) if !failure.no_access() => return Err(failure),
+            // Outside already is as good.
+            _ => {}
+        }
+        self.ledger.forget_room(room.as_str()).await?;
+        Ok(Performed::default())
+    }
+
+    pub(in crate::puppet) async fn invite(
+        &self,
+        room: &RoomId,
+        users: &[UserId],
+    ) -> Result<Performed, Failure> {
+        let room = room_id(room)?;
+        for user in users {
+            self.ask(&room, user).await?;
+        }
+        Ok(Performed::default())
+    }
+}
