@@ -1,3 +1,8 @@
 //! Connectors: one folder for each network service.
 
+mod journal;
+mod seconds;
+pub mod sms_gateway;
 pub mod smpp;
+pub mod termux;
+pub mod webhook;

@@ -13,3 +13,4 @@ pub mod postgres;
 pub mod process;
 pub mod smsc;
 pub mod synapse;
+pub mod termux;
