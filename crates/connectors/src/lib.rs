@@ -2,7 +2,7 @@
 
 mod journal;
 mod seconds;
-pub mod sms_gateway;
 pub mod smpp;
+pub mod sms_gateway;
 pub mod termux;
 pub mod webhook;

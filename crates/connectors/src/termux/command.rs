@@ -33,7 +33,9 @@ pub enum Failure {
          F-Droid or GitHub"
     )]
     StoreBuild,
-    #[error("Termux:API has no access to notifications: allow it in Android's settings, under notification access")]
+    #[error(
+        "Termux:API has no access to notifications: allow it in Android's settings, under notification access"
+    )]
     NoListener,
     #[error(
         "this version of {0} does not know an option that is needed: bring it up to date with `pkg upgrade termux-api`"
@@ -42,19 +44,13 @@ pub enum Failure {
     #[error("Termux:API answers with an error")]
     Error,
     #[error("{program} did not answer within {} s: is the Termux:API app installed and not asleep?", limit.as_secs_f32())]
-    Hangs {
-        program: &'static str,
-        limit: Duration,
-    },
+    Hangs { program: &'static str, limit: Duration },
     #[error("{0} printed what cannot be understood")]
     Junk(&'static str),
     #[error("{0} ended with an error")]
     Ended(&'static str),
     #[error("the program {program} cannot be run: {cause}")]
-    System {
-        program: &'static str,
-        cause: String,
-    },
+    System { program: &'static str, cause: String },
 }
 
 impl Failure {
@@ -181,7 +177,9 @@ fn said(program: &'static str, text: &str) -> Option<Failure> {
     if lower.contains("no longer permitted by google") {
         return Some(Failure::StoreBuild);
     }
-    if lower.contains("illegal option") || lower.contains("unsupported type") || lower.contains("too many arguments")
+    if lower.contains("illegal option")
+        || lower.contains("unsupported type")
+        || lower.contains("too many arguments")
     {
         return Some(Failure::TooOld(program));
     }
@@ -231,11 +229,7 @@ mod tests {
         let denied = r#"echo '{"error":"Please grant the following permission to use this command: android.permission.SEND_SMS"}'"#;
         let cases = [
             (denied, Failure::NotPermitted("SEND_SMS"), true),
-            (
-                r#"echo '{"error":"boom"}'"#,
-                Failure::Error,
-                false,
-            ),
+            (r#"echo '{"error":"boom"}'"#, Failure::Error, false),
             (
                 "echo 'Sending SMS is no longer permitted by Google'",
                 Failure::StoreBuild,
@@ -251,7 +245,11 @@ mod tests {
         ];
         for (script, failure, nothing_left) in cases {
             let found = shell(script, None).await.unwrap_err();
-            assert_eq!((&found, found.nothing_left()), (&failure, nothing_left), "{script}");
+            assert_eq!(
+                (&found, found.nothing_left()),
+                (&failure, nothing_left),
+                "{script}"
+            );
         }
         let hangs = shell("sleep 1000 & wait", None).await.unwrap_err();
         assert!(matches!(hangs, Failure::Hangs { .. }) && !hangs.nothing_left());

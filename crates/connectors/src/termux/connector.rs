@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::capability::{Capabilities, Support};
@@ -63,6 +63,7 @@ pub struct Shared {
     pub sends: Sends,
     look: Notify,
     cursor: AtomicI64,
+    rounds: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -113,8 +114,7 @@ impl TermuxConnector {
         config
             .validate()
             .map_err(|error| failed(error.to_string(), "change the connector's settings"))?;
-        let (opened, sends) =
-            open(state_folder).map_err(|error| failed(error.to_string(), cure(&error)))?;
+        let (opened, sends) = open(state_folder).map_err(|error| failed(error.to_string(), cure(&error)))?;
         let programs = Programs::new(&config);
         let zone = Zone::new(config.time_zone.clone(), config.timing.command);
         let cursor = opened.memory.as_ref().map_or(0, Memory::cursor);
@@ -127,6 +127,7 @@ impl TermuxConnector {
             sends,
             look: Notify::new(),
             cursor: AtomicI64::new(cursor),
+            rounds: AtomicU64::new(0),
             state: Mutex::new(State {
                 link: Link::Disconnected,
                 detail: "the phone has not been asked yet".to_owned(),
@@ -186,6 +187,15 @@ impl Shared {
 
     pub fn at(&self, cursor: i64) {
         self.cursor.store(cursor, Ordering::Relaxed);
+    }
+
+    /// How often the texts were read, or tried to be.
+    pub fn rounds(&self) -> u64 {
+        self.rounds.load(Ordering::Acquire)
+    }
+
+    pub fn round_ended(&self) {
+        self.rounds.fetch_add(1, Ordering::Release);
     }
 
     /// Asks for the phone to be read now.

@@ -55,7 +55,10 @@ async fn list(shared: &Shared) -> Result<BTreeMap<String, String>, Failure> {
     let Ok(Read { items, .. }) = read::contacts(&printed) else {
         return Err(Failure::Junk(PROGRAM));
     };
-    Ok(items.into_iter().map(|entry| (entry.number, entry.name)).collect())
+    Ok(items
+        .into_iter()
+        .map(|entry| (entry.number, entry.name))
+        .collect())
 }
 
 async fn hand_in(
@@ -67,7 +70,9 @@ async fn hand_in(
 ) -> Result<(), InboxError> {
     let changes = changes(known, &book);
     for batch in changes.chunks(BATCH) {
-        let arrivals = batch.iter().map(|(number, name)| card(shared, number, name.clone()));
+        let arrivals = batch
+            .iter()
+            .map(|(number, name)| card(shared, number, name.clone()));
         inbox.deliver(arrivals.collect()).await?;
         for (number, name) in batch {
             match name {

@@ -60,12 +60,17 @@ impl Zone {
             command.env("TZ", name);
         }
         let printed = run("date", command, Some(&lines), self.limit).await?;
-        let moments: Vec<i64> = printed.lines().filter_map(|line| line.trim().parse().ok()).collect();
+        let moments: Vec<i64> = printed
+            .lines()
+            .filter_map(|line| line.trim().parse().ok())
+            .collect();
         // A line that it could not read leaves none behind; then which is which is not known.
         if moments.len() != times.len() {
             return Err(Failure::Junk("date"));
         }
-        let moments = moments.into_iter().map(|second| Timestamp(second.saturating_mul(1000)));
+        let moments = moments
+            .into_iter()
+            .map(|second| Timestamp(second.saturating_mul(1000)));
         Ok(times.into_iter().zip(moments).collect())
     }
 }
@@ -76,10 +81,7 @@ mod tests {
 
     #[tokio::test]
     async fn summer_and_winter_are_told_apart() {
-        let zone = Zone::new(
-            Some("CET-1CEST,M3.5.0,M10.5.0/3".into()),
-            Duration::from_secs(10),
-        );
+        let zone = Zone::new(Some("CET-1CEST,M3.5.0,M10.5.0/3".into()), Duration::from_secs(10));
         let times = ["2026-01-31 12:00:00", "2026-07-31 12:00:00"].map(|text| text.parse().unwrap());
         let moments = zone.moments(times.clone()).await.unwrap();
         let read = |time: &LocalTime| moments[time].to_string();

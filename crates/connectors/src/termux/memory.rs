@@ -378,7 +378,11 @@ mod tests {
         }
         assert_eq!(memory.rows.len(), KEPT);
         let text = serde_json::to_string(&memory).unwrap();
-        assert!(text.len() < 100_000 && !text.contains("text 2999"), "{}", text.len());
+        assert!(
+            text.len() < 100_000 && !text.contains("text 2999"),
+            "{}",
+            text.len()
+        );
         assert_eq!(serde_json::from_str::<Memory>(&text).unwrap(), memory);
     }
 }

@@ -77,13 +77,19 @@ async fn list(shared: &Shared) -> Result<Vec<Notification>, Failure> {
 async fn hand_in(
     shared: &Shared,
     seen: &mut Seen,
-    held: &mut BTreeMap<String, Notification>,
+    held: &mut BTreeMap<String, (u64, Notification)>,
     shown: Vec<Notification>,
     file: &Journal,
     inbox: &dyn Inbox,
 ) -> Result<(), InboxError> {
-    // Each waits for a round, so that one that tells of an SMS is known for it: the text itself is read meanwhile.
-    let fresh: BTreeMap<String, Notification> = held
+    // Each waits until the texts were read once more from beginning to end, so that one that tells of an SMS is known for it.
+    let rounds = shared.rounds();
+    let ripe: BTreeMap<String, Notification> = held
+        .iter()
+        .filter(|(_, (since, _))| rounds >= since + 2)
+        .map(|(print, (_, item))| (print.clone(), item.clone()))
+        .collect();
+    let fresh: BTreeMap<String, Notification> = ripe
         .iter()
         .filter(|(_, item)| !shared.was_text(&item.content))
         .map(|(print, item)| (print.clone(), item.clone()))
@@ -91,8 +97,9 @@ async fn hand_in(
     if !fresh.is_empty() {
         tell(shared, &fresh, inbox).await?;
     }
-    if !held.is_empty() {
-        seen.0.extend(std::mem::take(held).into_keys());
+    if !ripe.is_empty() {
+        held.retain(|print, _| !ripe.contains_key(print));
+        seen.0.extend(ripe.into_keys());
         while seen.0.len() > KEPT {
             seen.0.pop_front();
         }
@@ -104,7 +111,7 @@ async fn hand_in(
         let print = print(&item);
         // A group's summary says what its only member says.
         if !seen.0.contains(&print) {
-            held.insert(print, item);
+            held.entry(print).or_insert((rounds, item));
         }
     }
     Ok(())
@@ -126,7 +133,9 @@ async fn tell(
         })
         .collect();
     arrivals.sort_by_key(|(at, _)| *at);
-    inbox.deliver(arrivals.into_iter().map(|(_, arrival)| arrival).collect()).await?;
+    inbox
+        .deliver(arrivals.into_iter().map(|(_, arrival)| arrival).collect())
+        .await?;
     shared.traffic();
     Ok(())
 }

@@ -152,10 +152,7 @@ impl Sends {
         if !self.state().busy.insert(number.clone()) {
             return None;
         }
-        Some(Busy {
-            sends: self,
-            number,
-        })
+        Some(Busy { sends: self, number })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,7 +199,10 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     if let Some(slot) = shared.config.sim_slot {
         arguments.extend(["-s".to_owned(), slot.to_string()]);
     }
-    let asked = shared.programs.run("termux-sms-send", &arguments, Some(text)).await;
+    let asked = shared
+        .programs
+        .run("termux-sms-send", &arguments, Some(text))
+        .await;
     if let Err(failure) = &asked {
         shared.sending_failed(failure);
         if failure.nothing_left() {
@@ -259,10 +259,7 @@ fn recipient(to: &[Address]) -> Result<String, SendError> {
     let number = match to {
         Address::Number(number) | Address::Short(number) => number,
         Address::Name(_) | Address::Mail(_) | Address::Group(_) => {
-            return Err(rejected(
-                Reason::BadAddress,
-                "this phone can text numbers only",
-            ));
+            return Err(rejected(Reason::BadAddress, "this phone can text numbers only"));
         }
     };
     // The program cuts its argument at blanks and commas.
@@ -273,7 +270,10 @@ fn recipient(to: &[Address]) -> Result<String, SendError> {
             .all(|(at, c)| c.is_ascii_digit() || matches!(c, '*' | '#') || at == 0 && c == '+');
     match fits {
         true => Ok(number.clone()),
-        false => Err(rejected(Reason::BadAddress, "this is no number that a phone dials")),
+        false => Err(rejected(
+            Reason::BadAddress,
+            "this is no number that a phone dials",
+        )),
     }
 }
 

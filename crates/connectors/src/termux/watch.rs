@@ -51,7 +51,9 @@ pub async fn run(shared: &Shared, memory: Option<Memory>, file: &Journal, inbox:
     };
     let mut wait = shared.config.poll;
     loop {
-        match watch.round().await {
+        let outcome = watch.round().await;
+        shared.round_ended();
+        match outcome {
             Ok(()) => {
                 shared.connected();
                 wait = shared.config.poll;
@@ -144,7 +146,8 @@ impl Watch<'_> {
         let Ok(Read { items, unreadable }) = read::rows(&printed) else {
             return Err(Failure::Junk(PROGRAM));
         };
-        let problem = format!("{unreadable} of the texts that the phone tells of have no number and cannot be shown");
+        let problem =
+            format!("{unreadable} of the texts that the phone tells of have no number and cannot be shown");
         self.shared
             .beside(Beside::Rows, (unreadable > 0).then_some(problem));
         Ok(items)
@@ -175,7 +178,8 @@ impl Watch<'_> {
                 .map(|item| arrival(self.shared, item, &times))
                 .collect();
             for item in others.iter().filter(|item| item.row.kind == Kind::Inbox) {
-                self.shared.text_came(item.row.body.as_deref().unwrap_or_default());
+                self.shared
+                    .text_came(item.row.body.as_deref().unwrap_or_default());
             }
             deliver(self.inbox, arrivals).await?;
             self.shared.traffic();

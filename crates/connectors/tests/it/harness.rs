@@ -51,7 +51,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    fn new() -> Recorder {
+    pub fn new() -> Recorder {
         Recorder {
             arrivals: Mutex::default(),
             changed: Notify::new(),

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod device;
 mod foreign;
 mod harness;
 mod inbound;
@@ -12,4 +13,5 @@ mod rough;
 mod session;
 mod smsc;
 mod submit;
+mod termux;
 mod tls;

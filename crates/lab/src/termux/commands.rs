@@ -113,7 +113,10 @@ fn sms_list(options: &[String], world: &World) -> io::Result<ExitCode> {
         return Ok(code);
     }
     let Some(condition) = Condition::parse(&selection) else {
-        println!("{}", json!({ "error": "near syntax error (code 1 SQLITE_ERROR)" }));
+        println!(
+            "{}",
+            json!({ "error": "near syntax error (code 1 SQLITE_ERROR)" })
+        );
         return Ok(ExitCode::SUCCESS);
     };
     let of_kind = |text: &&Text| match kind.as_str() {
@@ -157,7 +160,10 @@ fn row(world: &World, text: &Text) -> Value {
         "body": text.body,
         "_id": text.id,
     });
-    let name = world.contacts.iter().find(|contact| contact.number == text.address);
+    let name = world
+        .contacts
+        .iter()
+        .find(|contact| contact.number == text.address);
     if let Some(name) = name {
         let sender = match text.kind.as_str() {
             "inbox" => name.name.as_str(),
@@ -183,10 +189,7 @@ impl Condition {
         if text.is_empty() {
             return Some(Self::True);
         }
-        for (word, make) in [
-            (" OR ", Self::Any as fn(Vec<Self>) -> Self),
-            (" AND ", Self::All),
-        ] {
+        for (word, make) in [(" OR ", Self::Any as fn(Vec<Self>) -> Self), (" AND ", Self::All)] {
             let parts = split(text, word);
             if parts.len() > 1 {
                 return parts
@@ -199,7 +202,10 @@ impl Condition {
         if let Some(inner) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) {
             return Self::parse(inner);
         }
-        if let Some(list) = text.strip_prefix("_id IN (").and_then(|list| list.strip_suffix(')')) {
+        if let Some(list) = text
+            .strip_prefix("_id IN (")
+            .and_then(|list| list.strip_suffix(')'))
+        {
             let ids = list.split(',').map(|id| id.trim().parse());
             return ids.collect::<Result<_, _>>().ok().map(Self::In);
         }
@@ -330,7 +336,12 @@ fn contact_list(world: &World) -> io::Result<ExitCode> {
 }
 
 fn notification_list(world: &World) -> io::Result<ExitCode> {
-    if world.scenario.denied.iter().any(|denied| denied == "NOTIFICATIONS") {
+    if world
+        .scenario
+        .denied
+        .iter()
+        .any(|denied| denied == "NOTIFICATIONS")
+    {
         println!(
             "{}",
             json!({ "error": "Please enable Notification Access for Termux:API" })

@@ -115,7 +115,8 @@ impl Phone {
     /// # Errors
     /// The folder cannot be written.
     pub fn deletes(&self, id: i64) -> io::Result<()> {
-        self.folder.change(|world| world.texts.retain(|text| text.id != id))
+        self.folder
+            .change(|world| world.texts.retain(|text| text.id != id))
     }
 
     /// The database is replaced: the newest `kept` texts come back under new numbers from 1 on.
