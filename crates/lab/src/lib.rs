@@ -7,6 +7,7 @@ pub mod foreign;
 pub mod homeserver;
 pub mod jasmin;
 pub mod kannel;
+pub mod macos;
 pub mod pcap;
 pub mod peers;
 pub mod postgres;

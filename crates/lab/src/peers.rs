@@ -40,6 +40,21 @@ pub fn matrix_js() -> Option<PathBuf> {
     found("npm matrix-js-sdk", there.then_some(folder))
 }
 
+/// The Python that has pytypedstream.
+#[must_use]
+pub fn pytypedstream() -> Option<PathBuf> {
+    let python = folder().join("typedstream/bin/python");
+    found("pytypedstream", python.exists().then_some(python))
+}
+
+/// The folder in which `node` finds the package `node-typedstream`.
+#[must_use]
+pub fn node_typedstream() -> Option<PathBuf> {
+    let folder = folder().join("npm-typedstream");
+    let there = folder.join("node_modules/node-typedstream").exists() && runs("node", &["--version"]);
+    found("npm node-typedstream", there.then_some(folder))
+}
+
 /// The Node of a folder, where it has one of its own.
 #[must_use]
 pub fn node(folder: &Path) -> PathBuf {

@@ -46,6 +46,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
     if have(&debian::VENV, &missing) {
         python::synapse(&folder)?;
         python::nio(&folder)?;
+        python::typedstream(&folder)?;
         if long {
             python::jasmin(&folder)?;
         }
@@ -55,6 +56,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
     if have(&debian::NODE, &missing) {
         npm::smpp(&folder)?;
         npm::matrix_js(&folder)?;
+        npm::typedstream(&folder)?;
     } else {
         missing.push("what comes from npm, for want of it".into());
     }

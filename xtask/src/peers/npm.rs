@@ -53,6 +53,18 @@ pub fn matrix_js(peers: &Path) -> Result<()> {
     )
 }
 
+/// A decoder of typedstreams that others wrote.
+const TYPEDSTREAM: &str = "node-typedstream@1.4.1";
+
+pub fn typedstream(peers: &Path) -> Result<()> {
+    once(
+        &peers.join("npm-typedstream"),
+        &format!("npm {TYPEDSTREAM}"),
+        TYPEDSTREAM,
+        |folder| install(folder, &["--ignore-scripts", TYPEDSTREAM]),
+    )
+}
+
 pub fn smpp(peers: &Path) -> Result<()> {
     once(&peers.join("npm"), &format!("npm {SMPP}"), SMPP, |folder| {
         install(folder, &[SMPP])

@@ -17,6 +17,9 @@ const SYNAPSE: &[&str] = &["matrix-synapse==1.163.2", "psycopg2-binary==2.9.11"]
 /// A Matrix client that others wrote, with encryption.
 const NIO: &[&str] = &["matrix-nio[e2e]==0.26.0"];
 
+/// A decoder of typedstreams that others wrote.
+const TYPEDSTREAM: &[&str] = &["pytypedstream==0.1.0"];
+
 /// An SMS gateway that others wrote.
 const JASMIN: &[&str] = &["jasmin==0.11.1"];
 
@@ -40,6 +43,10 @@ pub fn synapse(peers: &Path) -> Result<()> {
 
 pub fn nio(peers: &Path) -> Result<()> {
     environment(&peers.join("nio"), NIO, &[])
+}
+
+pub fn typedstream(peers: &Path) -> Result<()> {
+    environment(&peers.join("typedstream"), TYPEDSTREAM, &[])
 }
 
 pub fn jasmin(peers: &Path) -> Result<()> {

@@ -1,0 +1,3 @@
+//! A Mac with Messages: its database, and an `osascript` that plays scenarios.
+
+pub mod typedstream;
