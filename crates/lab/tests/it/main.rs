@@ -8,3 +8,4 @@ mod kannel;
 mod page;
 mod synapse;
 mod tls;
+mod typedstream;

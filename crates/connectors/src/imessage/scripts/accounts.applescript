@@ -1,0 +1,3 @@
+on run
+	tell application "Messages" to count accounts
+end run

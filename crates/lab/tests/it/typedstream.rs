@@ -1,0 +1,160 @@
+//! The encoder of the lab and the decoder of `wire`, judged by decoders that others wrote.
+
+use serde_json::Value;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use swingbridge_lab::macos::typedstream::{Attribute, Body, Order};
+use swingbridge_lab::peers;
+use swingbridge_wire::typedstream::{self, Attributed};
+
+/// What Messages may write: long and short, of all planes, with links, mentions, effects and files.
+fn samples() -> Vec<Body> {
+    let link = |url: &str| (typedstream::LINK, Attribute::Url(url.to_owned()));
+    let mut samples = vec![
+        Body::plain("Hello"),
+        Body::plain("x"),
+        Body::plain(&"long ".repeat(60)),
+        Body::plain(&"longer than a short number ".repeat(3000)),
+        Body::plain("Grüße 😀 👩‍👩‍👧 \u{fffd} قريب"),
+        Body::default().file("at_0_1234").text("and words", &[]),
+        Body::default()
+            .text("see ", &[])
+            .text("https://example.org/", &[link("https://example.org/")])
+            .text(" 😀 and ", &[])
+            .text(
+                "you",
+                &[(typedstream::MENTION, Attribute::Text("+447700900123".into()))],
+            )
+            .text(
+                "!",
+                &[
+                    (typedstream::BOLD, Attribute::Integer(1)),
+                    (typedstream::EFFECT, Attribute::Integer(-200)),
+                ],
+            ),
+        Body::default().text(
+            "data",
+            &[("__kIMDataDetectedAttributeName", Attribute::Data(vec![7; 300]))],
+        ),
+        Body::default().text(
+            "list",
+            &[(
+                "list",
+                Attribute::List(vec![Attribute::Integer(70_000), Attribute::Text("list".into())]),
+            )],
+        ),
+    ];
+    // More different strings and objects than fit one-octet references.
+    let mut many = Body::default();
+    for at in 0..300 {
+        many = many.text(
+            &format!("{at} "),
+            &[(&format!("name{at}"), Attribute::Integer(at))],
+        );
+    }
+    samples.push(many);
+    samples
+}
+
+fn agree(judge: &mut Command, samples: &[(Body, Vec<u8>)]) {
+    let mut lines = String::new();
+    for (_, bytes) in samples {
+        for octet in bytes {
+            let _ = write!(lines, "{octet:02x}");
+        }
+        lines.push('\n');
+    }
+    let mut child = judge
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap().unwrap();
+    let told = String::from_utf8(output.stdout).unwrap();
+    let told: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(told.len(), samples.len());
+    for (told, (body, bytes)) in told.iter().zip(samples) {
+        assert_eq!(told, &Value::String(body.text.clone()));
+        assert_eq!(Attributed::decode(bytes).unwrap().text, body.text);
+    }
+}
+
+fn encoded(order: Order) -> Vec<(Body, Vec<u8>)> {
+    samples()
+        .into_iter()
+        .map(|body| {
+            let bytes = body.encode(order);
+            (body, bytes)
+        })
+        .collect()
+}
+
+fn script(name: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("peers").join(name)
+}
+
+#[test]
+fn pytypedstream_reads_the_same_text() {
+    let Some(python) = peers::pytypedstream() else {
+        return;
+    };
+    for order in [Order::Little, Order::Big] {
+        agree(
+            Command::new(&python).arg(script("read_typedstream.py")),
+            &encoded(order),
+        );
+    }
+}
+
+#[test]
+fn node_typedstream_reads_the_same_text() {
+    let Some(folder) = peers::node_typedstream() else {
+        return;
+    };
+    let mut node = Command::new("node");
+    node.env("NODE_PATH", folder.join("node_modules"));
+    agree(node.arg(script("read_typedstream.js")), &encoded(Order::Little));
+}
+
+#[test]
+fn runs_come_back_as_they_were_written() {
+    for (body, bytes) in [Order::Little, Order::Big].into_iter().flat_map(encoded) {
+        let read = Attributed::decode(&bytes).unwrap();
+        assert_eq!(read.runs.len(), body.runs.len());
+        for (read_run, (length, set)) in read.runs.iter().zip(&body.runs) {
+            let stretch = &read.text[read_run.range.clone()];
+            assert_eq!(stretch.encode_utf16().count(), *length);
+            assert_eq!(read_run.attributes.len(), set.len());
+            for (name, attribute) in set {
+                let value = read_run.get(name).unwrap();
+                assert!(same(value, attribute), "{name}: {value:?} for {attribute:?}");
+            }
+        }
+    }
+}
+
+fn same(value: &typedstream::Value, attribute: &Attribute) -> bool {
+    match (value, attribute) {
+        (typedstream::Value::Integer(read), Attribute::Integer(written)) => *read == i64::from(*written),
+        (typedstream::Value::Text(read), Attribute::Text(written) | Attribute::Url(written)) => {
+            read == written
+        }
+        (typedstream::Value::Data(read), Attribute::Data(written)) => read == written,
+        (typedstream::Value::List(read), Attribute::List(written)) => {
+            read.len() == written.len()
+                && read
+                    .iter()
+                    .zip(written)
+                    .all(|(read, written)| same(read, written))
+        }
+        _ => false,
+    }
+}
