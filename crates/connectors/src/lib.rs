@@ -2,6 +2,7 @@
 
 mod journal;
 mod seconds;
+pub mod imessage;
 pub mod smpp;
 pub mod sms_gateway;
 pub mod termux;
