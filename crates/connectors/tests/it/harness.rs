@@ -30,7 +30,7 @@ impl Clock for Stopped {
 
 /// Different each time, and the same in each run.
 #[derive(Default)]
-struct Dice(AtomicU64);
+pub struct Dice(AtomicU64);
 impl Entropy for Dice {
     fn fill(&self, bytes: &mut [u8]) {
         for chunk in bytes.chunks_mut(8) {

@@ -5,6 +5,7 @@
 mod device;
 mod foreign;
 mod harness;
+mod imessage;
 mod inbound;
 mod jasmin;
 mod link;
