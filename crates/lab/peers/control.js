@@ -1,24 +1,6 @@
 "use strict";
-// The line to the test that has started us: JSON, one object to a line, both ways. When it ends, so do we.
-const net = require("net");
-
-module.exports = function control(commands) {
-  const socket = net.connect(Number(process.argv[2]), "127.0.0.1");
-  socket.setNoDelay(true);
-  socket.on("close", () => process.exit(0));
-  socket.on("error", () => process.exit(0));
-  let rest = "";
-  socket.setEncoding("utf8");
-  socket.on("data", data => {
-    const lines = (rest + data).split("\n");
-    rest = lines.pop();
-    for (const line of lines) {
-      const command = JSON.parse(line);
-      commands[command.do](command);
-    }
-  });
-  return event => socket.write(JSON.stringify(event) + "\n");
-};
+// What the scripts on npm smpp share.
+module.exports = require("./lines.js");
 
 const smpp = require("smpp");
 

@@ -10,6 +10,8 @@
 //!
 //! | Matrix client | `join`, `create`, `leave`, `send`, `burst`, `file`, `download`, `react`, `redact`, `read`, `typing`, `hold` (sends, and keeps the key back), `release` | `ready`, `invited`, `joined`, `created`, `left`, `sent`, `released`, `message`, `shut` (not decrypted), `member` |
 //!
+//! | socket.io | `listen`, `serve` (before another server), `emit` | `ready`, `connected`, `heard`, `refused`, `disconnected`, `listening`, `joined`, `pong`, `left` |
+//!
 //! The SMSCs take the account `swingbridge` with the password `secret`, and send receipts by themselves.
 
 use std::collections::VecDeque;
@@ -46,6 +48,8 @@ pub enum Script {
     /// A Matrix client on matrix-js-sdk, likewise. It also tells a user's `devices`, and the `warning` that it would show at an event;
     /// it makes an `identity`, and can `verify`: it tells `pictures`, is told `same` or `different`, and tells `verified`.
     MatrixJs,
+    /// Both ends of socket.io, on npm `socket.io` and `socket.io-client`.
+    SocketIo,
 }
 
 impl Script {
@@ -55,6 +59,7 @@ impl Script {
             Script::NpmEsme => "esme.js",
             Script::PerlSmsc => "smsc.pl",
             Script::PerlEsme => "esme.pl",
+            Script::SocketIo => "socket_io.js",
             Script::Nio => "matrix_nio.py",
             Script::MatrixJs => "matrix_js.mjs",
         }
@@ -65,6 +70,12 @@ impl Script {
         let mut command = match self {
             Script::NpmSmsc | Script::NpmEsme => {
                 let folder = peers::node_smpp()?;
+                let mut node = Command::new("node");
+                node.env("NODE_PATH", folder.join("node_modules"));
+                node
+            }
+            Script::SocketIo => {
+                let folder = peers::socket_io()?;
                 let mut node = Command::new("node");
                 node.env("NODE_PATH", folder.join("node_modules"));
                 node
@@ -161,7 +172,7 @@ impl Foreign {
                     .and_then(|port| port.try_into().ok())
                     .unwrap_or(0);
             }
-            Script::NpmEsme | Script::PerlEsme | Script::Nio | Script::MatrixJs => {
+            Script::NpmEsme | Script::PerlEsme | Script::Nio | Script::MatrixJs | Script::SocketIo => {
                 foreign.event("ready").await?;
             }
         }

@@ -1,5 +1,6 @@
 //! The fake outside: an SMSC with web phones, a strict stub homeserver, seeded faults.
 
+pub mod bluebubbles;
 pub mod chat;
 pub mod client;
 pub mod faults;

@@ -32,6 +32,17 @@ pub fn node_smpp() -> Option<PathBuf> {
     found("npm smpp", there.then_some(folder))
 }
 
+/// The folder in which `node` finds the packages `socket.io` and `socket.io-client`.
+#[must_use]
+pub fn socket_io() -> Option<PathBuf> {
+    let folder = folder().join("socket-io");
+    let there = ["socket.io", "socket.io-client"]
+        .iter()
+        .all(|name| folder.join("node_modules").join(name).exists())
+        && runs("node", &["--version"]);
+    found("npm socket.io", there.then_some(folder))
+}
+
 /// The folder in which `node` finds the package `matrix-js-sdk`.
 #[must_use]
 pub fn matrix_js() -> Option<PathBuf> {

@@ -55,6 +55,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
     }
     if have(&debian::NODE, &missing) {
         npm::smpp(&folder)?;
+        npm::socket_io(&folder)?;
         npm::matrix_js(&folder)?;
         npm::typedstream(&folder)?;
     } else {

@@ -10,6 +10,18 @@ use crate::process::run_quietly;
 /// An SMSC and an ESME that others wrote, to be scripted.
 const SMPP: &str = "smpp@0.5.1";
 
+/// Both ends of the events of BlueBubbles.
+const SOCKET_IO: [&str; 2] = ["socket.io@4.8.4", "socket.io-client@4.8.4"];
+
+pub fn socket_io(peers: &Path) -> Result<()> {
+    once(
+        &peers.join("socket-io"),
+        &format!("npm {}", SOCKET_IO[0]),
+        &SOCKET_IO.join(" "),
+        |folder| install(folder, &["--ignore-scripts", SOCKET_IO[0], SOCKET_IO[1]]),
+    )
+}
+
 /// What many bridges are built on.
 const APPSERVICE_BRIDGE: &str = "matrix-appservice-bridge@11.2.0";
 

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
+mod bluebubbles;
+mod bluebubbles_kills;
+mod bluebubbles_reading;
+mod bluebubbles_sending;
 mod device;
 mod foreign;
 mod harness;
