@@ -47,6 +47,9 @@ pub(super) struct BuildError(String);
 
 pub(super) struct Api {
     client: Client,
+    /// Opens a connection for each request: on one that was kept, nobody can tell a request that never left from one that was
+    /// lost with it.
+    sender: Client,
     base: Url,
     password: Secret,
     timeout: Duration,
@@ -92,32 +95,40 @@ impl Api {
         }
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = Client::builder()
-            // The events come over a connection that is upgraded, which HTTP/2 cannot.
-            .http1_only()
-            .connect_timeout(Duration::from_secs(10))
-            .tcp_nodelay(true)
-            // Node ends idle connections after five seconds.
-            .pool_idle_timeout(Duration::from_secs(3))
-            .no_proxy()
-            // A redirection would carry the password to whoever it names.
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &config.ca_file {
-            let pem =
-                std::fs::read(path).map_err(|error| failed(format!("ca_file cannot be read: {error}")))?;
-            let roots = reqwest::Certificate::from_pem_bundle(&pem)
-                .map_err(|error| failed(format!("ca_file cannot be read: {error}")))?;
-            if roots.is_empty() {
-                return Err(failed("ca_file: no certificate is in it".to_owned()));
+        let roots = match &config.ca_file {
+            None => Vec::new(),
+            Some(path) => {
+                let pem = std::fs::read(path)
+                    .map_err(|error| failed(format!("ca_file cannot be read: {error}")))?;
+                let roots = reqwest::Certificate::from_pem_bundle(&pem)
+                    .map_err(|error| failed(format!("ca_file cannot be read: {error}")))?;
+                if roots.is_empty() {
+                    return Err(failed("ca_file: no certificate is in it".to_owned()));
+                }
+                roots
             }
-            client = client.tls_certs_merge(roots);
-        }
-        let client = client
-            .build()
-            .map_err(|error| failed(format!("the HTTP client cannot be built: {error}")))?;
+        };
+        let build = |kept_connections: usize| {
+            Client::builder()
+                // The events come over a connection that is upgraded, which HTTP/2 cannot.
+                .http1_only()
+                .connect_timeout(Duration::from_secs(10))
+                .tcp_nodelay(true)
+                // Node ends idle connections after five seconds.
+                .pool_idle_timeout(Duration::from_secs(3))
+                .pool_max_idle_per_host(kept_connections)
+                .no_proxy()
+                // A redirection would carry the password to whoever it names.
+                .redirect(reqwest::redirect::Policy::none())
+                .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")))
+                .tls_certs_merge(roots.clone())
+                .build()
+                .map_err(|error| failed(format!("the HTTP client cannot be built: {error}")))
+        };
+        let (client, sender) = (build(4)?, build(0)?);
         Ok(Self {
             client,
+            sender,
             base,
             password,
             timeout: config.request_timeout,
@@ -241,7 +252,7 @@ impl Api {
             body["selectedMessageGuid"] = guid.into();
             body["partIndex"] = 0.into();
         }
-        let request = self.request(Method::POST, &["message", "text"]);
+        let request = self.sending(&["message", "text"]);
         self.read(request.timeout(timeout).json(&body)).await
     }
 
@@ -268,7 +279,7 @@ impl Api {
                 .text("partIndex", "0");
         }
         let form = form.part("attachment", part);
-        let request = self.request(Method::POST, &["message", "attachment"]);
+        let request = self.sending(&["message", "attachment"]);
         self.read(request.timeout(timeout).multipart(form)).await
     }
 
@@ -284,7 +295,7 @@ impl Api {
         let body = json!({
             "addresses": [address], "message": text, "tempGuid": temp, "service": "iMessage", "method": method(private),
         });
-        let request = self.request(Method::POST, &["chat", "new"]);
+        let request = self.sending(&["chat", "new"]);
         self.read(request.timeout(timeout).json(&body)).await
     }
 
@@ -297,7 +308,7 @@ impl Api {
     ) -> Result<Message, Failure> {
         let body =
             json!({"chatGuid": chat, "selectedMessageGuid": guid, "reaction": reaction, "partIndex": 0});
-        let request = self.request(Method::POST, &["message", "react"]);
+        let request = self.sending(&["message", "react"]);
         self.read(request.timeout(timeout).json(&body)).await
     }
 
@@ -305,12 +316,12 @@ impl Api {
         let body = json!({
             "editedMessage": text, "backwardsCompatibilityMessage": format!("Edited to “{text}”"), "partIndex": 0,
         });
-        let request = self.request(Method::POST, &["message", guid, "edit"]);
+        let request = self.sending(&["message", guid, "edit"]);
         self.read(request.timeout(timeout).json(&body)).await
     }
 
     pub async fn unsend(&self, guid: &str, timeout: Duration) -> Result<Message, Failure> {
-        let request = self.request(Method::POST, &["message", guid, "unsend"]);
+        let request = self.sending(&["message", guid, "unsend"]);
         self.read(request.timeout(timeout).json(&json!({"partIndex": 0})))
             .await
     }
@@ -344,6 +355,11 @@ impl Api {
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         self.client.request(method, self.v1(path)).timeout(self.timeout)
+    }
+
+    /// Each has a limit of its own.
+    fn sending(&self, path: &[&str]) -> RequestBuilder {
+        self.sender.post(self.v1(path))
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &[&str], query: &[(&str, &str)]) -> Result<T, Failure> {

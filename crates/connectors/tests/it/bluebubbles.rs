@@ -212,7 +212,22 @@ impl House {
             .server
             .until("it listens", |server| server.listeners() == 1)
             .await;
-        // The first reading is over when a marker is read.
+        // What is there at the first start is history.
+        let placed = async {
+            while !house
+                .connector()
+                .probe()
+                .await
+                .detail
+                .starts_with("the server is read")
+            {
+                sleep(Duration::from_millis(2)).await;
+            }
+        };
+        assert!(
+            timeout(SOON, placed).await.is_ok(),
+            "waited in vain for the first reading"
+        );
         house.server.says(ALICE, "ready");
         house
             .inbox

@@ -465,6 +465,7 @@ async fn a_group_has_its_name_its_members_and_what_happens_to_them() {
     house.server.joins(&group, BOB, "+447700900789");
     house.server.leaves(&group, ALICE);
     house.server.pictures(&group, BOB, Some(b"\x89PNG rock"));
+    house.settle().await;
     house.server.pictures(&group, BOB, None);
     house.settle().await;
     let changes: Vec<_> = house

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper that fails is a test that fails")]
 
 mod bluebubbles;
+mod bluebubbles_foreign;
 mod bluebubbles_kills;
 mod bluebubbles_reading;
 mod bluebubbles_sending;
