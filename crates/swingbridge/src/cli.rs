@@ -208,22 +208,38 @@ pub struct Register {
     pub username: String,
 
     /// The homeserver's address, such as https://matrix.example.org, or its name
-    #[arg(long, value_name = "URL", env = "SWINGBRIDGE_HOMESERVER__ADDRESS")]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SWINGBRIDGE_HOMESERVER__ADDRESS",
+        hide_env_values = true
+    )]
     pub homeserver: String,
 
     /// A file with `registration_shared_secret` of homeserver.yaml (Synapse) or dendrite.yaml
-    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_REGISTER__SHARED_SECRET_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_REGISTER__SHARED_SECRET_FILE",
+        hide_env_values = true
+    )]
     pub shared_secret_file: Option<PathBuf>,
 
     /// A file with the access token of a server admin (Synapse)
-    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_REGISTER__ADMIN_TOKEN_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_REGISTER__ADMIN_TOKEN_FILE",
+        hide_env_values = true
+    )]
     pub admin_token_file: Option<PathBuf>,
 
     /// A file with a registration token, for homeservers that let people register with one
     #[arg(
         long,
         value_name = "FILE",
-        env = "SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN_FILE"
+        env = "SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN_FILE",
+        hide_env_values = true
     )]
     pub registration_token_file: Option<PathBuf>,
 
@@ -232,7 +248,12 @@ pub struct Register {
     pub password_file: Option<PathBuf>,
 
     /// A file of certificates (PEM) to trust besides the public authorities
-    #[arg(long, value_name = "FILE", env = "SWINGBRIDGE_HOMESERVER__CA_FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_HOMESERVER__CA_FILE",
+        hide_env_values = true
+    )]
     pub ca_file: Option<PathBuf>,
 
     /// Make it a server admin. A device needs none of that

@@ -90,3 +90,50 @@ fn apart<T: Send>(act: impl FnOnce() -> Result<T, String> + Send) -> Result<T, S
         Err(_) => Err("it failed in a way that nobody foresaw".into()),
     })
 }
+
+#[cfg(all(test, target_os = "linux", feature = "secret-service"))]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// Unlocks a new keyring in a session of its own, and runs there the test that is named.
+    const SESSION: &str = r#"printf word | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1
+        exec "$1" --ignored --exact "$2""#;
+
+    #[test]
+    fn gnome_keyring_keeps_a_key() {
+        let there = |program| Command::new(program).arg("--version").output().is_ok();
+        if !there("dbus-run-session") || !there("gnome-keyring-daemon") {
+            eprintln!("skipped, for want of dbus-run-session or gnome-keyring-daemon");
+            return;
+        }
+        let home = tempfile::TempDir::new().unwrap();
+        let (_, module) = module_path!().split_once("::").unwrap();
+        let output = Command::new("dbus-run-session")
+            .args(["--", "sh", "-c", SESSION, "sh"])
+            .arg(std::env::current_exe().unwrap())
+            .arg(format!("{module}::in_a_session"))
+            .env("HOME", home.path())
+            .env("XDG_RUNTIME_DIR", home.path())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && text.contains("1 passed"),
+            "{text}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+
+    #[tokio::test]
+    #[ignore = "the test above runs it, in a session of its own"]
+    async fn in_a_session() {
+        let chain = Keychain::of_system().unwrap();
+        assert_eq!(chain.key("one").unwrap(), None);
+        chain.keep("one", &[7; 32]).unwrap();
+        chain.keep("two", &[8; 32]).unwrap();
+        let again = Keychain::of_system().unwrap();
+        assert_eq!(&**again.key("one").unwrap().unwrap(), &[7; 32]);
+        assert_eq!(again.key("three").unwrap(), None);
+    }
+}
