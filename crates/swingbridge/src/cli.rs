@@ -1,6 +1,11 @@
 //! The command line.
 
-use crate::commands::service::Kind;
+#[cfg(feature = "device")]
+mod device;
+
+#[cfg(feature = "device")]
+pub use device::*;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use swingbridge_domain::audit::Mark;
@@ -54,6 +59,12 @@ pub enum Command {
     Check,
     /// Run the gateway (also without a command, when `--config` is given)
     Gateway,
+    #[cfg(feature = "device")]
+    /// The relay on your own phone, Mac or home box: mirrors its conversations into encrypted rooms
+    Device {
+        #[command(subcommand)]
+        act: Option<DeviceAct>,
+    },
     /// Verify or print the audit log, also while the gateway runs
     AuditLog {
         #[command(subcommand)]
@@ -64,8 +75,10 @@ pub enum Command {
         #[command(subcommand)]
         act: Retention,
     },
+    #[cfg(feature = "device")]
     /// Make the Matrix account that a device logs in to
     Register(Box<Register>),
+    #[cfg(feature = "device")]
     /// Let the system start the device relay, and see whether it runs
     Service {
         #[command(subcommand)]
@@ -101,6 +114,8 @@ pub enum Retention {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Topic {
     Config,
+    #[cfg(feature = "device")]
+    DeviceConfig,
     Cli,
     Metrics,
     Example,
@@ -193,130 +208,6 @@ pub struct Init {
     /// Replace files that are there; never the site key
     #[arg(long)]
     pub force: bool,
-}
-
-/// What `register` is told.
-#[derive(Debug, Args)]
-#[command(
-    after_help = "In place of the three files of secrets, the variables SWINGBRIDGE_REGISTER__SHARED_SECRET, \
-                  SWINGBRIDGE_REGISTER__ADMIN_TOKEN and SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN may hold them. Exit code 19: \
-                  the account exists already. 20: what the homeserver's admin has to do was printed."
-)]
-pub struct Register {
-    /// The part of the new user id between @ and the colon, such as phone-alice
-    #[arg(long, value_name = "NAME")]
-    pub username: String,
-
-    /// The homeserver's address, such as https://matrix.example.org, or its name
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "SWINGBRIDGE_HOMESERVER__ADDRESS",
-        hide_env_values = true
-    )]
-    pub homeserver: String,
-
-    /// A file with `registration_shared_secret` of homeserver.yaml (Synapse) or dendrite.yaml
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "SWINGBRIDGE_REGISTER__SHARED_SECRET_FILE",
-        hide_env_values = true
-    )]
-    pub shared_secret_file: Option<PathBuf>,
-
-    /// A file with the access token of a server admin (Synapse)
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "SWINGBRIDGE_REGISTER__ADMIN_TOKEN_FILE",
-        hide_env_values = true
-    )]
-    pub admin_token_file: Option<PathBuf>,
-
-    /// A file with a registration token, for homeservers that let people register with one
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN_FILE",
-        hide_env_values = true
-    )]
-    pub registration_token_file: Option<PathBuf>,
-
-    /// The file of the account's password; drawn and written if it is not there [default: NAME.password]
-    #[arg(long, value_name = "FILE")]
-    pub password_file: Option<PathBuf>,
-
-    /// A file of certificates (PEM) to trust besides the public authorities
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "SWINGBRIDGE_HOMESERVER__CA_FILE",
-        hide_env_values = true
-    )]
-    pub ca_file: Option<PathBuf>,
-
-    /// Make it a server admin. A device needs none of that
-    #[arg(long)]
-    pub admin: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Service {
-    /// Write what the system needs to start the relay, start it, and say what a person must grant
-    Install(ServiceInstall),
-    /// Say whether it is installed and runs; exit code 3 when it does not
-    Status(ServicePlace),
-    /// Stop it and take away what `install` wrote; configuration and data stay
-    Remove(ServiceRemove),
-}
-
-#[derive(Debug, Args)]
-pub struct ServiceInstall {
-    #[command(flatten)]
-    pub place: ServicePlace,
-
-    /// The program to start [default: this one]
-    #[arg(long, value_name = "FILE")]
-    pub program: Option<PathBuf>,
-
-    /// The folder that the relay keeps its data in, the only one that it may write to [default: the configuration's]
-    #[arg(long, value_name = "FOLDER")]
-    pub data: Option<PathBuf>,
-
-    /// Show what would be written, and write nothing
-    #[arg(long)]
-    pub dry_run: bool,
-
-    /// Write, but start nothing
-    #[arg(long)]
-    pub no_start: bool,
-}
-
-#[derive(Debug, Args)]
-pub struct ServiceRemove {
-    #[command(flatten)]
-    pub place: ServicePlace,
-
-    /// Say what would be done, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-/// Where a service is.
-#[derive(Debug, Args)]
-pub struct ServicePlace {
-    /// Which way of starting programs [default: this system's]
-    #[arg(long, value_name = "KIND")]
-    pub kind: Option<Kind>,
-
-    /// The home folder to write to; one given here is only written to, and nothing is started [default: $HOME]
-    #[arg(long, value_name = "FOLDER")]
-    pub home: Option<PathBuf>,
-
-    /// Termux's folder above bin [default: $PREFIX]
-    #[arg(long, value_name = "FOLDER")]
-    pub prefix: Option<PathBuf>,
 }
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {

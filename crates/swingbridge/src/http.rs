@@ -3,9 +3,20 @@
 use crate::exit::{Exit, Failure};
 use axum::Router;
 use axum::serve::ListenerExt;
+#[cfg(feature = "device")]
+use axum::{
+    body::Bytes,
+    extract::DefaultBodyLimit,
+    http::{HeaderMap, Method, StatusCode},
+    routing::any,
+};
 use std::future::IntoFuture;
 use std::net::SocketAddr;
+#[cfg(feature = "device")]
+use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "device")]
+use swingbridge_connectors::webhook::{Request, Webhook};
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_matrix::appservice::AppService;
 use swingbridge_matrix::provisioning::Provisioning;
@@ -73,4 +84,28 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
         }
         () = given_up => tracing::info!(%address, "requests are left unfinished"),
     }
+}
+
+/// What services bring to connectors: each at the address that it says, which only its service knows.
+#[cfg(feature = "device")]
+pub fn webhooks(mounted: Vec<(String, Arc<dyn Webhook>)>) -> Router {
+    let mut router = Router::new();
+    for (path, webhook) in mounted {
+        let largest = webhook.largest_body();
+        let receive = move |method: Method, headers: HeaderMap, body: Bytes| async move {
+            let headers = headers.iter().filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            });
+            let request = Request {
+                method: method.as_str().to_owned(),
+                headers: headers.collect(),
+                body,
+            };
+            let answer = webhook.receive(request).await;
+            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            (status, answer.body)
+        };
+        router = router.route(&path, any(receive).layer(DefaultBodyLimit::max(largest)));
+    }
+    router
 }

@@ -7,10 +7,7 @@ mod audit;
 mod cli;
 mod commands;
 mod config;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the device relay is being built on it")
-)]
+#[cfg(feature = "device")]
 mod device;
 mod edges;
 mod exit;
@@ -22,7 +19,7 @@ mod wiring;
 
 use clap::{CommandFactory, Parser};
 use cli::{Cli, Command};
-use commands::{audit_log, check, docs, example, gateway, init, register, registration, retention, service};
+use commands::{audit_log, check, docs, example, gateway, init, registration, retention};
 use config::{Sources, environment};
 use exit::Failure;
 use std::process::ExitCode;
@@ -40,7 +37,11 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<ExitCode, Failure> {
     let config_given = cli.config.is_some();
-    let sources = Sources {
+    #[cfg_attr(
+        not(feature = "device"),
+        expect(unused_mut, reason = "a device has a file of its own")
+    )]
+    let mut sources = Sources {
         config: cli.config.unwrap_or_else(|| "config.yaml".into()),
         registration: cli.registration,
         variables: environment::variables(),
@@ -56,10 +57,19 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Some(Command::Init(options)) => init::run(&options, sources, config_given)?,
         Some(Command::Check) => return check::run(&sources),
+        #[cfg(feature = "device")]
+        Some(Command::Device { act }) => {
+            if !config_given {
+                sources.config = commands::device::CONFIG.into();
+            }
+            return commands::device::run(&sources, act);
+        }
         Some(Command::AuditLog { act }) => return audit_log::run(&sources, act),
         Some(Command::Retention { act }) => retention::run(&sources, act)?,
-        Some(Command::Register(options)) => return register::run(&options, &sources.variables),
-        Some(Command::Service { act }) => return service::run(&sources, &act),
+        #[cfg(feature = "device")]
+        Some(Command::Register(options)) => return commands::register::run(&options, &sources.variables),
+        #[cfg(feature = "device")]
+        Some(Command::Service { act }) => return commands::service::run(&sources, &act),
         Some(Command::Docs { topic }) => print!("{}", docs::page(topic)),
         Some(Command::Gateway) => gateway::run(&sources)?,
         None if config_given => gateway::run(&sources)?,

@@ -52,11 +52,21 @@ pub struct Ended {
 }
 
 /// Waits until the program is asked to stop or a part of it fails, then lets what is under way come to its end. A part that fails takes
-/// the others along: half a program would look alive and move nothing.
-pub async fn when_done(tasks: &mut JoinSet<()>, shutdown: &Shutdown, notifier: &Notifier) -> Ended {
+/// the others along: half a program would look alive and move nothing. So does `broken`.
+pub async fn when_done(
+    tasks: &mut JoinSet<()>,
+    shutdown: &Shutdown,
+    notifier: &Notifier,
+    broken: impl Future<Output = ()>,
+) -> Ended {
+    tokio::pin!(broken);
     loop {
         tokio::select! {
             () = shutdown.requested() => break,
+            () = &mut broken => {
+                notifier.stopping();
+                return Ended { failed: true, settled: false };
+            }
             ended = tasks.join_next() => match ended {
                 Some(Ok(())) => {}
                 Some(Err(_)) | None => {

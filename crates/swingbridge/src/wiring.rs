@@ -2,11 +2,18 @@
 //!
 //! Architecture Invariant: nothing else names a connector's or a store's concrete type, and nothing else hands out keys and tokens.
 
+#[cfg(feature = "device")]
+mod device;
+
+#[cfg(feature = "device")]
+pub use device::*;
+
 use crate::config::Config;
 use crate::config::connectors::Account;
 use crate::config::database::{Kind, Synchronous};
 use crate::config::encryption::Mode as Encryption;
-use crate::config::messages::{Fallback, Media};
+use crate::config::messages::{Fallback, Media, Messages};
+use crate::config::retention::Retention;
 use crate::edges::{SystemClock, SystemEntropy};
 use crate::exit::{Ends, Exit, Failure};
 use std::sync::Arc;
@@ -126,16 +133,19 @@ pub fn local_client() -> reqwest::Result<reqwest::Client> {
 /// One SMPP connector for each account.
 pub fn smpp(config: &Config) -> Result<Vec<Arc<SmppConnector>>, Failure> {
     let build = |(id, account): &(String, Account)| {
-        let Account::Smpp(settings) = account;
+        // A gateway's configuration has no others.
+        let Account::Smpp(settings) = account else {
+            return None;
+        };
         let connector = SmppConnector::new(
             ConnectorId::new(id),
             (**settings).clone(),
             clock(),
             Arc::new(SystemEntropy),
         );
-        connector.map(Arc::new).ends(Exit::Config)
+        Some(connector.map(Arc::new).ends(Exit::Config))
     };
-    config.connectors.iter().map(build).collect()
+    config.connectors.iter().filter_map(build).collect()
 }
 
 /// All connectors.
@@ -169,10 +179,6 @@ pub fn network() -> Network {
 /// What the operator decided, as the engine sees it.
 pub fn site(config: &Config) -> Site {
     let (appservice, messages) = (&config.appservice, &config.messages);
-    let fallback = |fallback| match fallback {
-        Fallback::Text => site::Fallback::Text,
-        Fallback::Refuse => site::Fallback::Refuse,
-    };
     Site {
         bot: UserId::new(format!(
             "@{}:{}",
@@ -184,29 +190,11 @@ pub fn site(config: &Config) -> Site {
         // The engine asks the connectors.
         capabilities: std::collections::BTreeMap::new(),
         permissions: config.permissions.clone(),
-        policy: Policy {
-            validity: messages.validity.0,
-            assembly_wait: messages.assembly_timeout.0,
-            assembly_keep: messages.assembly_keep.0,
-            attempts: messages.attempts,
-            reactions: fallback(messages.reactions),
-            edits: fallback(messages.edits),
-            media: match messages.media {
-                Media::Refuse => site::MediaPolicy::Refuse,
-                Media::Link => site::MediaPolicy::Link,
-            },
-            retention: config.retention.messages.0,
-            audit_retention: config.retention.audit.0,
-            buried_retention: config.retention.buried.0,
-            ..Policy::default()
-        },
+        policy: policy(messages, &config.retention),
         privacy: site::Privacy {
             operator: config.privacy.operator.clone(),
             hold: config.privacy.hold.0,
-            homeserver: match config.homeserver.address.starts_with("https://") {
-                true => Protection::Transport,
-                false => Protection::None,
-            },
+            homeserver: to_homeserver(&config.homeserver.address),
             new_rooms: match config.encryption.mode {
                 Encryption::Default | Encryption::Require => Protection::EndToEnd(Scheme::Megolm),
                 Encryption::Off | Encryption::Allow => Protection::None,
@@ -214,5 +202,37 @@ pub fn site(config: &Config) -> Site {
         },
         command_prefix: appservice.bot.command_prefix.clone(),
         version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
+/// What is done where there is a choice.
+fn policy(messages: &Messages, retention: &Retention) -> Policy {
+    let fallback = |fallback| match fallback {
+        Fallback::Text => site::Fallback::Text,
+        Fallback::Refuse => site::Fallback::Refuse,
+    };
+    Policy {
+        validity: messages.validity.0,
+        assembly_wait: messages.assembly_timeout.0,
+        assembly_keep: messages.assembly_keep.0,
+        attempts: messages.attempts,
+        reactions: fallback(messages.reactions),
+        edits: fallback(messages.edits),
+        media: match messages.media {
+            Media::Refuse => site::MediaPolicy::Refuse,
+            Media::Link => site::MediaPolicy::Link,
+        },
+        retention: retention.messages.0,
+        audit_retention: retention.audit.0,
+        buried_retention: retention.buried.0,
+        ..Policy::default()
+    }
+}
+
+/// What protects the connection to the homeserver.
+fn to_homeserver(address: &str) -> Protection {
+    match address.starts_with("https://") {
+        true => Protection::Transport,
+        false => Protection::None,
     }
 }

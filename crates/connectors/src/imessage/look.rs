@@ -317,9 +317,9 @@ impl<'a> Look<'a> {
                 history: false,
             };
             let translator = &self.shared.translator;
+            let mut as_before = row.clone();
+            as_before.status.from_me = before.from_me;
             if flipped {
-                let mut as_before = row.clone();
-                as_before.status.from_me = false;
                 let ours = self.journal.is_ours(guid).map_err(journal_trouble)?;
                 let arrivals = translator.turned_own(&whole(&as_before), &whole(&row));
                 self.batch

@@ -188,7 +188,7 @@ impl Translator {
         let said = whole.row.said();
         let mut files: Vec<&Attachment> = whole.attachments.iter().filter(|file| !file.hidden).collect();
         let mut parts = Vec::new();
-        let mut push_file = |file: &Attachment, parts: &mut Vec<Part>| match self.media(whole.row, file) {
+        let push_file = |file: &Attachment, parts: &mut Vec<Part>| match self.media(whole.row, file) {
             Some(part) if !missing.iter().any(|other| other.guid == file.guid) => parts.push(part),
             _ => parts.push(not_here(file)),
         };

@@ -32,7 +32,7 @@ pub fn no_reactions(able: &Capabilities) -> String {
 
 pub fn no_media(able: &Capabilities) -> String {
     format!(
-        "Not sent: {} carries only text, and links to files are turned off here or cannot open an encrypted one.",
+        "Not sent: {} carries only text; links to media are turned off here, or would not open an encrypted file.",
         carrier(able)
     )
 }

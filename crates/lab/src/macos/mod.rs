@@ -75,8 +75,8 @@ fn find() -> Result<PathBuf> {
         .find(|folder| !folder.ends_with("deps") && !folder.ends_with("examples"))
         .context("no folder of programs")?;
     let program = folder.join("swingbridge-osascript");
-    if own.ancestors().any(|folder| folder.ends_with("deps")) {
-        // A test of another crate: cargo has not built it, or not this version.
+    // `cargo test -p` of another crate does not build it, and may leave an old one.
+    if own.ancestors().any(|folder| folder.ends_with("deps")) && is_old(&program) {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
             .args([
@@ -97,6 +97,19 @@ fn find() -> Result<PathBuf> {
     }
     ensure!(program.exists(), "there is no {}", program.display());
     Ok(program)
+}
+
+/// Whether the program is absent, or older than what it is made of.
+fn is_old(program: &Path) -> bool {
+    let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
+    let Some(built) = changed(program) else {
+        return true;
+    };
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/macos");
+    let sources = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    sources
+        .filter_map(|source| changed(&source.path()))
+        .any(|source| source > built)
 }
 
 impl Mac {

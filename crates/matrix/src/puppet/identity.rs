@@ -187,7 +187,11 @@ async fn back_up(client: &Client) -> Result<Established, Failure> {
     match key.state() {
         RecoveryState::Enabled => return Ok(Established { recovery_key: None }),
         // Another key would take the place of one that somebody may have written down.
-        RecoveryState::Unknown => return Err(Failure::away("it is not known yet whether the keys are backed up")),
+        RecoveryState::Unknown => {
+            return Err(Failure::away(
+                "it is not known yet whether the keys are backed up",
+            ));
+        }
         RecoveryState::Disabled | RecoveryState::Incomplete => {}
     }
     Ok(Established {

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::connector::Shutdown;
+use swingbridge_domain::connector::{Link, Shutdown};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{
     Arrival, Dedupe, Inbox, Membership, RoomEvent, RoomEventKind, Unreadable, What,
@@ -80,11 +80,32 @@ impl Puppet {
                 let answer = self.sync(token.as_deref(), POLL).await?;
                 self.take(inbox, token.as_deref(), answer).await
             };
-            match once.await {
+            let outcome = once.await;
+            self.note(&outcome);
+            match outcome {
                 Ok(true) => pause = Pause::default(),
                 Ok(false) => return Ok(()),
                 Err(failure) if failure.is_unknown_token() => return Err(logged_out(&failure)),
                 Err(failure) => pause.after(&failure).await,
+            }
+        }
+    }
+
+    /// Remembers how the homeserver was.
+    fn note(&self, outcome: &Result<bool, Failure>) {
+        let mut reached = self.reached.lock().unwrap_or_else(PoisonError::into_inner);
+        match outcome {
+            Ok(_) => {
+                reached.state = Link::Connected;
+                reached.detail.clear();
+                reached.last_traffic = Some(self.clock.now());
+            }
+            Err(failure) => {
+                reached.state = match failure.is_unknown_token() {
+                    true => Link::Refused,
+                    false => Link::Disconnected,
+                };
+                reached.detail = failure.to_string();
             }
         }
     }

@@ -40,8 +40,9 @@ use matrix_sdk::Client;
 use ruma::{OwnedUserId, UserId as MatrixUserId};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use swingbridge_domain::clock::Clock;
+use swingbridge_domain::connector::{Health, Link};
 use swingbridge_domain::id::UserId;
 use tokio::sync::Notify;
 
@@ -62,6 +63,8 @@ pub struct Puppet {
     writing: Mutex<HashMap<String, bool>>,
     /// Invites of strangers that the homeserver does not let us refuse.
     stuck: Mutex<BTreeSet<String>>,
+    /// How the last look at the homeserver went.
+    reached: Mutex<Health>,
     /// Keys came, or an event began to wait for one.
     keys: Notify,
     /// Held as long as the folder is ours.
@@ -119,6 +122,11 @@ impl Puppet {
             making: tokio::sync::Mutex::default(),
             writing: Mutex::default(),
             stuck: Mutex::default(),
+            reached: Mutex::new(Health {
+                state: Link::Disconnected,
+                detail: "it was not asked yet".to_owned(),
+                last_traffic: None,
+            }),
             keys: Notify::new(),
             _lock: lock,
         }))
@@ -127,6 +135,14 @@ impl Puppet {
     /// The account that the device is logged in to.
     pub fn user(&self) -> UserId {
         UserId::new(self.me.as_str())
+    }
+
+    /// How the homeserver was when it was last asked, and when it last brought something.
+    pub fn health(&self) -> Health {
+        self.reached
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Whether messages from the phone itself can be shown as the owner's own.

@@ -12,6 +12,8 @@ use std::fmt::Write as _;
 pub fn page(topic: Topic) -> String {
     match topic {
         Topic::Config => settings::markdown(),
+        #[cfg(feature = "device")]
+        Topic::DeviceConfig => settings::device(),
         Topic::Cli => command_line(),
         Topic::Metrics => swingbridge_ops::metrics::markdown(),
         Topic::Example => template::example(),
@@ -32,6 +34,13 @@ fn command_line() -> String {
         &["audit-log", "export"],
         &["retention", "report"],
         &["register"],
+        &["device"],
+        &["device", "init"],
+        &["device", "login"],
+        &["device", "verify"],
+        &["device", "status"],
+        &["device", "selftest"],
+        &["device", "logout"],
         &["service", "install"],
         &["service", "status"],
         &["service", "remove"],

@@ -182,7 +182,8 @@ impl Running {
         );
         notifier.ready();
 
-        let stop::Ended { failed, settled } = stop::when_done(&mut tasks, &shutdown, notifier).await;
+        let stop::Ended { failed, settled } =
+            stop::when_done(&mut tasks, &shutdown, notifier, std::future::pending()).await;
         if failed && !settled {
             return Err(Failure::msg(
                 Exit::Other,

@@ -2,12 +2,15 @@ use super::problem::{Problem, did_you_mean};
 use super::read::read;
 use super::tree::{Kind, Node};
 use std::path::{Path, PathBuf};
-use swingbridge_connectors::smpp;
+use swingbridge_connectors::{bluebubbles, imessage, smpp, termux};
 
-/// An account on a phone network.
+/// An account on a phone network, or a device's own way to its messages.
 #[derive(Clone, Debug)]
 pub enum Account {
     Smpp(Box<smpp::Config>),
+    Termux(Box<termux::Config>),
+    Imessage(Box<imessage::Config>),
+    Bluebubbles(Box<bluebubbles::Config>),
 }
 
 impl Default for Account {
@@ -16,61 +19,108 @@ impl Default for Account {
     }
 }
 
-/// The kinds of accounts, by the word after `type`.
-pub const TYPES: &[&str] = &["smpp"];
+/// The kinds of a gateway, by the word after `type`. The first is meant where there is no `type`.
+pub const GATEWAY: &[&str] = &["smpp"];
+/// The kinds of a device.
+pub const DEVICE: &[&str] = &["termux", "imessage", "bluebubbles"];
 
 impl Account {
-    /// Reads one entry of the section. An entry without a `type` is an SMPP account.
-    pub(super) fn read(id: &str, node: &Node, problems: &mut Vec<Problem>) -> Option<Self> {
+    /// Reads one entry of the section. `kinds`: those that can be here.
+    pub(super) fn read(id: &str, node: &Node, kinds: &[&str], problems: &mut Vec<Problem>) -> Option<Self> {
         let path = ["connectors", id];
         let mut node = node.clone();
         let kind = match node.take("type") {
-            None => "smpp".to_owned(),
+            None if kinds == GATEWAY => "smpp".to_owned(),
+            None => {
+                problems.push(
+                    Problem::new(format!("connectors.{id}.type"), "is not set")
+                        .cure(format!("say what it is: {}", kinds.join(", "))),
+                );
+                return None;
+            }
             Some(Node {
                 kind: Kind::Text(word) | Kind::Loose(word),
                 ..
-            }) if TYPES.contains(&word.as_str()) => word,
+            }) if kinds.contains(&word.as_str()) => word,
             Some(other) => {
-                let cure = match &other.kind {
-                    Kind::Text(word) | Kind::Loose(word) => did_you_mean(word, TYPES.iter().copied()),
-                    _ => did_you_mean("", TYPES.iter().copied()),
+                let (cause, cure) = match &other.kind {
+                    Kind::Text(word) | Kind::Loose(word) if DEVICE.contains(&word.as_str()) => (
+                        "is the way of a device",
+                        "a gateway has no phone of its own: use it with `swingbridge device`".to_owned(),
+                    ),
+                    Kind::Text(word) | Kind::Loose(word) if GATEWAY.contains(&word.as_str()) => (
+                        "is an account of a gateway",
+                        "use it with `swingbridge gateway`: a device serves its owner by what it is itself"
+                            .to_owned(),
+                    ),
+                    Kind::Text(word) | Kind::Loose(word) => (
+                        "there is no such kind of connector",
+                        did_you_mean(word, kinds.iter().copied()),
+                    ),
+                    _ => (
+                        "there is no such kind of connector",
+                        did_you_mean("", kinds.iter().copied()),
+                    ),
                 };
                 problems.push(
-                    Problem::new(
-                        format!("connectors.{id}.type"),
-                        "there is no such kind of connector",
-                    )
-                    .origin(&other.origin)
-                    .cure(cure),
+                    Problem::new(format!("connectors.{id}.type"), cause)
+                        .origin(&other.origin)
+                        .cure(cure),
                 );
                 return None;
             }
         };
         match kind.as_str() {
             "smpp" => read(&path, &node, problems).map(|config| Self::Smpp(Box::new(config))),
+            "termux" => read(&path, &node, problems).map(|config| Self::Termux(Box::new(config))),
+            "imessage" => read(&path, &node, problems).map(|config| Self::Imessage(Box::new(config))),
+            "bluebubbles" => read(&path, &node, problems).map(|config| Self::Bluebubbles(Box::new(config))),
             _ => None,
         }
     }
 
     pub(super) fn check(&self, id: &str, problems: &mut Vec<Problem>) {
-        let Self::Smpp(config) = self;
-        if let Err(invalid) = config.validate() {
-            let path = format!("connectors.{id}.{}", invalid.field);
-            problems.push(Problem::new(path, "cannot be").cure(invalid.problem));
+        let invalid = match self {
+            Self::Smpp(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Termux(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Imessage(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Bluebubbles(config) => config.validate().err().map(|it| (it.field, it.problem)),
+        };
+        if let Some((field, problem)) = invalid {
+            let path = format!("connectors.{id}.{field}");
+            problems.push(Problem::new(path, "cannot be").cure(problem));
         }
     }
 
     /// Lets relative paths begin at `folder`.
     pub(super) fn place(&mut self, folder: &Path) {
-        let Self::Smpp(config) = self;
-        if let Some(tls) = &mut config.tls {
-            for path in [
-                &mut tls.ca_file,
-                &mut tls.client_cert_file,
-                &mut tls.client_key_file,
-            ] {
-                *path = path.take().map(|path: PathBuf| folder.join(path));
+        let within = |path: &mut Option<PathBuf>| *path = path.take().map(|path| folder.join(path));
+        match self {
+            Self::Smpp(config) => {
+                if let Some(tls) = &mut config.tls {
+                    within(&mut tls.ca_file);
+                    within(&mut tls.client_cert_file);
+                    within(&mut tls.client_key_file);
+                }
             }
+            Self::Termux(config) => within(&mut config.programs),
+            // `~/` and a full path are all that a Mac needs.
+            Self::Imessage(_) => {}
+            Self::Bluebubbles(config) => within(&mut config.ca_file),
+        }
+    }
+
+    /// Takes the address of its line where it is not set by itself: a device has one number, which stands with the line.
+    #[cfg(feature = "device")]
+    pub(super) fn serve(&mut self, address: &str) {
+        let own = match self {
+            Self::Smpp(_) => return,
+            Self::Termux(config) => &mut config.number,
+            Self::Imessage(config) => &mut config.address,
+            Self::Bluebubbles(config) => &mut config.address,
+        };
+        if own.is_empty() {
+            address.clone_into(own);
         }
     }
 }

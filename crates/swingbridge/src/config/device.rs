@@ -1,6 +1,6 @@
 //! What the user of a device decided: the file of `swingbridge device`.
 
-use super::connectors::Account;
+use super::connectors::{self, Account};
 use super::fingerprint::{self, Fingerprint};
 use super::lines::Defaults;
 use super::problem::Problem;
@@ -10,6 +10,7 @@ use super::{
     section,
 };
 use super::{logging, messages, operations, privacy, retention};
+use crate::device::passphrase::VARIABLE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -130,13 +131,21 @@ pub struct DeviceConfig {
 pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     let mut root = parse(sources)?;
     let mut problems = Vec::new();
-    environment::apply(&mut root, &sources.variables, &mut problems);
+    // Not a setting: what opens the device's secrets stands in no file of settings.
+    let mut variables = sources.variables.clone();
+    variables.remove(VARIABLE);
+    environment::apply(&mut root, &variables, &mut problems);
     let fingerprint = fingerprint::of(&root);
     let mut warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
     warnings.extend(secrets::readable_by_others(&sources.config));
     known_sections(&root, SECTIONS, &mut problems);
     let formed = problems.len();
-    let mut named = Named::read(&root, &mut problems);
+    let mut named = Named::read(&root, connectors::DEVICE, &mut problems);
+    for (id, account) in &mut named.connectors {
+        if let Some((_, line)) = named.lines.iter().find(|(_, line)| &line.connector == id) {
+            account.serve(&line.address);
+        }
+    }
     let problems_of = &mut problems;
     let mut config = DeviceConfig {
         device: section(&root, "device", problems_of),

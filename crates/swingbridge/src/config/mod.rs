@@ -7,6 +7,7 @@
 pub mod appservice;
 pub mod connectors;
 pub mod database;
+#[cfg(feature = "device")]
 pub mod device;
 pub mod duration;
 pub mod encryption;
@@ -233,7 +234,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
     known_sections(root, SECTIONS, problems);
     // Problems of form come first, in the order of the file; those of meaning only where the form is right.
     let formed = problems.len();
-    let named = Named::read(root, problems);
+    let named = Named::read(root, connectors::GATEWAY, problems);
     let permissions: BTreeMap<String, Permission> = section(root, "permissions", problems);
     let mut config = Config {
         homeserver: section(root, "homeserver", problems),
@@ -289,13 +290,13 @@ struct Named {
 }
 
 impl Named {
-    fn read(root: &Node, problems: &mut Vec<Problem>) -> Self {
+    fn read(root: &Node, kinds: &[&str], problems: &mut Vec<Problem>) -> Self {
         let accounts = entries(root, "connectors", problems);
         let written = entries(root, "lines", problems);
         Self {
             connectors: accounts
                 .iter()
-                .filter_map(|(id, node)| Some((id.clone(), Account::read(id, node, problems)?)))
+                .filter_map(|(id, node)| Some((id.clone(), Account::read(id, node, kinds, problems)?)))
                 .collect(),
             connector_names: accounts.iter().map(|(id, _)| id.clone()).collect(),
             lines: written

@@ -210,8 +210,10 @@ fn variables_go_over_the_file() {
 }
 
 fn smpp(config: &Config) -> (&str, &swingbridge_connectors::smpp::Config) {
-    let (id, Account::Smpp(smpp)) = &config.connectors[0];
-    (id, smpp)
+    match &config.connectors[0] {
+        (id, Account::Smpp(smpp)) => (id, smpp),
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

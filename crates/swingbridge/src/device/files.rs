@@ -5,6 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use swingbridge_domain::secret::Secret;
 
 /// No secret of ours comes near it; a file beyond it is none of ours.
 const LARGEST: u64 = 16 << 20;
@@ -84,4 +85,17 @@ pub fn strict(path: &Path, found: &fs::Metadata, denied: u32) -> Result<(), Vaul
         });
     }
     Ok(())
+}
+
+/// A secret from a file that only its owner can read. One line end at its end does not count.
+pub fn read_secret(path: &Path) -> Result<Secret, VaultError> {
+    let absent = || VaultError::File {
+        path: path.to_owned(),
+        what: "read",
+        error: ErrorKind::NotFound.into(),
+    };
+    let bytes = read(path)?.ok_or_else(absent)?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| VaultError::Unfit(format!("{} holds no text", path.display())))?;
+    Ok(Secret::new(text.trim_end_matches(['\n', '\r'])))
 }

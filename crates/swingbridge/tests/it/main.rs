@@ -11,7 +11,9 @@ mod numbers;
 mod people;
 mod program;
 mod reconcile;
+#[cfg(feature = "device")]
 mod register;
+#[cfg(feature = "device")]
 mod service;
 mod site;
 mod troubles;

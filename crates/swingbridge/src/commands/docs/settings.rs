@@ -1,6 +1,6 @@
 //! All settings, from the types that read them: names and defaults as they are written, meanings from the schema.
 
-use crate::config::connectors::{Account, TYPES};
+use crate::config::connectors::GATEWAY;
 use crate::config::{
     appservice, database, encryption, homeserver, lines, logging, messages, operations, privacy,
     provisioning, retention, secrets,
@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
+use swingbridge_connectors::smpp;
 
 const HEAD: &str = "# Configuration
 
@@ -32,10 +33,13 @@ pub fn markdown() -> String {
     let _ = writeln!(
         out,
         "\n| setting | default | meaning |\n|---|---|---|\n| `connectors.NAME.type` | `smpp` | The kind of account: {}. |",
-        words(TYPES)
+        words(GATEWAY)
     );
-    let Account::Smpp(smpp) = Account::default();
-    rows(&Described::of(&*smpp), "connectors.NAME", &mut out);
+    rows(
+        &Described::of(&smpp::Config::default()),
+        "connectors.NAME",
+        &mut out,
+    );
     out.push_str("\n## lines\n\nOur own numbers, each under a name of your choice. The first one that a user may use is the user's own.\n");
     table::<lines::Line>("lines.NAME", &mut out);
     out.push_str(
@@ -46,6 +50,49 @@ pub fn markdown() -> String {
     section::<encryption::Encryption>("encryption", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
+    section::<operations::Operations>("operations", &mut out);
+    section::<logging::Logging>("logging", &mut out);
+    section::<retention::Retention>("retention", &mut out);
+    out
+}
+
+#[cfg(feature = "device")]
+const DEVICE_HEAD: &str = "# Configuration of a device
+
+All settings of `device.yaml`, made by `swingbridge docs device-config`; `swingbridge device init` writes a commented one to begin with. How to go
+about it: [the guide](../guide/device.md).
+
+Every secret `x` (marked) may be given as `x_file` instead, the path of a file that holds it. Relative paths begin at the
+configuration's own folder. Times have a unit: `500ms`, `30s`, `15m`, `24h`, `7d`; those of connectors are numbers of seconds.
+";
+
+/// The settings of a device.
+#[cfg(feature = "device")]
+pub fn device() -> String {
+    use crate::config::connectors::DEVICE;
+    use crate::config::device;
+    use swingbridge_connectors::{bluebubbles, imessage, termux};
+    let mut out = String::from(DEVICE_HEAD);
+    section::<device::Device>("device", &mut out);
+    section::<device::Homeserver>("homeserver", &mut out);
+    out.push_str(
+        "\n## connectors\n\nHow the device reaches its messages, each under a name of your choice. `connectors.NAME.type` says which: ",
+    );
+    let _ = writeln!(out, "{}.", words(DEVICE));
+    let _ = writeln!(out, "\n### `type: termux`");
+    table::<termux::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: imessage`");
+    table::<imessage::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: bluebubbles`");
+    table::<bluebubbles::Config>("connectors.NAME", &mut out);
+    out.push_str(
+        "\n## lines\n\nThe device's own numbers and addresses, each under a name of your choice. They are the owner's alone: `users` and \
+         `inbox_room` are of no use here.\n",
+    );
+    table::<lines::Line>("lines.NAME", &mut out);
+    section::<messages::Messages>("messages", &mut out);
+    section::<privacy::Privacy>("privacy", &mut out);
+    section::<device::Webhooks>("webhooks", &mut out);
     section::<operations::Operations>("operations", &mut out);
     section::<logging::Logging>("logging", &mut out);
     section::<retention::Retention>("retention", &mut out);

@@ -366,7 +366,9 @@ mod tests {
         options.smpp_password = Some(swingbridge_domain::secret::Secret::new("a: b # c \\ \" '"));
         let config = load(&filled(&options, Path::new("registration.yaml"), Path::new(""))).unwrap();
         assert_eq!(config.lines[0].name, "Help: \"desk\" #1");
-        let config::connectors::Account::Smpp(smpp) = &config.connectors[0].1;
+        let config::connectors::Account::Smpp(smpp) = &config.connectors[0].1 else {
+            panic!("{:?}", config.connectors);
+        };
         assert_eq!(smpp.password.expose(), "a: b # c \\ \" '");
     }
 }

@@ -1,0 +1,197 @@
+//! `device login`: a session of the device's own account, with keys of its own.
+
+use super::{load, puppet, runtime, secrets};
+use crate::cli::DeviceLogin;
+use crate::config::Sources;
+use crate::config::device::DeviceConfig;
+use crate::device::files::read_secret;
+use crate::device::secrets::Secrets;
+use crate::edges::SystemEntropy;
+use crate::exit::{self, Ends, Exit};
+use crate::wiring;
+use swingbridge_domain::secret::Secret;
+use swingbridge_matrix::Failure;
+use swingbridge_matrix::puppet::login::{self, DeviceCode, LoginError, Methods};
+use swingbridge_matrix::puppet::{Config, Identity, Session};
+
+pub fn run(options: &DeviceLogin, sources: &Sources) -> Result<(), exit::Failure> {
+    let config = load(sources)?;
+    let secrets = secrets(&config, sources)?;
+    runtime()?.block_on(log_in(options, &config, &secrets))
+}
+
+async fn log_in(
+    options: &DeviceLogin,
+    config: &DeviceConfig,
+    secrets: &Secrets,
+) -> Result<(), exit::Failure> {
+    let mut puppet_config = wiring::puppet_config(config)?;
+    if options.as_owner {
+        puppet_config.device_name = format!("{} (sends as you)", puppet_config.device_name);
+    }
+    let before = match options.as_owner {
+        true => secrets.owner_session(),
+        false => secrets.session(),
+    };
+    let before = before.ends(Exit::File)?;
+    // The same device again, so that its keys stay good: homeservers take that where the account is the same.
+    let device = before
+        .as_ref()
+        .filter(|_| !options.new_session)
+        .map(|session| session.device.as_str());
+    let methods = login::methods(&puppet_config).await.map_err(refused)?;
+    let password = match &options.password_file {
+        Some(path) => Some(read_secret(path).ends(Exit::File)?),
+        None => None,
+    };
+    let session = session(
+        options,
+        config,
+        &puppet_config,
+        methods,
+        password.as_ref(),
+        device,
+    )
+    .await?;
+    if options.as_owner {
+        if session.user.as_str() != config.device.owner {
+            let text = format!(
+                "the session is {}'s, and `device.owner` is {}: log in as the owner",
+                session.user, config.device.owner
+            );
+            return Err(exit::Failure::msg(Exit::Token, text));
+        }
+        secrets.keep_owner_session(&session).ends(Exit::File)?;
+        println!(
+            "Logged in as {}, device {}: what you say on the phone itself will appear as yours.\n\
+             Verify this session in your own client, so that nobody is warned of it: `swingbridge device verify --as-owner`.",
+            session.user, session.device
+        );
+        return Ok(());
+    }
+    if session.user.as_str() == config.device.owner {
+        return Err(exit::Failure::msg(
+            Exit::Token,
+            "this is the owner's own account: the device needs an account of its own, such as `swingbridge register` makes. \
+             With --as-owner the session is used to show what you say on the phone as yours.",
+        ));
+    }
+    secrets.keep_session(&session).ends(Exit::File)?;
+    println!("Logged in as {}, device {}.", session.user, session.device);
+    establish(options, config, secrets, password).await
+}
+
+async fn session(
+    options: &DeviceLogin,
+    config: &DeviceConfig,
+    puppet: &Config,
+    methods: Methods,
+    password: Option<&Secret>,
+    device: Option<&str>,
+) -> Result<Session, exit::Failure> {
+    let user = match (&options.user, options.as_owner) {
+        (Some(user), _) => Some(user.as_str()),
+        (None, true) => Some(config.device.owner.as_str()),
+        (None, false) => None,
+    };
+    if let Some(path) = &options.token_file {
+        let token = read_secret(path).ends(Exit::File)?;
+        return login::with_token(puppet, &token, device).await.map_err(refused);
+    }
+    if let (Some(user), true) = (user, options.password_file.is_some() || !options.device_code) {
+        let password = match password {
+            Some(password) => password.clone(),
+            None if methods.password => asked()?,
+            None => return Err(refused(LoginError::NotOffered("login by password"))),
+        };
+        return login::with_password(puppet, user, &password, device)
+            .await
+            .map_err(refused);
+    }
+    if methods.device_code {
+        return login::with_device_code(puppet, &SystemEntropy, show)
+            .await
+            .map_err(refused);
+    }
+    Err(exit::Failure::msg(
+        Exit::Token,
+        "the homeserver offers no login by a code: give --user and --password-file, or --token-file",
+    ))
+}
+
+fn show(code: &DeviceCode) {
+    let page = code.page_with_code.as_ref().unwrap_or(&code.page);
+    println!(
+        "Open {page}\nand confirm the code {} there, logged in as the device's account. It is good for {} minutes.",
+        code.code,
+        code.good_for / 60
+    );
+}
+
+fn asked() -> Result<Secret, exit::Failure> {
+    rpassword::prompt_password("Password of the device's account: ")
+        .map(Secret::new)
+        .map_err(|error| {
+            exit::Failure::msg(
+                Exit::Token,
+                format!("the password cannot be asked: {error}; give --password-file"),
+            )
+        })
+}
+
+/// Gives the account its own keys, so that others can verify it once and for all.
+async fn establish(
+    options: &DeviceLogin,
+    config: &DeviceConfig,
+    secrets: &Secrets,
+    password: Option<Secret>,
+) -> Result<(), exit::Failure> {
+    let identity = match &options.recovery_key_file {
+        Some(path) => Identity::Recover {
+            key: read_secret(path).ends(Exit::File)?,
+        },
+        None if options.reset_identity => Identity::Reset { password },
+        None => Identity::New { password },
+    };
+    let puppet = puppet(config, secrets).await?;
+    let established = puppet.establish(&identity).await.map_err(|failure| {
+        let text = format!(
+            "{failure}\n    the session is kept; give --recovery-key-file, or --reset-identity, and log in again"
+        );
+        exit::Failure::msg(Exit::Token, text)
+    })?;
+    if let Some(key) = established.recovery_key {
+        println!(
+            "The account's recovery key, which is shown only now and kept nowhere here:\n\n    {}\n\n\
+             Keep it safe: with it another device can take this one's place and read what it could.",
+            key.expose()
+        );
+    }
+    println!("Next: `swingbridge device verify`, and then `swingbridge device`.");
+    Ok(())
+}
+
+/// `device logout`
+pub fn out(sources: &Sources) -> Result<(), exit::Failure> {
+    let config = load(sources)?;
+    let secrets = secrets(&config, sources)?;
+    runtime()?.block_on(async {
+        let puppet = puppet(&config, &secrets).await?;
+        puppet.log_out().await.map_err(|failure| {
+            let text = format!("{failure}; the session is kept, try again");
+            exit::Failure::msg(Exit::Homeserver, text)
+        })?;
+        secrets.forget_sessions().ends(Exit::File)?;
+        println!("Logged out. What waits is kept, sealed; `device.folder` can be removed.");
+        Ok(())
+    })
+}
+
+fn refused(error: LoginError) -> exit::Failure {
+    let exit = match &error {
+        LoginError::Config(_) => Exit::Config,
+        LoginError::Homeserver(Failure::Away { .. }) => Exit::Homeserver,
+        _ => Exit::Token,
+    };
+    exit::Failure::new(exit, error)
+}
