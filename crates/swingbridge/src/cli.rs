@@ -210,6 +210,78 @@ pub struct Init {
     pub force: bool,
 }
 
+/// What `register` is told.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "In place of the three files of secrets, the variables SWINGBRIDGE_REGISTER__SHARED_SECRET, \
+                  SWINGBRIDGE_REGISTER__ADMIN_TOKEN and SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN may hold them. Exit code 19: \
+                  the account exists already. 20: what the homeserver's admin has to do was printed."
+)]
+pub struct Register {
+    /// The part of the new user id between @ and the colon, such as phone-alice
+    #[arg(long, value_name = "NAME")]
+    pub username: String,
+
+    /// The homeserver's address, such as https://matrix.example.org, or its name
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SWINGBRIDGE_HOMESERVER__ADDRESS",
+        hide_env_values = true
+    )]
+    pub homeserver: String,
+    /// A file with `registration_shared_secret` of homeserver.yaml (Synapse) or dendrite.yaml
+        value_name = "FILE",
+        env = "SWINGBRIDGE_REGISTER__SHARED_SECRET_FILE",
+    pub shared_secret_file: Option<PathBuf>,
+    /// A file with the access token of a server admin (Synapse)
+        env = "SWINGBRIDGE_REGISTER__ADMIN_TOKEN_FILE",
+    pub admin_token_file: Option<PathBuf>,
+    /// A file with a registration token, for homeservers that let people register with one
+        env = "SWINGBRIDGE_REGISTER__REGISTRATION_TOKEN_FILE",
+    pub registration_token_file: Option<PathBuf>,
+    /// The file of the account's password; drawn and written if it is not there [default: NAME.password]
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+    /// A file of certificates (PEM) to trust besides the public authorities
+        env = "SWINGBRIDGE_HOMESERVER__CA_FILE",
+    pub ca_file: Option<PathBuf>,
+    /// Make it a server admin. A device needs none of that
+    #[arg(long)]
+    pub admin: bool,
+}
+#[derive(Debug, Subcommand)]
+pub enum Service {
+    /// Write what the system needs to start the relay, start it, and say what a person must grant
+    Install(ServiceInstall),
+    /// Say whether it is installed and runs; exit code 3 when it does not
+    Status(ServicePlace),
+    /// Stop it and take away what `install` wrote; configuration and data stay
+    Remove(ServiceRemove),
+pub struct ServiceInstall {
+    #[command(flatten)]
+    pub place: ServicePlace,
+    /// The program to start [default: this one]
+    pub program: Option<PathBuf>,
+    /// The folder that the relay keeps its data in, the only one that it may write to [default: the configuration's, or the one that
+    /// it names]
+    #[arg(long, value_name = "FOLDER")]
+    pub data: Option<PathBuf>,
+    /// Show what would be written, and write nothing
+    pub dry_run: bool,
+    /// Write, but start nothing
+    pub no_start: bool,
+pub struct ServiceRemove {
+    /// Say what would be done, and do nothing
+/// Where a service is.
+pub struct ServicePlace {
+    /// Which way of starting programs [default: this system's]
+    #[arg(long, value_name = "KIND")]
+    pub kind: Option<Kind>,
+    /// The home folder to write to; one given here is only written to, and nothing is started [default: $HOME]
+    pub home: Option<PathBuf>,
+    /// Termux's folder above bin [default: $PREFIX]
+    pub prefix: Option<PathBuf>,
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::new(text))
 }

@@ -9,6 +9,12 @@ pub type Variables = BTreeMap<String, String>;
 
 const PREFIX: &str = "SWINGBRIDGE_";
 
+/// The passphrase of a device's secrets. It is no setting: it stands in no file of settings.
+pub const PASSPHRASE: &str = "SWINGBRIDGE_PASSPHRASE";
+
+/// What `swingbridge register` takes from the environment.
+const REGISTER: &str = "SWINGBRIDGE_REGISTER__";
+
 /// The names that configure one SMPP account, and the settings they stand for.
 pub const SMPP: &[(&str, &str)] = &[
     ("BRIDGE_SMPP_HOST", "host"),
@@ -31,6 +37,9 @@ pub fn apply(root: &mut Node, variables: &Variables, problems: &mut Vec<Problem>
         let Some(path) = name.strip_prefix(PREFIX) else {
             continue;
         };
+        if name == PASSPHRASE || name.starts_with(REGISTER) {
+            continue;
+        }
         let node = Node::loose(value, Origin::Variable(name.clone()));
         let parts: Vec<String> = path.split("__").map(str::to_ascii_lowercase).collect();
         if parts.iter().any(String::is_empty) {

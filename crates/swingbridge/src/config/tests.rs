@@ -231,6 +231,19 @@ fn a_variable_that_names_no_setting_is_told() {
 }
 
 #[test]
+fn the_secrets_of_commands_are_no_settings() {
+    let told = problems(
+        GOOD,
+        &[
+            ("SWINGBRIDGE_PASSPHRASE", "x"),
+            ("SWINGBRIDGE_REGISTER__SHARED_SECRET", "x"),
+        ],
+    );
+    assert_eq!(told, "no problem");
+    assert_ne!(problems(GOOD, &[("SWINGBRIDGE_PASSPHRASES", "x")]), "no problem");
+}
+
+#[test]
 fn the_names_for_a_single_account_set_it_up() {
     let without = with("    type: smpp\n    host: smsc.example.net\n    port: 2775\n    system_id: gateway\n    password: \"secret\"\n", "")
         .replace("connectors:\n  carrier:\n", "")

@@ -1,16 +1,13 @@
 //! Where the passphrase of a vault comes from.
 
 use super::seal::VaultError;
-use crate::config::environment::Variables;
+use crate::config::environment::{PASSPHRASE as VARIABLE, Variables};
 use std::fs;
 use std::io::IsTerminal;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use swingbridge_domain::secret::Secret;
 use zeroize::Zeroizing;
-
-/// The variable that may hold it.
-pub const VARIABLE: &str = "SWINGBRIDGE_DEVICE__PASSPHRASE";
 
 /// A new vault takes no shorter one.
 const SHORTEST: usize = 8;

@@ -51,7 +51,10 @@ impl Device {
             .env("HOME", self.folder.path())
             .env("PATH", path)
             .env_remove("PREFIX")
-            .env_remove("TERMUX_VERSION");
+            .env_remove("TERMUX_VERSION")
+            // A gateway's, which a device does not know.
+            .env_remove("SWINGBRIDGE_ENCRYPTION__MODE")
+            .env_remove("SWINGBRIDGE_PRIVACY__CONSENT");
         command.output().unwrap()
     }
 
@@ -169,6 +172,41 @@ fn nothing_is_installed_for_a_configuration_that_is_not_there() {
         said(&output).contains("no.yaml") && !folder.path().join(UNIT).exists(),
         "{}",
         said(&output)
+    );
+}
+
+#[test]
+fn the_folder_that_the_configuration_names_is_made_and_can_be_written_to() {
+    let device = Device::new();
+    let data = device.path("elsewhere/data");
+    let text = format!(
+        "device:
+  owner: \"@alice:example.org\"
+  folder: {}
+homeserver:
+  address: https://matrix.example.org
+connectors:
+  carrier: {{ type: smpp, host: smsc.example.net, port: 2775, system_id: me, password: secret }}
+lines:
+  main: {{ connector: carrier, address: \"+447700900000\", region: GB }}
+",
+        data.display()
+    );
+    fs::write(device.config(), text).unwrap();
+    let output = device.install("systemd", &[]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let unit = device.read(UNIT);
+    let written = format!("\nReadWritePaths=\"{}\"\n", data.display());
+    assert!(unit.contains(&written), "{unit}");
+    assert_eq!(fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+    // Told otherwise, it is otherwise.
+    let other = device.path("other").display().to_string();
+    let output = device.install("systemd", &["--data", &other]);
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    assert!(
+        device
+            .read(UNIT)
+            .contains(&format!("\nWorkingDirectory={other}\n"))
     );
 }
 

@@ -5,13 +5,13 @@ mod systemd;
 mod termux;
 
 use crate::cli::{Service, ServicePlace};
-use crate::config::Sources;
 use crate::config::environment::Variables;
+use crate::config::{self, LoadError, Sources};
 use crate::exit::{Exit, Failure};
 use clap::ValueEnum;
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::process::{Command, ExitCode};
 
@@ -55,6 +55,8 @@ struct State {
 
 pub fn run(sources: &Sources, act: &Service) -> Result<ExitCode, Failure> {
     let variables = &sources.variables;
+    // Where the data are concerns `install` alone.
+    let data_elsewhere = Some(Path::new("/"));
     match act {
         Service::Install(options) => {
             let kind = kind(&options.place, variables);
@@ -68,15 +70,12 @@ pub fn run(sources: &Sources, act: &Service) -> Result<ExitCode, Failure> {
         }
         Service::Status(options) => {
             let kind = kind(options, variables);
-            status(kind, &place(options, sources, None, None)?)
+            status(kind, &place(options, sources, None, data_elsewhere)?)
         }
         Service::Remove(options) => {
             let kind = kind(&options.place, variables);
-            remove(
-                kind,
-                &place(&options.place, sources, None, None)?,
-                options.dry_run,
-            )
+            let place = place(&options.place, sources, None, data_elsewhere)?;
+            remove(kind, &place, options.dry_run)
         }
     }
 }
@@ -97,6 +96,17 @@ fn install(kind: Kind, place: &Place, dry_run: bool, no_start: bool) -> Result<E
             ),
         ));
     }
+    // A service whose folder is not there does not start.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(&place.data)
+        .map_err(|error| {
+            Failure::msg(
+                Exit::File,
+                format!("{} cannot be made: {error}", place.data.display()),
+            )
+        })?;
     let changed = write(&unit)?;
     match changed {
         true => println!("wrote {}:\n\n{}", unit.path.display(), unit.text),
@@ -222,9 +232,13 @@ fn place(
             )
         })?,
     };
+    let beside = config.parent().unwrap_or(Path::new("/")).to_owned();
     let data = match data {
         Some(data) => whole(data)?,
-        None => config.parent().unwrap_or(Path::new("/")).to_owned(),
+        None => match named(sources) {
+            Some(folder) if !whole(&folder)?.starts_with(&beside) => whole(&folder)?,
+            _ => beside,
+        },
     };
     let prefix = match (&options.prefix, variables.get("PREFIX")) {
         (Some(prefix), _) => whole(prefix)?,
@@ -259,6 +273,20 @@ fn place(
         }
     }
     Ok(place)
+}
+
+/// The folder that the configuration names, where it can be read.
+fn named(sources: &Sources) -> Option<PathBuf> {
+    match config::device::load(sources) {
+        Ok(read) => Some(read.device.folder),
+        Err(LoadError::Unreadable { .. }) => None,
+        Err(LoadError::Invalid(_)) => {
+            eprintln!(
+                "swingbridge: the configuration is not right yet, so its folder is taken for that of the data. Run this again when it is"
+            );
+            None
+        }
+    }
 }
 
 fn path(kind: Kind, place: &Place) -> PathBuf {
