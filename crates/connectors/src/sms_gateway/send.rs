@@ -1,0 +1,178 @@
+//! Sending: the app takes a message under an id of ours, and takes each id once. So a doubt is resolved by asking again.
+
+use super::api::{Failure, escaped};
+use super::connector::Shared;
+use super::time;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::connector::{Accepted, Outbound, SendError};
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::id::NetworkId;
+use swingbridge_domain::message::Body;
+use tokio::time::{Instant, sleep};
+
+/// The first wait before the app is asked again; it doubles.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// The wait that the engine is asked for while the app is away.
+const AWAY: Duration = Duration::from_secs(15);
+
+/// Hands one message to the app.
+pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, SendError> {
+    let now = shared.clock.now();
+    let (number, text) = (recipient(&outbound.to)?, text(outbound)?);
+    if outbound.expires_at.is_some_and(|at| at <= now) {
+        return Err(rejected(Reason::Expired, "its time was over before it left"));
+    }
+    let id = id(shared, outbound, number, text);
+    let mut body = json!({
+        "id": id,
+        "textMessage": { "text": text },
+        "phoneNumbers": [number],
+        "withDeliveryReport": shared.config.receipts,
+    });
+    if let Some(sim) = shared.config.sim {
+        body["simNumber"] = sim.into();
+    }
+    if let Some(device) = &shared.config.device_id {
+        body["deviceId"] = device.as_str().into();
+    }
+    if let Some(at) = outbound.expires_at {
+        body["validUntil"] = time::write(at).into();
+    }
+    let until = Instant::now() + shared.config.timing.resolve;
+    let mut wait = FIRST_WAIT;
+    // Once a request may have reached the app, only its own word ends the doubt.
+    let mut doubt = false;
+    loop {
+        match attempt(shared, &id, &body).await {
+            Attempt::Taken => {
+                if shared.config.receipts
+                    && let Err(error) = shared.kept.change(|memory| memory.await_receipts(&id, now))
+                {
+                    tracing::warn!(connector = %shared.id, %error, "the receipts of a message may be missed after a restart");
+                }
+                shared.traffic();
+                return Ok(Accepted {
+                    network_ids: vec![NetworkId::new(id)],
+                    ..Accepted::default()
+                });
+            }
+            Attempt::Refused(error) => return Err(error),
+            Attempt::Later(failure) if !doubt => {
+                return Err(SendError::RetryAfter {
+                    delay: AWAY,
+                    detail: failure.to_string(),
+                    counts: !matches!(failure, Failure::Unreachable | Failure::Refused),
+                });
+            }
+            Attempt::Later(_) => {}
+            Attempt::Doubt => doubt = true,
+        }
+        if Instant::now() + wait > until {
+            return Err(SendError::Unknown {
+                detail: "the app did not say whether it has it".to_owned(),
+            });
+        }
+        sleep(wait).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+enum Attempt {
+    Taken,
+    Refused(SendError),
+    /// It did not take it this time.
+    Later(Failure),
+    /// It may have it.
+    Doubt,
+}
+
+async fn attempt(shared: &Shared, id: &str, body: &Value) -> Attempt {
+    match shared.api.post("/messages", body).await {
+        // What it answers beside is of no use: it took it.
+        Ok(_) | Err(Failure::Junk) => Attempt::Taken,
+        // It has one with this id; older versions say so by an error of their database.
+        Err(Failure::Status(409 | 500)) => look(shared, id).await,
+        Err(Failure::Status(status @ (400 | 413 | 422))) => Attempt::Refused(rejected(
+            Reason::BadContent,
+            &format!("the app refuses it with {status}: the number or the text is not to its liking"),
+        )),
+        Err(Failure::Status(404 | 405)) => Attempt::Refused(rejected(
+            Reason::NotAllowed,
+            "the app does not know how to take it: bring it up to date",
+        )),
+        Err(failure @ (Failure::Unreachable | Failure::Refused | Failure::Status(429 | 503))) => {
+            Attempt::Later(failure)
+        }
+        Err(Failure::Status(_) | Failure::NoAnswer) => look(shared, id).await,
+    }
+}
+
+/// Asks whether the app has it.
+async fn look(shared: &Shared, id: &str) -> Attempt {
+    match shared.api.get(&format!("/messages/{}", escaped(id))).await {
+        Ok(found) if found.get("state").and_then(Value::as_str) == Some("Failed") => {
+            Attempt::Refused(rejected(Reason::NetworkRefused, "the phone could not send it"))
+        }
+        Ok(_) => Attempt::Taken,
+        // It may still be reading the request.
+        Err(_) => Attempt::Doubt,
+    }
+}
+
+/// The same for a repetition of the same message, and another for any other: the program's own number may begin anew when its
+/// database does.
+fn id(shared: &Shared, outbound: &Outbound, number: &str, text: &str) -> String {
+    let mut digest = Sha256::new();
+    let token = shared.kept.look(|memory| memory.token.clone());
+    let expires = outbound.expires_at.map_or(0, |at| at.millis());
+    for field in [
+        token.as_bytes(),
+        &outbound.id.0.to_be_bytes(),
+        &expires.to_be_bytes(),
+        number.as_bytes(),
+        text.as_bytes(),
+    ] {
+        digest.update((field.len() as u64).to_be_bytes());
+        digest.update(field);
+    }
+    // At most 36 characters are taken, and 21 by older servers.
+    data_encoding::BASE32_NOPAD
+        .encode(&digest.finalize()[..13])
+        .to_lowercase()
+}
+
+fn recipient(to: &[Address]) -> Result<&str, SendError> {
+    match to {
+        [Address::Number(number) | Address::Short(number)] => Ok(number),
+        [_] => Err(rejected(Reason::BadAddress, "this phone can text numbers only")),
+        _ => Err(rejected(
+            Reason::BadAddress,
+            "this connector sends to one number at a time",
+        )),
+    }
+}
+
+fn text(outbound: &Outbound) -> Result<&str, SendError> {
+    match outbound.message.parts.as_slice() {
+        [part] => match &part.body {
+            Body::Text(text) if !text.plain.is_empty() => Ok(&text.plain),
+            Body::Text(_) => Err(rejected(Reason::BadContent, "there is no text in it")),
+            _ => Err(rejected(Reason::BadContent, "only texts are sent by this phone")),
+        },
+        _ => Err(rejected(
+            Reason::BadContent,
+            "one text and nothing else is sent by this phone",
+        )),
+    }
+}
+
+fn rejected(reason: Reason, detail: &str) -> SendError {
+    SendError::Rejected {
+        reason,
+        detail: detail.to_owned(),
+    }
+}
