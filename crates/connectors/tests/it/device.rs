@@ -41,7 +41,6 @@ impl Entropy for Fixed {
 
 pub struct Device<C> {
     pub connector: Arc<C>,
-    pub inbox: Arc<Recorder>,
     stop: Option<oneshot::Sender<()>>,
     task: JoinHandle<Result<(), ConnectorError>>,
 }
@@ -53,10 +52,9 @@ impl<C: Connector + 'static> Device<C> {
         let shutdown = Shutdown::when(async move {
             let _ = stopped.await;
         });
-        let task = tokio::spawn(connector.clone().run(inbox.clone(), shutdown));
+        let task = tokio::spawn(connector.clone().run(inbox, shutdown));
         Self {
             connector,
-            inbox,
             stop: Some(stop),
             task,
         }

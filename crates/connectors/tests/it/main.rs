@@ -17,6 +17,7 @@ mod link;
 mod others;
 mod rough;
 mod session;
+mod sms_gateway;
 mod smsc;
 mod submit;
 mod termux;
