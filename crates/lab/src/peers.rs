@@ -24,6 +24,13 @@ pub fn nio_python() -> Option<PathBuf> {
     found("matrix-nio", python.exists().then_some(python))
 }
 
+/// The Python that has the makers' client of the SMS Gateway app.
+#[must_use]
+pub fn sms_gateway_python() -> Option<PathBuf> {
+    let python = folder().join("sms-gateway/bin/python");
+    found("android-sms-gateway", python.exists().then_some(python))
+}
+
 /// The folder in which `node` finds the package `smpp`.
 #[must_use]
 pub fn node_smpp() -> Option<PathBuf> {

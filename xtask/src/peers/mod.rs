@@ -47,6 +47,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
         python::synapse(&folder)?;
         python::nio(&folder)?;
         python::typedstream(&folder)?;
+        python::sms_gateway(&folder)?;
         if long {
             python::jasmin(&folder)?;
         }

@@ -34,6 +34,9 @@ const MENDED: &[(&str, &str, &str)] = &[
     ),
 ];
 
+/// A client of the Android app "SMS Gateway" by its own makers.
+const SMS_GATEWAY: &[&str] = &["android-sms-gateway[requests]==4.3.3"];
+
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
 
@@ -47,6 +50,8 @@ pub fn nio(peers: &Path) -> Result<()> {
 
 pub fn typedstream(peers: &Path) -> Result<()> {
     environment(&peers.join("typedstream"), TYPEDSTREAM, &[])
+pub fn sms_gateway(peers: &Path) -> Result<()> {
+    environment(&peers.join("sms-gateway"), SMS_GATEWAY, &[])
 }
 
 pub fn jasmin(peers: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use super::{PASSWORD, USER};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
@@ -159,7 +159,16 @@ async fn inbox(State(shared): Phone, Query(query): Query<HashMap<String, String>
     if !(1..=500).contains(&limit) {
         return error(StatusCode::BAD_REQUEST, "limit must be between 1 and 500");
     }
-    let attachments = query.get("includeAttachments").is_some_and(|word| word == "true");
+    let attachments = match query.get("includeAttachments").map(String::as_str) {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => {
+            return error(
+                StatusCode::BAD_REQUEST,
+                "includeAttachments must be true or false",
+            );
+        }
+    };
     let from = query.get("from").cloned().unwrap_or_default();
     let world = shared.world();
     // Both in UTC, so that they compare as texts.
@@ -209,7 +218,7 @@ async fn hooks(State(shared): Phone) -> Json<Vec<Value>> {
     Json(shared.world().hooks.iter().map(shown).collect())
 }
 
-async fn hook(State(shared): Phone, _headers: HeaderMap, body: Bytes) -> Response {
+async fn hook(State(shared): Phone, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
     let (Some(url), Some(event)) = (body["url"].as_str(), body["event"].as_str()) else {
         return error(StatusCode::BAD_REQUEST, "url and event are required");

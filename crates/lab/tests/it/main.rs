@@ -6,6 +6,7 @@ mod carrier;
 mod homeserver;
 mod kannel;
 mod page;
+mod sms_gateway;
 mod synapse;
 mod tls;
 mod typedstream;
