@@ -94,7 +94,7 @@ fn nothing_grows_without_end() {
     let deep = [
         header,
         b"\x84\x01@",
-        &b"\x84\x84\x84\x01A\x00\x85\x92".repeat(1),
+        b"\x84\x84\x84\x01A\x00\x85\x92",
         &b"\x84\x93\x92".repeat(5000),
     ]
     .concat();
@@ -119,11 +119,12 @@ fn a_run_through_a_character_is_moved_to_its_edge() {
     let read = Attributed::decode(&bytes).unwrap();
     assert_eq!(read.text, "😀!");
     // The first run ends within the face.
-    let ranges: Vec<_> = read.runs.iter().map(|run| run.range.clone()).collect();
-    assert_eq!(ranges, [0..5]);
-    for range in ranges {
-        let _ = &read.text[range];
-    }
+    let stretches: Vec<_> = read
+        .runs
+        .iter()
+        .map(|run| &read.text[run.range.clone()])
+        .collect();
+    assert_eq!(stretches, ["😀!"]);
 }
 
 #[test]
