@@ -24,7 +24,7 @@ PRAGMA synchronous = NORMAL;
 CREATE TABLE IF NOT EXISTS state (one INTEGER PRIMARY KEY CHECK (one = 1), device TEXT, inode TEXT, rowid INTEGER, guid TEXT,
   newest INTEGER, began INTEGER, horizon INTEGER, first_newest INTEGER);
 CREATE TABLE IF NOT EXISTS seen (guid TEXT PRIMARY KEY, status TEXT) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS held (guid TEXT PRIMARY KEY, since INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS held (turn INTEGER PRIMARY KEY, guid TEXT UNIQUE, since INTEGER);
 CREATE TABLE IF NOT EXISTS awaited (message TEXT, attachment TEXT, PRIMARY KEY (message, attachment)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tapback (target TEXT, person BLOB, guid TEXT, PRIMARY KEY (target, person)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pending (id INTEGER PRIMARY KEY AUTOINCREMENT, chat BLOB, address BLOB, body BLOB, file INTEGER,
@@ -146,11 +146,11 @@ impl Journal {
         Ok(status.map(|status| serde_json::from_str(&status).unwrap_or_default()))
     }
 
-    /// The rows that wait, the oldest first.
+    /// The rows that wait, in the order in which they came.
     pub fn held(&self) -> Done<Vec<(String, Timestamp)>> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT guid, since FROM held ORDER BY since, guid")?;
+            .prepare_cached("SELECT guid, since FROM held ORDER BY turn")?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, Timestamp(row.get(1)?))))?;
         rows.collect()
     }
@@ -282,7 +282,7 @@ fn apply(on: &Connection, mark: &Mark) -> Done<()> {
             )
         }
         Mark::Held { guid, since } => run(
-            "INSERT OR IGNORE INTO held VALUES (?1, ?2)",
+            "INSERT OR IGNORE INTO held (guid, since) VALUES (?1, ?2)",
             params![guid, since.millis()],
         ),
         Mark::Settled(guid) => run("DELETE FROM held WHERE guid = ?1", params![guid]),

@@ -82,7 +82,12 @@ fn agree(judge: &mut Command, samples: &[(Body, Vec<u8>)]) {
         .collect();
     assert_eq!(told.len(), samples.len());
     for (told, (body, bytes)) in told.iter().zip(samples) {
-        assert_eq!(told, &Value::String(body.text.clone()));
+        let shown: String = body.text.chars().take(40).collect();
+        assert!(
+            told.as_str() == Some(&body.text),
+            "{shown}: {:.200}",
+            told.to_string()
+        );
         assert_eq!(Attributed::decode(bytes).unwrap().text, body.text);
     }
 }
@@ -95,6 +100,12 @@ fn encoded(order: Order) -> Vec<(Body, Vec<u8>)> {
             (body, bytes)
         })
         .collect()
+}
+
+/// Whether a number in it takes four octets.
+fn is_wide(body: &Body) -> bool {
+    let list = |(_, value): &(String, Attribute)| matches!(value, Attribute::List(_));
+    body.text.len() > 32_767 || body.runs.iter().any(|(_, set)| set.iter().any(list))
 }
 
 fn script(name: &str) -> std::path::PathBuf {
@@ -121,7 +132,11 @@ fn node_typedstream_reads_the_same_text() {
     };
     let mut node = Command::new("node");
     node.env("NODE_PATH", folder.join("node_modules"));
-    agree(node.arg(script("read_typedstream.js")), &encoded(Order::Little));
+    // It reads two octets where a number has four, and is no judge of those.
+    let mut samples = encoded(Order::Little);
+    samples.retain(|(body, _)| !is_wide(body));
+    assert!(samples.len() > 5);
+    agree(node.arg(script("read_typedstream.js")), &samples);
 }
 
 #[test]
