@@ -9,6 +9,7 @@
 
 mod chatdb;
 mod claim;
+mod columns;
 pub mod config;
 mod connector;
 mod groups;
@@ -20,6 +21,7 @@ mod row;
 mod script;
 mod send;
 mod shared;
+mod stage;
 mod translate;
 mod watch;
 

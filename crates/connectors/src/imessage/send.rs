@@ -10,7 +10,7 @@ use super::journal::{Pending, digest};
 use super::row::{Chat, plain, way};
 use super::script::{self, Ran, To};
 use super::shared::{Claimed, Shared};
-use std::path::{Path, PathBuf};
+use super::stage::stage;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::{Accepted, Link, Outbound, SendError};
@@ -20,7 +20,7 @@ use swingbridge_domain::message::{Body, Disposition, Media, Message};
 use tokio::time::{Instant, sleep};
 
 /// Messages may be busy, or a person must act.
-const LATER: Duration = Duration::from_secs(30);
+pub(super) const LATER: Duration = Duration::from_secs(30);
 const MUCH_LATER: Duration = Duration::from_secs(60);
 /// The most octets of a text: arguments of programs are limited.
 pub(super) const MAX_TEXT: usize = 100_000;
@@ -75,14 +75,14 @@ pub(super) async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepte
     Ok(accepted)
 }
 
-fn rejected(reason: Reason, detail: &str) -> SendError {
+pub(super) fn rejected(reason: Reason, detail: &str) -> SendError {
     SendError::Rejected {
         reason,
         detail: detail.to_owned(),
     }
 }
 
-fn later(delay: Duration, detail: &str, counts: bool) -> SendError {
+pub(super) fn later(delay: Duration, detail: &str, counts: bool) -> SendError {
     SendError::RetryAfter {
         delay,
         detail: detail.to_owned(),
@@ -366,99 +366,4 @@ fn glance(shared: &Shared, pending: &Pending) -> Option<Claimed> {
         Err(_) => inner.close(),
     }
     inner.claims.remove(&pending.id)
-}
-
-/// Lays a file where Messages may send it from. It stays there: Messages does not copy.
-async fn stage(shared: &Shared, media: &Media) -> Result<PathBuf, SendError> {
-    let gone = || {
-        rejected(
-            Reason::BadContent,
-            "the file that was to be sent is not on this device any more",
-        )
-    };
-    let source = path_of(&media.uri).ok_or_else(gone)?;
-    let mut random = [0; 16];
-    shared.entropy.fill(&mut random);
-    let folder = shared
-        .config
-        .staging
-        .join(data_encoding::HEXLOWER.encode(&random));
-    let staged = folder.join(safe_name(&media.name));
-    let disk = |_| {
-        later(
-            LATER,
-            "the file cannot be laid into the staging folder: check its path, permissions and the disk",
-            true,
-        )
-    };
-    tokio::fs::metadata(&source).await.map_err(|_| gone())?;
-    tokio::fs::create_dir_all(&folder).await.map_err(disk)?;
-    tokio::fs::copy(&source, &staged).await.map_err(disk)?;
-    Ok(staged)
-}
-
-/// The path of a `file:` URI.
-fn path_of(uri: &str) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStringExt;
-    let rest = uri.strip_prefix("file://")?;
-    let rest = rest.strip_prefix("localhost").unwrap_or(rest);
-    let mut octets = Vec::with_capacity(rest.len());
-    let mut bytes = rest.bytes();
-    while let Some(octet) = bytes.next() {
-        octets.push(match octet {
-            b'%' => {
-                let hex = [bytes.next()?, bytes.next()?];
-                u8::from_str_radix(std::str::from_utf8(&hex).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    let path = PathBuf::from(std::ffi::OsString::from_vec(octets));
-    path.is_absolute().then_some(path)
-}
-
-/// The last part of a name, without what means something in paths.
-fn safe_name(name: &str) -> String {
-    let last = Path::new(name)
-        .file_name()
-        .and_then(|name| name.to_str())
-        .unwrap_or_default();
-    let kept: String = last
-        .chars()
-        .map(|character| match character {
-            ':' | '\\' | '/' => '_',
-            other if other.is_control() => '_',
-            other => other,
-        })
-        .take(80)
-        .collect();
-    match kept.trim_matches(['.', ' ']).is_empty() {
-        true => "file".to_owned(),
-        false => kept,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_lead_elsewhere() {
-        for (name, safe) in [
-            ("../../etc/passwd", "passwd"),
-            ("a b.jpg", "a b.jpg"),
-            ("..", "file"),
-            ("", "file"),
-            ("a:b\u{0}.txt", "a_b_.txt"),
-        ] {
-            assert_eq!(safe_name(name), safe);
-        }
-    }
-
-    #[test]
-    fn file_uris_are_read() {
-        assert_eq!(path_of("file:///a%20b/%C3%BC.jpg"), Some("/a b/ü.jpg".into()));
-        assert_eq!(path_of("mxc://example.org/x"), None);
-        assert_eq!(path_of("file:///a%2"), None);
-    }
 }

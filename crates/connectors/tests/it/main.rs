@@ -10,6 +10,7 @@ mod bluebubbles_sending;
 mod device;
 mod foreign;
 mod harness;
+
 mod imessage;
 mod inbound;
 mod jasmin;
