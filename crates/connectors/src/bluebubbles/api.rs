@@ -3,7 +3,6 @@
 
 use super::config::Config;
 use super::shapes::{Attachment, Chat, Contact, Envelope, Handle, Info, Message, Total};
-use reqwest::multipart::Form;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -53,26 +52,6 @@ pub(super) struct Api {
     base: Url,
     password: Secret,
     timeout: Duration,
-}
-
-/// What a new message is sent with.
-pub(super) struct Text<'a> {
-    pub chat: &'a str,
-    pub text: &'a str,
-    pub temp: &'a str,
-    pub reply_to: Option<&'a str>,
-    pub private: bool,
-}
-
-pub(super) struct File<'a> {
-    pub chat: &'a str,
-    pub path: &'a std::path::Path,
-    pub name: &'a str,
-    pub mime: Option<&'a str>,
-    pub temp: &'a str,
-    pub reply_to: Option<&'a str>,
-    pub voice: bool,
-    pub private: bool,
 }
 
 impl Api {
@@ -244,88 +223,6 @@ impl Api {
             .await
     }
 
-    pub async fn send_text(&self, text: &Text<'_>, timeout: Duration) -> Result<Message, Failure> {
-        let mut body = json!({
-            "chatGuid": text.chat, "message": text.text, "tempGuid": text.temp, "method": method(text.private),
-        });
-        if let Some(guid) = text.reply_to {
-            body["selectedMessageGuid"] = guid.into();
-            body["partIndex"] = 0.into();
-        }
-        let request = self.sending(&["message", "text"]);
-        self.read(request.timeout(timeout).json(&body)).await
-    }
-
-    pub async fn send_file(&self, file: &File<'_>, timeout: Duration) -> Result<Message, Failure> {
-        let content = tokio::fs::read(file.path)
-            .await
-            .map_err(|error| Failure::Away(format!("the file to send cannot be read: {}", error.kind())))?;
-        let part = reqwest::multipart::Part::bytes(content).file_name(file.name.to_owned());
-        let part = match file.mime {
-            Some(mime) => part
-                .mime_str(mime)
-                .map_err(|_| Failure::Away("the file's type is none".to_owned()))?,
-            None => part,
-        };
-        let mut form = Form::new()
-            .text("chatGuid", file.chat.to_owned())
-            .text("tempGuid", file.temp.to_owned())
-            .text("name", file.name.to_owned())
-            .text("method", method(file.private))
-            .text("isAudioMessage", (file.voice && file.private).to_string());
-        if let Some(guid) = file.reply_to {
-            form = form
-                .text("selectedMessageGuid", guid.to_owned())
-                .text("partIndex", "0");
-        }
-        let form = form.part("attachment", part);
-        let request = self.sending(&["message", "attachment"]);
-        self.read(request.timeout(timeout).multipart(form)).await
-    }
-
-    /// Begins a chat with its first message.
-    pub async fn new_chat(
-        &self,
-        address: &str,
-        text: &str,
-        temp: &str,
-        private: bool,
-        timeout: Duration,
-    ) -> Result<Chat, Failure> {
-        let body = json!({
-            "addresses": [address], "message": text, "tempGuid": temp, "service": "iMessage", "method": method(private),
-        });
-        let request = self.sending(&["chat", "new"]);
-        self.read(request.timeout(timeout).json(&body)).await
-    }
-
-    pub async fn react(
-        &self,
-        chat: &str,
-        guid: &str,
-        reaction: &str,
-        timeout: Duration,
-    ) -> Result<Message, Failure> {
-        let body =
-            json!({"chatGuid": chat, "selectedMessageGuid": guid, "reaction": reaction, "partIndex": 0});
-        let request = self.sending(&["message", "react"]);
-        self.read(request.timeout(timeout).json(&body)).await
-    }
-
-    pub async fn edit(&self, guid: &str, text: &str, timeout: Duration) -> Result<Message, Failure> {
-        let body = json!({
-            "editedMessage": text, "backwardsCompatibilityMessage": format!("Edited to “{text}”"), "partIndex": 0,
-        });
-        let request = self.sending(&["message", guid, "edit"]);
-        self.read(request.timeout(timeout).json(&body)).await
-    }
-
-    pub async fn unsend(&self, guid: &str, timeout: Duration) -> Result<Message, Failure> {
-        let request = self.sending(&["message", guid, "unsend"]);
-        self.read(request.timeout(timeout).json(&json!({"partIndex": 0})))
-            .await
-    }
-
     pub async fn mark_read(&self, chat: &str) -> Result<(), Failure> {
         let request = self.request(Method::POST, &["chat", chat, "read"]);
         self.read::<Value>(request).await.map(drop)
@@ -358,7 +255,7 @@ impl Api {
     }
 
     /// Each has a limit of its own.
-    fn sending(&self, path: &[&str]) -> RequestBuilder {
+    pub(super) fn sending(&self, path: &[&str]) -> RequestBuilder {
         self.sender.post(self.v1(path))
     }
 
@@ -368,7 +265,7 @@ impl Api {
         self.read(self.client.get(url).timeout(self.timeout)).await
     }
 
-    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let answer = self.open(request).await?;
         let body = answer.bytes().await.map_err(failure)?;
         let envelope: Envelope = serde_json::from_slice(&body)
@@ -406,13 +303,6 @@ impl Api {
             what: format!("{status}{kind}"),
             message,
         })
-    }
-}
-
-fn method(private: bool) -> &'static str {
-    match private {
-        true => "private-api",
-        false => "apple-script",
     }
 }
 

@@ -178,7 +178,7 @@ pub(super) struct Total {
 }
 
 impl Message {
-    pub fn from_me(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         self.is_from_me.unwrap_or(false)
     }
 
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!((message.row, message.text.is_none()), (None, true));
         assert_eq!(message.attachments.len(), 1);
         assert_eq!(message.associated_message_type.as_deref(), Some("2006"));
-        assert!(!message.from_me() && message.chats.is_empty());
+        assert!(!message.is_own() && message.chats.is_empty());
     }
 
     #[test]

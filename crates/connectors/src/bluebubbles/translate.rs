@@ -34,7 +34,7 @@ impl Setting<'_> {
         let from = self.other(message)?;
         let mut inbound = InboundMessage::new(self.connector.clone(), from, address(self.ours), said);
         inbound.group = self.group();
-        inbound.own = message.from_me();
+        inbound.own = message.is_own();
         inbound.history = self.history;
         inbound.sent_at = date(message.date_created);
         Some(inbound)
@@ -42,13 +42,13 @@ impl Setting<'_> {
 
     /// Who said it; for our own, who it went to.
     fn other(&self, message: &Message) -> Option<NetworkAddress> {
-        if message.from_me() && self.chat.is_group() {
+        if message.is_own() && self.chat.is_group() {
             return Some(NetworkAddress {
                 text: self.chat.guid.clone(),
                 hint: Hint::Group,
             });
         }
-        let sender = match message.from_me() {
+        let sender = match message.is_own() {
             true => None,
             false => message.handle.as_ref().and_then(|handle| handle.address.clone()),
         };
@@ -167,7 +167,7 @@ impl Setting<'_> {
         if let (Change::Renamed, Some(title)) = (&change, &message.group_title) {
             group.name = Some(title.clone()).filter(|title| !title.trim().is_empty());
         }
-        let by = match message.from_me() {
+        let by = match message.is_own() {
             true => None,
             false => message
                 .handle

@@ -11,7 +11,7 @@ use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Receipt, What};
 /// What a message looks like now.
 pub(super) fn look(message: &Message) -> Look {
     let past = |date: Option<i64>| date.is_some_and(|date| date > 0);
-    let outcome = match message.from_me() {
+    let outcome = match message.is_own() {
         false => None,
         true if message.error.unwrap_or(0) != 0 => Some(Outcome::Rejected),
         true if past(message.date_read) => Some(Outcome::Read),
