@@ -198,6 +198,15 @@ impl State {
         }
     }
 
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.watches.values().any(|watch| watch.until <= now)
+            || self
+                .flights
+                .iter()
+                .any(|flight| now.since(flight.at) >= UNSETTLED)
+    }
+
+    /// Ends what is looked for no longer.
     pub fn expire(&mut self, now: Timestamp) {
         self.flights.retain(|flight| now.since(flight.at) < UNSETTLED);
         self.watches.retain(|_, watch| watch.until > now);

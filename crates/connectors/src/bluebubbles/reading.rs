@@ -175,13 +175,20 @@ impl Reader<'_> {
                 Err(Failure::Missing) => {}
                 Err(failure) => return Err(failure.into()),
             }
-            self.hand_in(batch).await?;
+            let waits = batch.draft.waiting.iter().any(|one| one.guid == waiting.guid);
+            if !waits {
+                self.hand_in(batch).await?;
+            }
         }
         Ok(())
     }
 
     /// Looks at sends that may yet fail, at messages that an event named, and, when `all`, at the newest ones.
     pub async fn compare(&self, named: &[String], all: bool) -> Result<(), Trouble> {
+        let now = self.account.clock.now();
+        if self.account.state().has_expired(now) {
+            self.account.keep(|state| state.expire(now))?;
+        }
         let state = self.account.state();
         let api = &self.account.api;
         let mut messages: HashMap<String, Message> = HashMap::new();
@@ -225,11 +232,8 @@ impl Reader<'_> {
             self.account.traffic();
         }
         if !batch.notes.is_empty() {
-            let now = self.account.clock.now();
-            self.account.keep(|state| {
-                batch.notes.iter().for_each(|note| note(state));
-                state.expire(now);
-            })?;
+            self.account
+                .keep(|state| batch.notes.iter().for_each(|note| note(state)))?;
         }
         for (flight, guid) in batch.found {
             self.account.flights.found(flight, &guid);

@@ -96,7 +96,8 @@ impl Reader<'_> {
         };
         batch.arrivals.extend(arrivals);
         let (guid, look) = (message.guid.clone(), updates::look(message));
-        let date = message.date_created.unwrap_or(0);
+        // A date to come would make history of all that follows.
+        let date = message.date_created.unwrap_or(0).min(now.millis());
         batch.note(move |state| {
             state.saw(&guid, look);
             state.newest = state.newest.max(date);
@@ -237,7 +238,13 @@ impl Reader<'_> {
     pub(super) async fn update(&self, batch: &mut Batch, message: &Message) -> Result<(), Trouble> {
         let now = updates::look(message);
         let before = batch.draft.look(&message.guid);
-        if before == Some(now) && !batch.draft.watches.contains_key(&message.guid) {
+        // What can still fail is watched on; a receipt by a device says that it did not.
+        let settled = matches!(
+            now.outcome,
+            Some(Outcome::Delivered | Outcome::Read | Outcome::Rejected)
+        );
+        let ends = settled && batch.draft.watches.contains_key(&message.guid);
+        if before == Some(now) && !ends {
             return Ok(());
         }
         if let Some(before) = before {
@@ -264,11 +271,6 @@ impl Reader<'_> {
                 });
             }
         }
-        // What can still fail is watched on; a receipt by a device says that it did not.
-        let settled = matches!(
-            now.outcome,
-            Some(Outcome::Delivered | Outcome::Read | Outcome::Rejected)
-        );
         let guid = message.guid.clone();
         batch.note(move |state| {
             state.saw(&guid, now);
