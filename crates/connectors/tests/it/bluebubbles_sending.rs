@@ -189,6 +189,30 @@ async fn a_row_that_is_read_before_the_answer_comes_is_still_ours() {
     assert_eq!(own.len(), 1);
 }
 
+/// Messages may change what it is given: the row alone does not tell that it is ours, the answer does.
+#[tokio::test]
+async fn a_row_whose_text_the_mac_changed_waits_for_the_answer() {
+    let house = House::with(Rules::default(), |_, config| {
+        config.send_timeout = Duration::from_secs(20);
+    })
+    .await;
+    house
+        .server
+        .set(|rules| (rules.hold_answers, rules.curls_quotes) = (true, true));
+    let ours = house.send(ALICE, Message::text("say \"hello\""));
+    let meanwhile = async {
+        house
+            .server
+            .until("the row", |server| !server.sent().is_empty())
+            .await;
+        house.settle().await;
+        house.server.set(|rules| rules.hold_answers = false);
+    };
+    let (accepted, ()) = tokio::join!(ours, meanwhile);
+    accepted.unwrap();
+    no_echo(&house).await;
+}
+
 #[tokio::test]
 async fn a_first_message_to_somebody_begins_the_chat() {
     let house = House::new(Rules::default()).await;

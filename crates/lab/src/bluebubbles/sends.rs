@@ -292,7 +292,10 @@ async fn send(mac: &Mac, sent: Sent, row: Row, temp: &str, words: &str) -> Respo
 }
 
 /// Writes the row, tells of it, and comes to what the rules say; the second is the answer when it is none of success.
-async fn begin(mac: &Mac, mut sent: Sent, row: Row, temp: &str) -> (String, Option<Response>) {
+async fn begin(mac: &Mac, mut sent: Sent, mut row: Row, temp: &str) -> (String, Option<Response>) {
+    if mac.with_quietly(|world| world.rules.curls_quotes) {
+        row.text = row.text.replace('"', "”");
+    }
     let (private, known, answer) = mac.with(|world| {
         let private = world.rules.private_api && world.rules.helper_connected;
         let known = row.chat.as_deref().is_some_and(|chat| world.chat(chat).is_some());

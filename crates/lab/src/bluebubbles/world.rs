@@ -25,6 +25,8 @@ pub struct Rules {
     pub files_late: bool,
     /// Before the answer to a send, the row is there and its event is sent; the answer waits until this is false again.
     pub hold_answers: bool,
+    /// Messages makes curly quotes of straight ones in what is sent.
+    pub curls_quotes: bool,
     /// Requests other than sends are answered 500.
     pub failing: bool,
     /// The first part of chat names: `any` on macOS 26, `iMessage` or `SMS` before.
@@ -47,6 +49,7 @@ impl Default for Rules {
             unjoined: false,
             files_late: false,
             hold_answers: false,
+            curls_quotes: false,
             failing: false,
             service: "any".to_owned(),
             version: "1.9.9".to_owned(),
