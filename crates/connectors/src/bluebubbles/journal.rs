@@ -175,6 +175,26 @@ impl Journal {
     }
 }
 
+impl Look {
+    /// Whether its writer changed it since it looked like `before`.
+    pub fn is_rewritten(self, before: Look) -> bool {
+        self.edited > before.edited || (self.unsent && !before.unsent)
+    }
+
+    /// What is known of it: what was read a moment ago may be older than what was remembered since.
+    fn after(self, known: Look) -> Look {
+        let stale = known.is_rewritten(self);
+        Look {
+            edited: if stale { known.edited } else { self.edited },
+            unsent: if stale { known.unsent } else { self.unsent },
+            outcome: match known.outcome {
+                Some(Outcome::Read) => known.outcome,
+                _ => self.outcome.or(known.outcome),
+            },
+        }
+    }
+}
+
 impl State {
     pub fn look(&self, guid: &str) -> Option<Look> {
         let found = self.seen.iter().rev().find(|(known, _)| known == guid);
@@ -183,7 +203,7 @@ impl State {
 
     pub fn saw(&mut self, guid: &str, look: Look) {
         match self.seen.iter_mut().find(|(known, _)| known == guid) {
-            Some((_, known)) => *known = look,
+            Some((_, known)) => *known = look.after(*known),
             None => self.seen.push_back((guid.to_owned(), look)),
         }
     }

@@ -251,12 +251,15 @@ impl Reader<'_> {
             batch
                 .arrivals
                 .extend(updates::receipt(&self.account.id, message, before, now));
-            let rewritten = now.edited != before.edited || now.unsent != before.unsent;
-            if let (true, false, Some(brief)) = (
-                rewritten,
-                self.account.rewritten_by_us(&message.guid),
-                message.chat(),
-            ) {
+            // It may have been read before a change of ours, and looked at after it.
+            let rewritten = now.is_rewritten(before)
+                && !self.account.rewritten_by_us(&message.guid)
+                && self
+                    .account
+                    .state()
+                    .look(&message.guid)
+                    .is_none_or(|known| now.is_rewritten(known));
+            if let (true, Some(brief)) = (rewritten, message.chat()) {
                 let (chat, formerly) = self.chat(batch, brief).await?;
                 let setting = Setting {
                     connector: &self.account.id,

@@ -173,6 +173,13 @@ impl BlueBubbles {
         self.mac.with_quietly(|world| world.pongs)
     }
 
+    /// How often a message was asked for by itself.
+    #[must_use]
+    pub fn asked_for(&self, guid: &str) -> usize {
+        self.mac
+            .with_quietly(|world| world.asked_for.get(guid).copied().unwrap_or(0))
+    }
+
     /// How many requests were made.
     #[must_use]
     pub fn requests(&self) -> usize {

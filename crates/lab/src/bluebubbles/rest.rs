@@ -283,6 +283,7 @@ async fn message(State(mac): State<Arc<Mac>>, Path(guid): Path<String>, Query(qu
             .unwrap_or_default()
             .split(','),
     );
+    mac.with(|world| *world.asked_for.entry(guid.clone()).or_default() += 1);
     let found = mac.with(|world| world.row(&guid).map(|row| shapes::message(world, row, with)));
     match found {
         Some(message) => success("Success", message),

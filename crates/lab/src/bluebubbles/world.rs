@@ -175,6 +175,8 @@ pub(super) struct World {
     pub listeners: usize,
     pub requests: usize,
     pub pongs: usize,
+    /// How often each message was asked for by itself.
+    pub asked_for: BTreeMap<String, usize>,
     /// How many rows are told of again to who listens next.
     pub refire: usize,
     pub now: i64,
@@ -197,6 +199,7 @@ impl World {
             listeners: 0,
             requests: 0,
             pongs: 0,
+            asked_for: BTreeMap::new(),
             refire: 0,
             now: 1_800_000_000_000,
             next_row: 1,
