@@ -50,6 +50,8 @@ pub fn nio(peers: &Path) -> Result<()> {
 
 pub fn typedstream(peers: &Path) -> Result<()> {
     environment(&peers.join("typedstream"), TYPEDSTREAM, &[])
+}
+
 pub fn sms_gateway(peers: &Path) -> Result<()> {
     environment(&peers.join("sms-gateway"), SMS_GATEWAY, &[])
 }

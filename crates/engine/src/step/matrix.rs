@@ -314,11 +314,16 @@ fn taking_back(scene: &Scene<'_>, talk: &Talk) -> Result<Message, String> {
         disposition,
         body: Body::Null,
     };
-    let mut parts = scene.state.parts.iter();
-    let reacted_to = parts.find_map(|part| target_of_own_reaction(&part.network_id));
+    let ids = || scene.state.parts.iter().map(|part| &part.network_id);
+    let reacted_to = ids().find_map(target_of_own_reaction);
     match (reacted_to, &scene.state.named) {
         (Some(target), _) if able.reactions != Support::Absent => Ok(Message {
             in_reply_to: Some(Reference::Network(target)),
+            // What the network calls the reaction itself, where it has a name of its own.
+            replaces: ids()
+                .find(|id| target_of_own_reaction(id).is_none())
+                .cloned()
+                .map(Reference::Network),
             parts: vec![gone(Disposition::Reaction)],
             ..Message::default()
         }),
