@@ -309,7 +309,7 @@ impl Play {
             ..self.look()
         };
         let inserted = db.insert(&row)?;
-        if look.whole && self.file.is_some() {
+        if look.attached && self.file.is_some() {
             self.attach(db, inserted.0)?;
         }
         db.connection.execute_batch("COMMIT")?;

@@ -42,14 +42,17 @@ pub enum Act {
 pub struct RowLook {
     pub joined: bool,
     pub from_me: bool,
-    /// With its text and its file.
+    /// With its text.
     pub whole: bool,
+    /// With its file.
+    pub attached: bool,
 }
 
 const USUAL: RowLook = RowLook {
     joined: true,
     from_me: true,
     whole: true,
+    attached: true,
 };
 
 fn step(after: u64, act: Act) -> Step {
@@ -125,6 +128,7 @@ impl Scenario {
             joined: false,
             from_me: true,
             whole: false,
+            attached: false,
         };
         of([
             step(0, Act::Row(look)),
@@ -205,6 +209,25 @@ impl Scenario {
             step(wait, Act::Join),
             set(0, "is_sent", 1),
         ])
+    }
+
+    /// The row's file is entered only after a while.
+    pub fn attaches_after(wait: u64) -> Scenario {
+        let look = RowLook {
+            attached: false,
+            ..USUAL
+        };
+        of([
+            step(0, Act::Row(look)),
+            end(),
+            step(wait, Act::Attach),
+            set(0, "is_sent", 1),
+        ])
+    }
+
+    /// It goes, and nothing more is ever said of it.
+    pub fn silent() -> Scenario {
+        of([step(0, Act::Row(USUAL)), end()])
     }
 
     /// It leaves as SMS instead.

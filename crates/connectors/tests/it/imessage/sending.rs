@@ -146,6 +146,45 @@ async fn a_file_is_staged_sent_and_kept() {
 }
 
 #[tokio::test]
+async fn a_file_whose_row_is_entered_late_is_matched_all_the_same() {
+    let house = house().await;
+    let source = house.path("late.png");
+    std::fs::write(&source, b"png").unwrap();
+    house.mac.set_scenario(&Scenario::attaches_after(300)).unwrap();
+    let media = Media {
+        name: "late.png".into(),
+        uri: format!("file://{}", source.display()),
+        ..Media::default()
+    };
+    let message = Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::Media(media),
+        }],
+        ..Message::default()
+    };
+    let accepted = house.send(Address::Number(BOB.into()), message).await.unwrap();
+    house.receipt(&accepted.network_ids[0], Outcome::Sent).await;
+    house.settle().await;
+    assert_eq!(house.texts(), ["hello"]);
+}
+
+#[tokio::test]
+async fn what_nothing_more_is_heard_of_is_said_to_be_unknown_once() {
+    let house = House::with(
+        Release::Tahoe,
+        |_| {},
+        |config| config.timing.watch_text = Duration::from_millis(200),
+    )
+    .await;
+    house.mac.set_scenario(&Scenario::silent()).unwrap();
+    let accepted = house.says("hello?").await.unwrap();
+    house.receipt(&accepted.network_ids[0], Outcome::Unknown).await;
+    house.settle().await;
+    assert_eq!(house.receipts().len(), 1);
+}
+
+#[tokio::test]
 async fn a_group_is_written_to_by_its_thread_and_a_lost_one_is_refused() {
     let house = House::new(Release::Tahoe).await;
     let chat = house
