@@ -1,6 +1,7 @@
 //! The owner's second session: what they say on the phone itself appears as theirs.
 
 use super::Puppet;
+use futures_util::FutureExt;
 use matrix_sdk::Client;
 use matrix_sdk::RoomState;
 use matrix_sdk::ruma::RoomId as MatrixRoomId;
@@ -21,7 +22,7 @@ impl Puppet {
         {
             return double;
         }
-        match double.join_room_by_id(room).await {
+        match double.join_room_by_id(room).boxed().await {
             Ok(_) => double,
             Err(error) => {
                 let failure = super::failure::any(error);

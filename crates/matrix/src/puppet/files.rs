@@ -4,6 +4,7 @@ use super::{Puppet, failure};
 use crate::api::{net, refused};
 use crate::failure::Failure;
 use crate::media::parts;
+use futures_util::FutureExt;
 use matrix_sdk::Client;
 use matrix_sdk::config::RequestConfig;
 use matrix_sdk_crypto::{AttachmentDecryptor, AttachmentEncryptor, MediaEncryptionInfo};
@@ -162,7 +163,7 @@ impl Puppet {
             match refused(answer).await {
                 failure if failure.is_unknown_token() && !renewed => {
                     renewed = true;
-                    if self.client.refresh_access_token().await.is_err() {
+                    if self.client.refresh_access_token().boxed().await.is_err() {
                         return Err(failure);
                     }
                 }

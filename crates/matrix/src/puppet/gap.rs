@@ -2,6 +2,7 @@
 
 use super::{Puppet, failure};
 use crate::failure::Failure;
+use futures_util::FutureExt;
 use matrix_sdk::deserialized_responses::TimelineEvent;
 use matrix_sdk::room::MessagesOptions;
 use ruma::{RoomId as MatrixRoomId, UInt};
@@ -78,7 +79,7 @@ impl Puppet {
             let mut options = MessagesOptions::backward().from(&*start);
             options.to = Some(since.to_owned());
             options.limit = UInt::from(PAGE);
-            let page = match handle.messages(options).await.map_err(failure::any) {
+            let page = match handle.messages(options).boxed().await.map_err(failure::any) {
                 Ok(page) => page,
                 // We are out of it, so there is nothing more to see.
                 Err(failure) if failure.no_access() => break,

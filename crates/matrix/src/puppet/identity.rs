@@ -2,6 +2,7 @@
 
 use super::{Puppet, failure};
 use crate::failure::Failure;
+use futures_util::FutureExt;
 use matrix_sdk::Client;
 use matrix_sdk::encryption::recovery::RecoveryError;
 use ruma::api::client::uiaa::{AuthData, MatrixUserIdentifier, Password, UserIdentifier};
@@ -53,7 +54,7 @@ impl Puppet {
     /// [`Failure`]; safe to repeat.
     pub async fn renew_recovery_key(&self) -> Result<Secret, Failure> {
         let encryption = self.client.encryption();
-        encryption.wait_for_e2ee_initialization_tasks().await;
+        encryption.wait_for_e2ee_initialization_tasks().boxed().await;
         let key = encryption.recovery().reset_key().await.map_err(recovery)?;
         Ok(Secret::new(key))
     }
@@ -87,7 +88,7 @@ impl Puppet {
 
 async fn establish(client: &Client, identity: &Identity) -> Result<Established, Failure> {
     let encryption = client.encryption();
-    encryption.wait_for_e2ee_initialization_tasks().await;
+    encryption.wait_for_e2ee_initialization_tasks().boxed().await;
     let me = client
         .user_id()
         .ok_or_else(|| Failure::away("there is no session"))?;
@@ -97,7 +98,11 @@ async fn establish(client: &Client, identity: &Identity) -> Result<Established, 
             return Ok(Established { recovery_key: None });
         }
         Identity::New { password } => {
-            let known = encryption.request_user_identity(me).await.map_err(failure::any)?;
+            let known = encryption
+                .request_user_identity(me)
+                .boxed()
+                .await
+                .map_err(failure::any)?;
             match (known, has_private_keys(client).await) {
                 (Some(_), true) => {}
                 (Some(_), false) => {
@@ -122,7 +127,7 @@ async fn has_private_keys(client: &Client) -> bool {
 
 async fn bootstrap(client: &Client, password: Option<&Secret>) -> Result<(), Failure> {
     let encryption = client.encryption();
-    let Err(error) = encryption.bootstrap_cross_signing(None).await else {
+    let Err(error) = encryption.bootstrap_cross_signing(None).boxed().await else {
         return Ok(());
     };
     match (error.as_uiaa_response(), password) {
@@ -130,6 +135,7 @@ async fn bootstrap(client: &Client, password: Option<&Secret>) -> Result<(), Fai
             let auth = confirmation(client, password, asks.session.clone());
             encryption
                 .bootstrap_cross_signing(Some(auth))
+                .boxed()
                 .await
                 .map_err(failure::any)
         }
@@ -139,7 +145,7 @@ async fn bootstrap(client: &Client, password: Option<&Secret>) -> Result<(), Fai
 
 async fn reset(client: &Client, password: Option<&Secret>) -> Result<(), Failure> {
     use matrix_sdk::encryption::CrossSigningResetAuthType as Asks;
-    let handle = client.encryption().recovery().reset_identity().await;
+    let handle = client.encryption().recovery().reset_identity().boxed().await;
     let Some(handle) = handle.map_err(recovery)? else {
         return Ok(());
     };
@@ -160,7 +166,7 @@ async fn reset(client: &Client, password: Option<&Secret>) -> Result<(), Failure
             });
         }
     };
-    handle.reset(Some(auth)).await.map_err(recovery)
+    handle.reset(Some(auth)).boxed().await.map_err(recovery)
 }
 
 fn confirmation(client: &Client, password: &Secret, session: Option<String>) -> AuthData {
@@ -172,12 +178,19 @@ fn confirmation(client: &Client, password: &Secret, session: Option<String>) -> 
 }
 
 async fn recover(client: &Client, key: &Secret) -> Result<(), Failure> {
-    client
-        .encryption()
+    let encryption = client.encryption();
+    let recovered = encryption
         .recovery()
         .recover_and_fix_backup(key.expose().trim())
-        .await
-        .map_err(recovery)
+        .boxed()
+        .await;
+    recovered.map_err(recovery)?;
+    // What was signed is known here once the homeserver was asked for it.
+    if let Some(me) = client.user_id() {
+        let asked = encryption.request_user_identity(me).boxed().await;
+        asked.map_err(failure::any)?;
+    }
+    Ok(())
 }
 
 /// Makes a backup and the key to it, unless both are there.

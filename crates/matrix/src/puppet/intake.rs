@@ -7,6 +7,7 @@ use super::{Puppet, RunError, failure};
 use crate::crypto::unreadable;
 use crate::event::{self, Odd};
 use crate::failure::Failure;
+use futures_util::FutureExt;
 use matrix_sdk::deserialized_responses::{
     TimelineEvent, TimelineEventKind, UnableToDecryptReason, VerificationLevel, VerificationState,
 };
@@ -80,7 +81,7 @@ impl Puppet {
                 let answer = self.sync(token.as_deref(), POLL).await?;
                 self.take(inbox, token.as_deref(), answer).await
             };
-            let outcome = once.await;
+            let outcome = once.boxed().await;
             self.note(&outcome);
             match outcome {
                 Ok(true) => pause = Pause::default(),
@@ -373,14 +374,14 @@ impl Puppet {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .contains(&id);
-            let Ok(details) = room.invite_details().await else {
+            let Ok(details) = room.invite_details().boxed().await else {
                 continue;
             };
             // Who invited is in the invite itself, also where nothing is known of them.
             if known || details.inviter_id == self.owner {
                 continue;
             }
-            match room.leave().await.map_err(failure::any) {
+            match room.leave().boxed().await.map_err(failure::any) {
                 Ok(()) => tracing::info!("an invite that did not come from the owner was refused"),
                 Err(Failure::Refused { code, .. }) => {
                     tracing::warn!(%code, "an invite that did not come from the owner cannot be refused");

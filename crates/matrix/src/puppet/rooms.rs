@@ -10,6 +10,7 @@ use super::{Puppet, failure};
 use crate::failure::Failure;
 use crate::homeserver::{room_id, user_id};
 use crate::rooms::content as state;
+use futures_util::FutureExt;
 use matrix_sdk::{Room, RoomState};
 use ruma::api::client::membership::joined_rooms;
 use ruma::api::client::room::create_room;
@@ -80,7 +81,12 @@ impl Puppet {
         if new.kind == RoomKind::Space {
             request.creation_content = Some(raw(&json!({ "type": "m.space" }))?);
         }
-        let room = self.client.create_room(request).await.map_err(failure::any)?;
+        let room = self
+            .client
+            .create_room(request)
+            .boxed()
+            .await
+            .map_err(failure::any)?;
         let known = Known {
             alias: Some(new.alias.clone()),
             kind: Some(word(new.kind).to_owned()),
@@ -248,6 +254,7 @@ impl Puppet {
     pub(super) async fn is_encrypted(&self, room: &Room) -> Result<bool, Failure> {
         Ok(room
             .latest_encryption_state()
+            .boxed()
             .await
             .map_err(failure::any)?
             .is_encrypted())

@@ -10,6 +10,7 @@ use crate::homeserver::{event_id, room_id};
 use crate::label;
 use crate::post::send_status;
 use content::{PROFILE, Profile, content};
+use futures_util::FutureExt;
 use matrix_sdk::{Client, Room, RoomState};
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::receipt::create_receipt;
@@ -107,11 +108,11 @@ impl Puppet {
         match client.get_room(id) {
             Some(room) if room.state() == RoomState::Joined => Ok(room),
             Some(room) if room.state() == RoomState::Invited => {
-                room.join().await.map_err(failure::any)?;
+                room.join().boxed().await.map_err(failure::any)?;
                 Ok(room)
             }
             // Left, as far as we heard; or news of it has not come yet.
-            _ => client.join_room_by_id(id).await.map_err(failure::any),
+            _ => client.join_room_by_id(id).boxed().await.map_err(failure::any),
         }
     }
 
@@ -284,7 +285,12 @@ impl Puppet {
         let Some(room) = self.client.get_room(&room_id(room)?) else {
             return Ok(None);
         };
-        let event = match room.event(&event_id(event)?, None).await.map_err(failure::any) {
+        let event = match room
+            .event(&event_id(event)?, None)
+            .boxed()
+            .await
+            .map_err(failure::any)
+        {
             Ok(event) => event,
             Err(failure) if failure.no_access() => return Ok(None),
             Err(failure) => return Err(failure),

@@ -1,6 +1,7 @@
 //! A login that lasts: what must be kept of it, and the client that comes of it.
 
 use super::{Config, OpenError};
+use futures_util::FutureExt;
 use matrix_sdk::authentication::matrix::MatrixSession;
 use matrix_sdk::authentication::oauth::{ClientId, OAuthSession, UserSession};
 use matrix_sdk::config::RequestConfig;
@@ -87,6 +88,7 @@ pub(super) async fn restore(
     };
     client
         .restore_session(auth(newest)?)
+        .boxed()
         .await
         .map_err(|error| OpenError::Session(error.to_string()))?;
     keep_renewed(&client, newest.clone())?;

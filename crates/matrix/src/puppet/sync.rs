@@ -2,14 +2,18 @@
 
 use super::{Puppet, RunError, failure};
 use crate::failure::Failure;
+use futures_util::FutureExt;
 use matrix_sdk::config::{SyncSettings, SyncToken};
-use matrix_sdk::sync::SyncResponse;
+use matrix_sdk::deserialized_responses::TimelineEvent;
+use matrix_sdk::store::StateStoreDataKey;
+use matrix_sdk::sync::{JoinedRoomUpdate, LeftRoomUpdate, SyncResponse};
 use matrix_sdk::{Client, Error};
-use ruma::UInt;
 use ruma::api::client::filter::{Filter as Nothing, FilterDefinition, LazyLoadOptions, RoomEventFilter};
-use ruma::api::client::sync::sync_events::v3::Filter;
+use ruma::api::client::sync::sync_events::{self, v3::Filter};
 use ruma::api::error::ErrorKind;
 use ruma::presence::PresenceState;
+use ruma::serde::Raw;
+use ruma::{RoomId as MatrixRoomId, UInt};
 use std::time::Duration;
 use swingbridge_domain::inbox::{Arrival, Inbox, InboxError};
 
@@ -19,18 +23,99 @@ pub(super) const POLL: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(60);
 
 impl Puppet {
-    /// Asks for what happened since `token`.
+    /// Asks for what happened since `token`, however often that was asked before.
     pub(super) async fn sync(&self, token: Option<&str>, poll: Duration) -> Result<SyncResponse, Failure> {
         // The first answer is only a place to go on from.
-        let (token, poll) = match token {
-            Some(token) => (SyncToken::from(token), poll),
-            None => (SyncToken::NoToken, Duration::ZERO),
-        };
+        let poll = token.map_or(Duration::ZERO, |_| poll);
+        loop {
+            let seen = self.seen_by_the_client().await?;
+            let place = token.map_or(SyncToken::NoToken, SyncToken::from);
+            let answer = sync_by(&self.client, place, poll, self.filter()).await?;
+            let again = seen.as_deref() == Some(&*answer.next_batch) && token != seen.as_deref();
+            if !again {
+                return Ok(answer);
+            }
+            // The client has had this answer before, and shows nothing of it a second time: its keys and states are in the stores, and
+            // what was said in it may not be committed.
+            let raw = self.ask_again(token).await?;
+            if raw.next_batch == answer.next_batch {
+                return self.opened(raw).await;
+            }
+            // There is news by now, which the client must have first.
+        }
+    }
+
+    fn filter(&self) -> FilterDefinition {
         let mut filter = FilterDefinition::empty();
         filter.presence = Nothing::ignore_all();
         // Homeservers give ten by themselves, and the rest would have to be asked for.
         filter.room.timeline.limit = Some(UInt::from(self.config.sync_limit));
-        sync_by(&self.client, token, poll, filter).await
+        filter
+    }
+
+    /// Up to where the client's own store has read.
+    async fn seen_by_the_client(&self) -> Result<Option<String>, Failure> {
+        let read = self
+            .client
+            .state_store()
+            .get_kv_data(StateStoreDataKey::SyncToken);
+        let read = read
+            .await
+            .map_err(|error| Failure::away(format!("the client's store: {error}")))?;
+        Ok(read.and_then(|value| value.into_sync_token()))
+    }
+
+    async fn ask_again(&self, token: Option<&str>) -> Result<sync_events::v3::Response, Failure> {
+        let mut request = sync_events::v3::Request::new();
+        request.since = token.map(str::to_owned);
+        request.filter = Some(Filter::FilterDefinition(self.filter()));
+        request.set_presence = PresenceState::Offline;
+        self.client.send(request).await.map_err(failure::http)
+    }
+
+    /// An answer as the client would have shown it.
+    async fn opened(&self, raw: sync_events::v3::Response) -> Result<SyncResponse, Failure> {
+        let mut answer = SyncResponse {
+            next_batch: raw.next_batch,
+            ..SyncResponse::default()
+        };
+        for (room, update) in raw.rooms.join {
+            let mut joined = JoinedRoomUpdate::default();
+            joined.timeline = self.open_timeline(&room, update.timeline).await?;
+            joined.ephemeral = update.ephemeral.events;
+            answer.rooms.joined.insert(room, joined);
+        }
+        for (room, update) in raw.rooms.leave {
+            let mut left = LeftRoomUpdate::default();
+            left.timeline = self.open_timeline(&room, update.timeline).await?;
+            answer.rooms.left.insert(room, left);
+        }
+        answer.rooms.invited = raw.rooms.invite;
+        Ok(answer)
+    }
+
+    async fn open_timeline(
+        &self,
+        room: &MatrixRoomId,
+        raw: sync_events::v3::Timeline,
+    ) -> Result<matrix_sdk::sync::Timeline, Failure> {
+        let mut timeline = matrix_sdk::sync::Timeline::default();
+        timeline.limited = raw.limited;
+        timeline.prev_batch = raw.prev_batch;
+        let handle = self.client.get_room(room);
+        for event in raw.events {
+            let encrypted =
+                matches!(event.get_field::<String>("type"), Ok(Some(kind)) if kind == "m.room.encrypted");
+            timeline.events.push(match &handle {
+                Some(handle) if encrypted => {
+                    let sealed = Raw::from_json(event.into_json());
+                    let opened = handle.decrypt_event(&sealed, None).boxed().await;
+                    opened.map_err(failure::any)?
+                }
+                _ => TimelineEvent::from_plaintext(event),
+            });
+        }
+        Ok(timeline)
     }
 
     /// The owner's second session: its keys must be kept up to date, and what it hears is ours already.
@@ -76,7 +161,7 @@ async fn sync_by(
         .timeout(poll)
         .set_presence(PresenceState::Offline)
         .filter(Filter::FilterDefinition(filter));
-    match client.sync_once(settings).await {
+    match client.sync_once(settings).boxed().await {
         Ok(answer) => Ok(answer),
         Err(error) => Err(unless_soft(error)),
     }

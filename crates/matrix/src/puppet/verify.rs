@@ -5,7 +5,7 @@ use super::sync::sync_keys;
 use super::{Puppet, failure};
 use crate::failure::Failure;
 use async_trait::async_trait;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use matrix_sdk::Client;
 use matrix_sdk::encryption::verification::{
     SasState, SasVerification, Verification, VerificationRequest, VerificationRequestState,
@@ -175,7 +175,11 @@ impl Puppet {
     ) -> Result<(), VerifyError> {
         if !request.we_started() {
             let methods = vec![VerificationMethod::SasV1];
-            request.accept_with_methods(methods).await.map_err(failure::any)?;
+            request
+                .accept_with_methods(methods)
+                .boxed()
+                .await
+                .map_err(failure::any)?;
         }
         let mut changes = request.changes();
         let mut state = request.state();
@@ -195,7 +199,7 @@ impl Puppet {
                         Ok(None) => break,
                         Err(_) => {}
                     }
-                    if let Some(sas) = request.start_sas().await.map_err(failure::any)? {
+                    if let Some(sas) = request.start_sas().boxed().await.map_err(failure::any)? {
                         return compare(client, &sas, ui).await;
                     }
                 }
@@ -235,7 +239,7 @@ async fn ask(client: &Client, other: &MatrixUserId) -> Result<VerificationReques
         ));
     }
     let methods = vec![VerificationMethod::SasV1];
-    let request = identity.request_verification_with_methods(methods).await;
+    let request = identity.request_verification_with_methods(methods).boxed().await;
     request.map_err(|error| VerifyError::Homeserver(Failure::away(error.to_string())))
 }
 

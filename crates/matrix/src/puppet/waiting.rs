@@ -7,7 +7,7 @@ use super::sync::{Pause, deliver};
 use super::{Puppet, RunError, failure};
 use crate::crypto::{pause, unreadable};
 use crate::failure::Failure;
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use ruma::RoomId as MatrixRoomId;
 use ruma::serde::Raw;
 use serde_json::value::RawValue;
@@ -94,7 +94,11 @@ impl Puppet {
             return Ok(Read::Nothing);
         };
         let raw = Raw::from_json(raw);
-        let event = room.decrypt_event(&raw, None).await.map_err(failure::any)?;
+        let event = room
+            .decrypt_event(&raw, None)
+            .boxed()
+            .await
+            .map_err(failure::any)?;
         self.read_event(&event, &id).await
     }
 }

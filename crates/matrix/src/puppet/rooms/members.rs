@@ -4,10 +4,12 @@ use crate::crypto::MEGOLM;
 use crate::failure::Failure;
 use crate::homeserver::{room_id, user_id};
 use crate::puppet::{Puppet, failure};
+use futures_util::FutureExt;
 use matrix_sdk::Room;
 use ruma::api::client::membership::{invite_user, joined_members, leave_room};
 use ruma::{RoomId as MatrixRoomId, UserId as MatrixUserId};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::time::Duration;
 use swingbridge_domain::homeserver::{NewRoom, PerformError, Performed};
 use swingbridge_domain::id::{RoomId, UserId};
 
@@ -57,7 +59,7 @@ impl Puppet {
         if !new.invite.iter().any(|user| user.as_str() == self.owner.as_str()) {
             return;
         }
-        if let Err(error) = double.join_room_by_id(room).await {
+        if let Err(error) = double.join_room_by_id(room).boxed().await {
             let failure = failure::any(error);
             tracing::warn!(%failure, "the owner's second session cannot enter a new room");
         }
@@ -65,7 +67,13 @@ impl Puppet {
 
     pub(in crate::puppet) async fn join(&self, room: &RoomId) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
-        let joined = match self.client.join_room_by_id(&room).await.map_err(failure::any) {
+        let joined = match self
+            .client
+            .join_room_by_id(&room)
+            .boxed()
+            .await
+            .map_err(failure::any)
+        {
             Ok(joined) => joined,
             Err(failure) if failure.refused_as("M_NOT_FOUND") => {
                 return Err(PerformError::RoomGone {
@@ -91,23 +99,25 @@ impl Puppet {
 
     /// Encrypts a room of somebody else's, where we may.
     async fn encrypt(&self, room: &Room) -> Result<(), Failure> {
-        if self.is_encrypted(room).await? {
-            return Ok(());
-        }
-        let wanted = self.want_state(
-            room.room_id(),
-            "m.room.encryption",
-            "",
-            |_| json!({ "algorithm": MEGOLM }),
-        );
+        let wanted = self.want_state(room.room_id(), "m.room.encryption", "", |is| match is {
+            Some(_) => Value::Null,
+            None => json!({ "algorithm": MEGOLM }),
+        });
         match wanted.await {
-            Ok(()) => {
-                room.request_encryption_state().await.map_err(failure::any)?;
-                Ok(())
-            }
-            Err(failure) if failure.no_access() => Ok(()),
-            Err(failure) => Err(failure),
+            Ok(()) => {}
+            Err(failure) if failure.no_access() => return Ok(()),
+            Err(failure) => return Err(failure),
         }
+        // The client asks about a room once; what changed since then comes with the news.
+        for _ in 0..100 {
+            if self.is_encrypted(room).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        Err(Failure::away(
+            "the room was encrypted, and news of it has not come yet",
+        ))
     }
 
     async fn members(&self, room: &Room) -> Result<Vec<UserId>, Failure> {

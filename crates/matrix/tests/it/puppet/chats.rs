@@ -265,7 +265,6 @@ async fn a_room_is_made_once_and_found_again_after_its_making_was_cut_off() {
     let mut said = post(&room, Sender::Ghost(bob), "a pictured finch");
     said.sent_at = Some(Timestamp(1_700_000_000_000));
     house.phone.perform(Action::Post(said), "outbox-1").await;
-    drop(state);
     house.join(&room).await;
     let seen = house.reads("(2023-11-14 22:13 UTC) a pictured finch").await;
     assert_eq!(

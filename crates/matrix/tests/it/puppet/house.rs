@@ -194,7 +194,10 @@ impl Phone {
         let elsewhere = TempDir::new().unwrap();
         let mut config = self.config.clone();
         config.folder = elsewhere.path().join("nothing");
-        self.puppet = open(&config, &self.session, None).await;
+        config.homeserver = Url::parse("http://127.0.0.1:1").unwrap();
+        let mut nobody = self.session.clone();
+        nobody.device = "NOBODY".into();
+        self.puppet = open(&config, &nobody, None).await;
     }
 
     /// Opens the same folder anew.

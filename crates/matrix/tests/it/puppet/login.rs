@@ -88,6 +88,10 @@ async fn authority(answers: Vec<(u16, Value)>) -> Arc<Authority> {
     });
     let routes = Router::new()
         .route(
+            "/_matrix/client/versions",
+            get(async || Json(json!({ "versions": ["v1.11", "v1.15"] }))),
+        )
+        .route(
             "/_matrix/client/v3/login",
             get(async || (StatusCode::NOT_FOUND, Json(json!({ "errcode": "M_UNRECOGNIZED", "error": "" })))),
         )

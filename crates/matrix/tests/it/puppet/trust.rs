@@ -41,7 +41,6 @@ struct Two {
     phone: Phone,
     client: Foreign,
     room: RoomId,
-    owner: String,
     _synapse: swingbridge_lab::synapse::Synapse,
 }
 
@@ -56,12 +55,10 @@ async fn two() -> Option<Two> {
     let room = phone.room("c", outside.user()).await;
     client.tell(json!({ "do": "join", "room": room })).await.unwrap();
     client.event("joined").await.unwrap();
-    let owner = outside.user().to_owned();
     Some(Two {
         phone,
         client,
         room,
-        owner,
         _synapse: synapse,
     })
 }
