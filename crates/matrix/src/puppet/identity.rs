@@ -115,7 +115,10 @@ async fn establish(client: &Client, identity: &Identity) -> Result<Established, 
                 (None, _) => bootstrap(client, password.as_ref()).await?,
             }
         }
-        Identity::Reset { password } => reset(client, password.as_ref()).await?,
+        Identity::Reset { password } => {
+            reset(client, password.as_ref()).await?;
+            look_again(client).await?;
+        }
     }
     back_up(client).await
 }
@@ -179,15 +182,21 @@ fn confirmation(client: &Client, password: &Secret, session: Option<String>) -> 
 
 async fn recover(client: &Client, key: &Secret) -> Result<(), Failure> {
     let encryption = client.encryption();
+    // A device must be known before it can be signed; it makes itself known when it first asks for news.
+    super::sync::sync_keys(client, std::time::Duration::ZERO).await?;
     let recovered = encryption
         .recovery()
         .recover_and_fix_backup(key.expose().trim())
         .boxed()
         .await;
     recovered.map_err(recovery)?;
-    // What was signed is known here once the homeserver was asked for it.
+    look_again(client).await
+}
+
+/// What was signed is known here once the homeserver was asked for it.
+async fn look_again(client: &Client) -> Result<(), Failure> {
     if let Some(me) = client.user_id() {
-        let asked = encryption.request_user_identity(me).boxed().await;
+        let asked = client.encryption().request_user_identity(me).boxed().await;
         asked.map_err(failure::any)?;
     }
     Ok(())

@@ -185,6 +185,50 @@ async fn the_folder_is_for_one_program_and_one_key() {
     assert!(!super::house::holds(&folder, b"stork"));
 }
 
+/// What a device's client costs: `cargo nextest run -p swingbridge-matrix --features puppet --run-ignored only -E
+/// 'test(what_a_device_costs)' --no-capture`.
+#[tokio::test]
+#[ignore = "measures"]
+async fn what_a_device_costs() {
+    const ROOMS: usize = 100;
+    let resident = || {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4
+    };
+    let before = resident();
+    let Some(mut house) = House::open().await else {
+        return;
+    };
+    let room = house.chat("c").await;
+    house.send(&room, "a first wren").await;
+    house.phone.inbox.wait_for_text("a first wren").await;
+    let open = resident();
+    let start = std::time::Instant::now();
+    for number in 0..ROOMS {
+        let room = house
+            .phone
+            .room(&format!("c{number}"), house.outside.user())
+            .await;
+        house
+            .phone
+            .say(&room, "one text", &format!("outbox-{number}"))
+            .await;
+    }
+    println!(
+        "before {before} KiB; open, with one room {open} KiB; with {ROOMS} more {} KiB, {} ms for a room and its first text",
+        resident(),
+        start.elapsed().as_millis() as usize / ROOMS,
+    );
+    let start = std::time::Instant::now();
+    for number in 0..ROOMS {
+        house
+            .phone
+            .say(&room, "one text", &format!("text-{number}"))
+            .await;
+    }
+    println!("{} ms for a text", start.elapsed().as_millis() as usize / ROOMS);
+}
+
 fn texts(house: &House) -> Vec<String> {
     let events = house.phone.inbox.events.lock().unwrap();
     events
