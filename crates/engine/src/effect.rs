@@ -165,6 +165,6 @@ pub struct NewMessage {
     pub record: MessageRecord,
     /// The assembly that is to remember it.
     pub assembly: Option<AssemblyId>,
-    /// What the network calls it.
-    pub named: Option<(ConnectorId, NetworkId)>,
+    /// What the network calls it, and what we call it beside.
+    pub named: Vec<(ConnectorId, NetworkId)>,
 }

@@ -257,7 +257,7 @@ impl Work<'_> {
                 } = *new;
                 let id = self.tables.message_add(&record)?;
                 tell(id, &record);
-                if let Some((connector, network_id)) = named {
+                for (connector, network_id) in named {
                     self.tables.part_add(&PartRecord {
                         connector,
                         network_id,

@@ -86,7 +86,11 @@ impl Work<'_> {
             }
         }
         let message = &inbound.message;
-        let reference = message.replaces.as_ref().or(message.in_reply_to.as_ref());
+        let (first, second) = match is_reaction(message) {
+            true => (&message.in_reply_to, &message.replaces),
+            false => (&message.replaces, &message.in_reply_to),
+        };
+        let reference = first.as_ref().or(second.as_ref());
         if let Some(Reference::Network(id)) = reference {
             state.referred = self.made_of(&inbound.connector, id)?;
             if is_reaction(message) {

@@ -158,7 +158,12 @@ fn said(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect>
     let names = scene.site.capabilities_of(&talk.line).names_messages;
     let mut effects = Vec::new();
     for (n, mut one) in shown.into_iter().enumerate() {
-        one.named = inbound.network_id.as_ref().filter(|_| names).map(|id| nth(id, n));
+        one.named = inbound
+            .network_id
+            .iter()
+            .filter(|_| names)
+            .map(|id| nth(id, n))
+            .collect();
         if n == 0 {
             one.replaces = edited(scene, message);
             one.answers = answered(scene, message);
@@ -198,7 +203,7 @@ pub(super) struct Shown {
     /// The assembly that is to remember the message.
     pub assembly: Option<AssemblyId>,
     /// What the network calls it.
-    pub named: Option<NetworkId>,
+    pub named: Vec<NetworkId>,
     /// The legs that its connector told of.
     pub way: Vec<Leg>,
 }
@@ -215,7 +220,7 @@ impl Shown {
             sent_at: None,
             history: false,
             assembly: None,
-            named: None,
+            named: Vec::new(),
             way: Vec::new(),
         }
     }
@@ -281,7 +286,11 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
         None => Carried::New(Box::new(NewMessage {
             record,
             assembly: shown.assembly,
-            named: shown.named.map(|id| (talk.line.connector.clone(), id)),
+            named: shown
+                .named
+                .into_iter()
+                .map(|id| (talk.line.connector.clone(), id))
+                .collect(),
         })),
     };
     let way = shown.way.clone();

@@ -237,9 +237,9 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
     // Under this name the reaction is found again when it is taken back.
     let named = match (&message.in_reply_to, message.parts.first()) {
         (Some(Reference::Network(target)), Some(part)) if part.disposition == Disposition::Reaction => {
-            Some((talk.line.connector.clone(), own_reaction(target)))
+            vec![(talk.line.connector.clone(), own_reaction(target))]
         }
-        _ => None,
+        _ => Vec::new(),
     };
     let outbound = Outbound {
         id: MessageId(0),

@@ -24,6 +24,10 @@ pub(super) fn came(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> 
         ));
     }
     let Some(Body::Text(key)) = inbound.message.parts.first().map(|part| &part.body) else {
+        // Named by itself, and not by who reacts to what.
+        if scene.state.reacted.is_none() && inbound.message.in_reply_to.is_none() {
+            effects.extend(taken_back(scene, talk, inbound));
+        }
         return effects;
     };
     let Some(target) = scene.state.referred.first() else {
@@ -43,7 +47,14 @@ pub(super) fn came(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> 
     };
     let shown = Shown {
         reaction: Some(reaction),
-        named: scene.state.reactor.clone(),
+        // By the network's own name some take it back.
+        named: scene
+            .state
+            .reactor
+            .iter()
+            .chain(&inbound.network_id)
+            .cloned()
+            .collect(),
         ..Shown::of(scene, inbound, Text::default())
     };
     effects.extend(show(scene, talk, shown));

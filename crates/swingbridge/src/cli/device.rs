@@ -219,7 +219,8 @@ pub struct ServiceInstall {
     #[arg(long, value_name = "FILE")]
     pub program: Option<PathBuf>,
 
-    /// The folder that the relay keeps its data in, the only one that it may write to [default: the configuration's]
+    /// The folder that the relay keeps its data in, the only one that it may write to [default: the configuration's, or the one that
+    /// it names]
     #[arg(long, value_name = "FOLDER")]
     pub data: Option<PathBuf>,
 

@@ -2,13 +2,14 @@ use super::problem::{Problem, did_you_mean};
 use super::read::read;
 use super::tree::{Kind, Node};
 use std::path::{Path, PathBuf};
-use swingbridge_connectors::{bluebubbles, imessage, smpp, termux};
+use swingbridge_connectors::{bluebubbles, imessage, smpp, sms_gateway, termux};
 
 /// An account on a phone network, or a device's own way to its messages.
 #[derive(Clone, Debug)]
 pub enum Account {
     Smpp(Box<smpp::Config>),
     Termux(Box<termux::Config>),
+    SmsGateway(Box<sms_gateway::Config>),
     Imessage(Box<imessage::Config>),
     Bluebubbles(Box<bluebubbles::Config>),
 }
@@ -22,7 +23,7 @@ impl Default for Account {
 /// The kinds of a gateway, by the word after `type`. The first is meant where there is no `type`.
 pub const GATEWAY: &[&str] = &["smpp"];
 /// The kinds of a device.
-pub const DEVICE: &[&str] = &["termux", "imessage", "bluebubbles"];
+pub const DEVICE: &[&str] = &["termux", "sms_gateway", "imessage", "bluebubbles"];
 
 impl Account {
     /// Reads one entry of the section. `kinds`: those that can be here.
@@ -73,6 +74,7 @@ impl Account {
         match kind.as_str() {
             "smpp" => read(&path, &node, problems).map(|config| Self::Smpp(Box::new(config))),
             "termux" => read(&path, &node, problems).map(|config| Self::Termux(Box::new(config))),
+            "sms_gateway" => read(&path, &node, problems).map(|config| Self::SmsGateway(Box::new(config))),
             "imessage" => read(&path, &node, problems).map(|config| Self::Imessage(Box::new(config))),
             "bluebubbles" => read(&path, &node, problems).map(|config| Self::Bluebubbles(Box::new(config))),
             _ => None,
@@ -83,6 +85,7 @@ impl Account {
         let invalid = match self {
             Self::Smpp(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::Termux(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::SmsGateway(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::Imessage(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::Bluebubbles(config) => config.validate().err().map(|it| (it.field, it.problem)),
         };
@@ -104,6 +107,7 @@ impl Account {
                 }
             }
             Self::Termux(config) => within(&mut config.programs),
+            Self::SmsGateway(config) => within(&mut config.ca_file),
             // `~/` and a full path are all that a Mac needs.
             Self::Imessage(_) => {}
             Self::Bluebubbles(config) => within(&mut config.ca_file),
@@ -116,6 +120,7 @@ impl Account {
         let own = match self {
             Self::Smpp(_) => return,
             Self::Termux(config) => &mut config.number,
+            Self::SmsGateway(config) => &mut config.number,
             Self::Imessage(config) => &mut config.address,
             Self::Bluebubbles(config) => &mut config.address,
         };

@@ -10,7 +10,6 @@ use super::{
     section,
 };
 use super::{logging, messages, operations, privacy, retention};
-use crate::device::passphrase::VARIABLE;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -131,10 +130,7 @@ pub struct DeviceConfig {
 pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     let mut root = parse(sources)?;
     let mut problems = Vec::new();
-    // Not a setting: what opens the device's secrets stands in no file of settings.
-    let mut variables = sources.variables.clone();
-    variables.remove(VARIABLE);
-    environment::apply(&mut root, &variables, &mut problems);
+    environment::apply(&mut root, &sources.variables, &mut problems);
     let fingerprint = fingerprint::of(&root);
     let mut warnings = secrets::resolve(&mut root, sources.folder(), &mut problems);
     warnings.extend(secrets::readable_by_others(&sources.config));

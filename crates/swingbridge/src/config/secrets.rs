@@ -12,6 +12,7 @@ pub const SECRETS: &[&[&str]] = &[
     &["appservice", "hs_token"],
     &["database", "uri"],
     &["connectors", "*", "password"],
+    &["connectors", "*", "signing_key"],
     &["provisioning", "shared_secret"],
 ];
 

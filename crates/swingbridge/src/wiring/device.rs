@@ -6,10 +6,11 @@ use crate::config::device::DeviceConfig;
 use crate::edges::SystemEntropy;
 use crate::exit::{Ends, Exit, Failure};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use swingbridge_connectors::bluebubbles::BlueBubblesConnector;
 use swingbridge_connectors::imessage::IMessageConnector;
+use swingbridge_connectors::sms_gateway::{SmsGatewayConnector, Where};
 use swingbridge_connectors::termux::TermuxConnector;
 use swingbridge_connectors::webhook::Webhook;
 use swingbridge_domain::connector::Connector;
@@ -26,7 +27,7 @@ use url::Url;
 /// What a device speaks to its networks by.
 pub struct Device {
     pub connectors: Vec<Arc<dyn Connector>>,
-    /// What brings requests to those that wait for them, by the connector's name.
+    /// What brings requests to those that wait for them, by the path of its address.
     pub webhooks: Vec<(String, Arc<dyn Webhook>)>,
 }
 
@@ -128,15 +129,26 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
             Account::Termux(settings) => Arc::new(
                 TermuxConnector::new(id, (**settings).clone(), &folder, clock()).ends(Exit::Connector)?,
             ),
-            Account::Imessage(settings) => {
-                let mut settings = (**settings).clone();
-                for path in [
-                    &mut settings.database,
-                    &mut settings.staging,
-                    &mut settings.osascript,
-                ] {
-                    *path = at_home(path);
+            Account::SmsGateway(settings) => {
+                let connector = SmsGatewayConnector::new(
+                    id,
+                    (**settings).clone(),
+                    &folder,
+                    Where::Device,
+                    clock(),
+                    &SystemEntropy,
+                );
+                let connector = Arc::new(connector.ends(Exit::Connector)?);
+                if let Some(url) = &settings.webhook_url {
+                    // Checked when the configuration was read.
+                    let path = Url::parse(url).ends(Exit::Config)?.path().to_owned();
+                    device.webhooks.push((path, connector.clone()));
                 }
+                connector
+            }
+            Account::Imessage(settings) => {
+                let home = std::env::home_dir().unwrap_or_default();
+                let settings = (**settings).clone().at_home(&home);
                 Arc::new(
                     IMessageConnector::new(id, settings, &folder, clock(), entropy).ends(Exit::Connector)?,
                 )
@@ -149,12 +161,4 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
         device.connectors.push(connector);
     }
     Ok(device)
-}
-
-/// `~/` is the person's home.
-fn at_home(path: &Path) -> PathBuf {
-    match (path.strip_prefix("~"), std::env::home_dir()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path.to_owned(),
-    }
 }

@@ -71,7 +71,7 @@ configuration's own folder. Times have a unit: `500ms`, `30s`, `15m`, `24h`, `7d
 pub fn device() -> String {
     use crate::config::connectors::DEVICE;
     use crate::config::device;
-    use swingbridge_connectors::{bluebubbles, imessage, termux};
+    use swingbridge_connectors::{bluebubbles, imessage, sms_gateway, termux};
     let mut out = String::from(DEVICE_HEAD);
     section::<device::Device>("device", &mut out);
     section::<device::Homeserver>("homeserver", &mut out);
@@ -81,6 +81,8 @@ pub fn device() -> String {
     let _ = writeln!(out, "{}.", words(DEVICE));
     let _ = writeln!(out, "\n### `type: termux`");
     table::<termux::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: sms_gateway`");
+    table::<sms_gateway::Config>("connectors.NAME", &mut out);
     let _ = writeln!(out, "\n### `type: imessage`");
     table::<imessage::Config>("connectors.NAME", &mut out);
     let _ = writeln!(out, "\n### `type: bluebubbles`");
