@@ -5,7 +5,7 @@ use super::ledger::Waiting;
 use super::sync::{POLL, Pause, deliver, logged_out};
 use super::{Puppet, RunError, failure};
 use crate::crypto::unreadable;
-use crate::event::{self, Odd};
+use crate::event;
 use crate::failure::Failure;
 use futures_util::FutureExt;
 use matrix_sdk::deserialized_responses::{
@@ -42,9 +42,9 @@ struct Brought {
 /// What one event is.
 pub(super) enum Read {
     Nothing,
-    Arrival(Arrival),
+    Arrival(Box<Arrival>),
     /// It is encrypted, and its key is not there yet.
-    Waits(RoomEvent, Unreadable),
+    Waits(Box<RoomEvent>, Unreadable),
 }
 
 impl Puppet {
@@ -180,7 +180,7 @@ impl Puppet {
         for event in events {
             match self.read_event(&event, room).await? {
                 Read::Nothing => {}
-                Read::Arrival(arrival) => brought.arrivals.push(arrival),
+                Read::Arrival(arrival) => brought.arrivals.push(*arrival),
                 Read::Waits(known, _) => brought.waiting.push(self.waiting(event.raw().json(), &known)),
             }
         }
@@ -209,11 +209,9 @@ impl Puppet {
         event: &TimelineEvent,
         room: &MatrixRoomId,
     ) -> Result<Read, Failure> {
-        let read = |raw: &RawValue| match event::read(raw, Some(room.as_str()), &self.names) {
-            Ok(read) => read,
-            Err(Odd) => None,
-        };
-        let Some(arrival) = read(event.raw().json()) else {
+        // An odd event costs itself.
+        let read = event::read(event.raw().json(), Some(room.as_str()), &self.names).unwrap_or_default();
+        let Some(arrival) = read else {
             return Ok(Read::Nothing);
         };
         let Arrival {
@@ -243,8 +241,8 @@ impl Puppet {
             },
         };
         match shut {
-            Some((cause, true)) => return Ok(Read::Waits(event_read, cause)),
-            Some((cause, false)) => return Ok(Read::Arrival(unreadable(&event_read, cause))),
+            Some((cause, true)) => return Ok(Read::Waits(Box::new(event_read), cause)),
+            Some((cause, false)) => return Ok(Read::Arrival(Box::new(unreadable(&event_read, cause)))),
             None => {}
         }
         if let TimelineEventKind::Decrypted(_) = event.kind {
@@ -259,7 +257,7 @@ impl Puppet {
         {
             return Ok(Read::Nothing);
         }
-        Ok(Read::Arrival(event::arrival(event_read)))
+        Ok(Read::Arrival(Box::new(event::arrival(event_read))))
     }
 
     /// What the owner's second session took back in our name comes back as the owner's.

@@ -80,14 +80,18 @@ impl Puppet {
             ..SyncResponse::default()
         };
         for (room, update) in raw.rooms.join {
-            let mut joined = JoinedRoomUpdate::default();
-            joined.timeline = self.open_timeline(&room, update.timeline).await?;
-            joined.ephemeral = update.ephemeral.events;
+            let joined = JoinedRoomUpdate {
+                timeline: self.open_timeline(&room, update.timeline).await?,
+                ephemeral: update.ephemeral.events,
+                ..JoinedRoomUpdate::default()
+            };
             answer.rooms.joined.insert(room, joined);
         }
         for (room, update) in raw.rooms.leave {
-            let mut left = LeftRoomUpdate::default();
-            left.timeline = self.open_timeline(&room, update.timeline).await?;
+            let left = LeftRoomUpdate {
+                timeline: self.open_timeline(&room, update.timeline).await?,
+                ..LeftRoomUpdate::default()
+            };
             answer.rooms.left.insert(room, left);
         }
         answer.rooms.invited = raw.rooms.invite;
@@ -99,9 +103,11 @@ impl Puppet {
         room: &MatrixRoomId,
         raw: sync_events::v3::Timeline,
     ) -> Result<matrix_sdk::sync::Timeline, Failure> {
-        let mut timeline = matrix_sdk::sync::Timeline::default();
-        timeline.limited = raw.limited;
-        timeline.prev_batch = raw.prev_batch;
+        let mut timeline = matrix_sdk::sync::Timeline {
+            limited: raw.limited,
+            prev_batch: raw.prev_batch,
+            ..matrix_sdk::sync::Timeline::default()
+        };
         let handle = self.client.get_room(room);
         for event in raw.events {
             let encrypted =

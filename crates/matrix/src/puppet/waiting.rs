@@ -54,7 +54,7 @@ impl Puppet {
         for mut waiting in self.ledger.due(until, SOME).await? {
             match self.try_once(&waiting).await? {
                 Read::Arrival(arrival) => {
-                    arrivals.push(arrival);
+                    arrivals.push(*arrival);
                     done.push(waiting.event);
                 }
                 Read::Nothing => done.push(waiting.event),
