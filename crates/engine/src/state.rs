@@ -139,11 +139,14 @@ impl Talk {
 /// The Matrix user that stands for a contact of a line.
 pub(crate) fn ghost(line: &Line, contact: &Contact, address: &Address, card: &Card, network: &str) -> Ghost {
     let shown = line.display.of(address, card.name.as_deref());
+    // On the user's own device people are called what the user calls them.
+    let own = line.display == Display::Name;
+    let name = match own {
+        true => shown,
+        false => format!("{shown} ({})", network.to_uppercase()),
+    };
     Ghost {
-        picture: card.picture.clone().filter(|_| line.display == Display::Name),
-        ..Ghost::new(
-            contact.ghost.clone(),
-            format!("{shown} ({})", network.to_uppercase()),
-        )
+        picture: card.picture.clone().filter(|_| own),
+        ..Ghost::new(contact.ghost.clone(), name)
     }
 }

@@ -13,6 +13,7 @@ pub mod pcap;
 pub mod peers;
 pub mod postgres;
 pub mod process;
+pub mod program;
 pub mod sms_gateway;
 pub mod smsc;
 pub mod synapse;

@@ -134,7 +134,7 @@ impl Memory {
             .peekable();
         let overlaps = shared.peek().is_some();
         let same = shared.any(|(row, known)| row.print() == known.print);
-        if overlaps && !same || top < self.cursor && !same {
+        if !same && (overlaps || top < self.cursor) {
             return self.anew(window);
         }
         if !overlaps && first > self.cursor {

@@ -18,26 +18,7 @@ use tempfile::TempDir;
 
 /// The lab's program, built beside this one.
 fn program() -> PathBuf {
-    let profile = std::env::current_exe()
-        .unwrap()
-        .parent()
-        .and_then(Path::parent)
-        .unwrap()
-        .to_owned();
-    let name = match profile.file_name().and_then(|name| name.to_str()) {
-        Some("debug") | None => "dev",
-        Some(name) => name,
-    };
-    let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "swingbridge-lab"])
-        .args(["--bin", "swingbridge-termux-api", "--profile", name])
-        .arg("--target-dir")
-        .arg(profile.parent().unwrap())
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
-        .status()
-        .unwrap();
-    assert!(built.success());
-    profile.join("swingbridge-termux-api")
+    swingbridge_lab::termux::program().unwrap()
 }
 
 struct Lab {

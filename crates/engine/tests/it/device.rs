@@ -141,8 +141,8 @@ async fn a_group_is_one_room_in_which_its_members_speak_by_name() {
     is_called(&house, PHONE, "Ada").await;
     comes(&house, in_group(PHONE, "Who comes?", group("chat1", None))).await;
     comes(&house, in_group(FRIEND, "I do", group("chat1", None))).await;
-    house.homeserver.until_said("+44 ••• 89 (IMESSAGE): I do").await;
-    house.homeserver.until_said("Ada (IMESSAGE): Who comes?").await;
+    house.homeserver.until_said("+44 ••• 89: I do").await;
+    house.homeserver.until_said("Ada: Who comes?").await;
     let made = house.homeserver.rooms_made(RoomKind::Group);
     assert_eq!(made.len(), 1);
     assert_eq!(made[0].about.name, "Ada, +44 ••• 89");

@@ -8,14 +8,13 @@ pub mod scenario;
 pub mod schema;
 pub mod typedstream;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use chatdb::{Chat, ChatDb, File, Row};
 use scenario::Scenario;
 use schema::Release;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use typedstream::Body;
 
 /// A Mac in a folder of its own.
@@ -56,60 +55,12 @@ fn calls_file(mac: &Path) -> PathBuf {
     mac.join("calls.jsonl")
 }
 
-/// The program `swingbridge-osascript`: beside the program that runs, built once when it is not there.
+/// The program `swingbridge-osascript`.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn program() -> Result<PathBuf> {
-    static FOUND: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    let found = FOUND.get_or_init(|| find().map_err(|error| format!("{error:#}")));
-    found.clone().map_err(anyhow::Error::msg)
-}
-
-fn find() -> Result<PathBuf> {
-    let own = std::env::current_exe()?;
-    // Tests run in a folder below the one that has the programs.
-    let folder = own
-        .ancestors()
-        .skip(1)
-        .find(|folder| !folder.ends_with("deps") && !folder.ends_with("examples"))
-        .context("no folder of programs")?;
-    let program = folder.join("swingbridge-osascript");
-    // `cargo test -p` of another crate does not build it, and may leave an old one.
-    if own.ancestors().any(|folder| folder.ends_with("deps")) && is_old(&program) {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .args([
-                "build",
-                "-q",
-                "-p",
-                "swingbridge-lab",
-                "--bin",
-                "swingbridge-osascript",
-            ])
-            .args(folder.ends_with("release").then_some("--release"))
-            .arg("--target-dir")
-            .arg(folder.parent().context("no target folder")?)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .status()
-            .context("cannot run cargo")?;
-        ensure!(status.success(), "swingbridge-osascript does not build");
-    }
-    ensure!(program.exists(), "there is no {}", program.display());
-    Ok(program)
-}
-
-/// Whether the program is absent, or older than what it is made of.
-fn is_old(program: &Path) -> bool {
-    let changed = |path: &Path| path.metadata().and_then(|file| file.modified()).ok();
-    let Some(built) = changed(program) else {
-        return true;
-    };
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/macos");
-    let sources = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    sources
-        .filter_map(|source| changed(&source.path()))
-        .any(|source| source > built)
+    crate::program::built("swingbridge-osascript", "macos")
 }
 
 impl Mac {

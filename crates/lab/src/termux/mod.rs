@@ -26,6 +26,14 @@ pub const COMMANDS: [&str; 5] = [
     "termux-notification-list",
 ];
 
+/// The program `swingbridge-termux-api`.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn program() -> anyhow::Result<PathBuf> {
+    crate::program::built("swingbridge-termux-api", "termux")
+}
+
 /// The phone, seen from its network and its owner's hand.
 #[derive(Debug)]
 pub struct Phone {

@@ -49,7 +49,8 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), VaultError> {
         let _ = fs::remove_file(&fresh);
         return Err(failed(error));
     }
-    sync(path.parent().unwrap_or(path))
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    sync(folder.unwrap_or(Path::new(".")))
 }
 
 /// Opens a file to be written that only its owner can read, also when it was left over with another mode.

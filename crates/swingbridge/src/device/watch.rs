@@ -7,11 +7,14 @@ use std::time::Duration;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown};
 use swingbridge_domain::id::UserId;
+use swingbridge_domain::store::QueueDepth;
 use swingbridge_engine::Engine;
 use swingbridge_matrix::puppet::Puppet;
 
 /// How often.
 const EVERY: Duration = Duration::from_secs(15);
+/// The parts need a moment to come up before they are looked at first.
+const FIRST: Duration = Duration::from_secs(3);
 /// The part that is always there.
 pub const HOMESERVER: &str = "homeserver";
 
@@ -30,12 +33,14 @@ impl Watch {
         let account = self.puppet.user();
         let record = Record::read(&self.folder).unwrap_or_default();
         let mut record = record.started(self.clock.now(), account.as_str());
+        let mut pause = FIRST;
         loop {
-            self.look(&mut record).await;
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.requested() => return,
             }
+            self.look(&mut record).await;
+            pause = EVERY;
         }
     }
 
@@ -46,12 +51,12 @@ impl Watch {
         }
         let turns = record.look(self.clock.now(), &found);
         if let Ok(queues) = self.engine.queue_depths().await {
-            let waiting = |queue: swingbridge_domain::store::QueueDepth| {
-                let Waiting { rows, oldest } = Waiting {
+            let waiting = |queue: QueueDepth| {
+                let waiting = Waiting {
                     rows: queue.rows,
                     oldest: queue.oldest,
                 };
-                (queue.queue, Waiting { rows, oldest })
+                (queue.queue, waiting)
             };
             record.queues = queues.into_iter().map(waiting).collect();
         }

@@ -2,6 +2,8 @@
 
 mod audit;
 mod cli;
+#[cfg(feature = "device")]
+mod device;
 mod encrypted;
 mod gateway;
 mod identity;

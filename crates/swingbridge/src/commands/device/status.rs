@@ -132,8 +132,8 @@ mod tests {
         @phone-alice:example.org runs since 2027-01-15T08:00:00Z (1 h 2 min)
 
         part             state                for   last contact       24 h    30 days
-        homeserver       connected        1 h 1 min  1 h 2 min ago   100.00 %   100.00 %
-        sms              refused          1 h 1 min  1 h 2 min ago     0.00 %     0.00 %
+        homeserver       connected      1 h 1 min  1 h 2 min ago   100.00 %   100.00 %
+        sms              refused        1 h 1 min  1 h 2 min ago     0.00 %     0.00 %
             SMS permission was taken away
 
         waiting: sms 2, the oldest for 1 h 2 min
