@@ -9,6 +9,7 @@ use crate::process;
 /// What `swingbridge docs NAME` prints, and the file below docs/generated/ that holds it.
 const GENERATED: &[(&str, &str)] = &[
     ("config", "config.md"),
+    ("device-config", "device.md"),
     ("cli", "cli.md"),
     ("metrics", "metrics.md"),
     ("example", "config.example.yaml"),
@@ -49,7 +50,15 @@ pub fn run(mode: Mode) -> Result<()> {
 
 fn program_says(name: &str) -> Result<Vec<u8>> {
     let output = process::cargo()
-        .args(["run", "--quiet", "--package", "swingbridge", "--", "docs", name])
+        .args([
+            "run",
+            "--quiet",
+            "--package",
+            "swingbridge",
+            "--features",
+            "device",
+        ])
+        .args(["--", "docs", name])
         .stderr(std::process::Stdio::inherit())
         .output()
         .context("cannot run cargo")?;

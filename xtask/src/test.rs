@@ -16,6 +16,9 @@ use crate::{
     units,
 };
 
+/// Everything: the relay for devices is left out of a plain build.
+const WHOLE: [&str; 2] = ["--features", "swingbridge/device"];
+
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// Also the tests marked `#[ignore]`: long ones, against heavier peers.
@@ -65,7 +68,10 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
             run_shown(cargo().args(["fmt", "--all", "--check"]))
         })?;
         report.step("clippy", || {
-            run_shown(cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+            let strict = ["--all-targets", "--", "-D", "warnings"];
+            run_shown(cargo().args(["clippy", "--workspace"]).args(WHOLE).args(strict))?;
+            // What most people build: a gateway without the device's client.
+            run_shown(cargo().args(["clippy", "--package", "swingbridge"]).args(strict))
         })?;
         report.step("floors", floors::run)?;
         report.step("generated", || gen_docs::run(gen_docs::Mode::Check))?;
@@ -82,7 +88,9 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
         let mut counts = Counts::default();
         let tests = report.step("doc tests", || {
             run_counted(
-                cargo().args(["test", "--workspace", "--doc", "--no-fail-fast"]),
+                cargo()
+                    .args(["test", "--workspace", "--doc", "--no-fail-fast"])
+                    .args(WHOLE),
                 &mut counts,
             )
         });
@@ -95,7 +103,9 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
 fn run_tests(options: &Options, peers: &Peers, required: bool, counts: &mut Counts) -> Result<()> {
     let mut command = cargo();
     if succeeds("cargo-nextest", &["nextest", "--version"]) {
-        command.args(["nextest", "run", "--workspace", "--no-fail-fast"]);
+        command
+            .args(["nextest", "run", "--workspace", "--no-fail-fast"])
+            .args(WHOLE);
         if options.long {
             command.args(["--run-ignored", "all"]);
         }
@@ -109,7 +119,7 @@ fn run_tests(options: &Options, peers: &Peers, required: bool, counts: &mut Coun
             "--tests",
             "--no-fail-fast",
         ]);
-        command.args(&options.filter);
+        command.args(WHOLE).args(&options.filter);
         if options.long {
             command.args(["--", "--include-ignored"]);
         }

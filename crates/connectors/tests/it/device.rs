@@ -110,9 +110,9 @@ pub fn kept(arrivals: &[Arrival]) -> Vec<InboundMessage> {
             continue;
         };
         let id = format!("{scope} {id}");
-        if !kept.contains_key(&id) {
-            order.push(id.clone());
-            kept.insert(id, message.clone());
+        if let std::collections::btree_map::Entry::Vacant(place) = kept.entry(id.clone()) {
+            place.insert(message.clone());
+            order.push(id);
         }
     }
     order.iter().filter_map(|id| kept.remove(id)).collect()

@@ -2,8 +2,7 @@
 
 use crate::device::{BOB, Device, OWN, bodies, clock, kept, outbound};
 use crate::harness::Recorder;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;

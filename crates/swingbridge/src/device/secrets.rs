@@ -1,7 +1,7 @@
 //! What the device keeps to itself: its session, and the keys of its stores.
 
 use super::passphrase::Passphrase;
-use super::seal::{Vault, VaultError};
+use super::seal::{Under, Vault, VaultError};
 use crate::config::device::Device;
 use crate::config::environment::Variables;
 use std::sync::Arc;
@@ -35,6 +35,14 @@ impl Secrets {
         let folder = device.folder.join("secrets");
         let vault = Vault::open(&folder, &passphrase, device.keychain, entropy.clone())?;
         Ok(Self { vault, entropy })
+    }
+
+    /// What protects them, in words.
+    pub fn protected_by(&self) -> &'static str {
+        match self.vault.under() {
+            Under::Keychain => "the system's keychain",
+            Under::Passphrase => "a passphrase",
+        }
     }
 
     pub fn session(&self) -> Result<Option<Session>, VaultError> {

@@ -199,7 +199,9 @@ async fn a_phone_is_mirrored_encrypted_and_the_homeserver_reads_nothing() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
     };
-    let status = tokio::time::timeout(Duration::from_secs(30), looked).await.unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(30), looked)
+        .await
+        .unwrap();
     assert!(
         said(&status).contains("@phone-alice:localhost runs since"),
         "{}",

@@ -77,7 +77,12 @@ async fn log_in(
         ));
     }
     secrets.keep_session(&session).ends(Exit::File)?;
-    println!("Logged in as {}, device {}.", session.user, session.device);
+    println!(
+        "Logged in as {}, device {}. The session lies here under {}.",
+        session.user,
+        session.device,
+        secrets.protected_by()
+    );
     establish(options, config, secrets, password).await
 }
 
