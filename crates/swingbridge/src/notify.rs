@@ -1,6 +1,5 @@
 //! Telling systemd how far we are (`sd_notify(3)`), where it asks for it.
 
-use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 /// The socket that systemd gave us, if any.
@@ -28,10 +27,7 @@ impl Notifier {
             return;
         };
         let sent = || -> std::io::Result<()> {
-            let address = match path.strip_prefix('@') {
-                Some(name) => SocketAddr::from_abstract_name(name)?,
-                None => SocketAddr::from_pathname(path)?,
-            };
+            let address = address(path)?;
             UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address)?;
             Ok(())
         };
@@ -39,6 +35,16 @@ impl Notifier {
             tracing::warn!(%error, state, "systemd cannot be told");
         }
     }
+}
+
+fn address(path: &str) -> std::io::Result<SocketAddr> {
+    // Where systemd is there are names without files, too.
+    #[cfg(target_os = "linux")]
+    if let Some(name) = path.strip_prefix('@') {
+        use std::os::linux::net::SocketAddrExt;
+        return SocketAddr::from_abstract_name(name);
+    }
+    SocketAddr::from_pathname(path)
 }
 
 #[cfg(test)]
