@@ -1,6 +1,7 @@
 //! `cargo xtask gen`: documentation that the program writes about itself.
 
 use std::fs;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -21,11 +22,35 @@ pub enum Mode {
     Check,
 }
 
+/// Writes or compares, by a program built for it.
 pub fn run(mode: Mode) -> Result<()> {
+    run_by(mode, || {
+        let mut command = process::cargo();
+        command.args([
+            "run",
+            "--quiet",
+            "--package",
+            "swingbridge",
+            "--features",
+            "device",
+            "--",
+        ]);
+        command
+    })
+}
+
+/// Compares, by the program that the tests were built with: another build of it would take as long again.
+pub fn check_by_tests() -> Result<()> {
+    run_by(Mode::Check, || {
+        Command::new(process::target().join("debug/swingbridge"))
+    })
+}
+
+fn run_by(mode: Mode, program: impl Fn() -> Command) -> Result<()> {
     let folder = process::root().join("docs/generated");
     let mut stale = Vec::new();
     for (name, file) in GENERATED {
-        let fresh = program_says(name)?;
+        let fresh = program_says(program(), name)?;
         let path = folder.join(file);
         // A file that is missing is as stale as one that differs.
         if fs::read(&path).is_ok_and(|stored| stored == fresh) {
@@ -48,20 +73,12 @@ pub fn run(mode: Mode) -> Result<()> {
     Ok(())
 }
 
-fn program_says(name: &str) -> Result<Vec<u8>> {
-    let output = process::cargo()
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "swingbridge",
-            "--features",
-            "device",
-        ])
-        .args(["--", "docs", name])
-        .stderr(std::process::Stdio::inherit())
+fn program_says(mut program: Command, name: &str) -> Result<Vec<u8>> {
+    let output = program
+        .args(["docs", name])
+        .stderr(Stdio::inherit())
         .output()
-        .context("cannot run cargo")?;
+        .context("cannot run it")?;
     ensure!(
         output.status.success(),
         "`swingbridge docs {name}` ended with {}",

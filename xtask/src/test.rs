@@ -77,9 +77,10 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
             )
         })?;
         report.step("floors", floors::run)?;
-        report.step("generated", || gen_docs::run(gen_docs::Mode::Check))?;
         report.step("licences", licences::run)?;
         report.step("units", || units::run(required))?;
+        report.step("build", build_tests)?;
+        report.step("generated", gen_docs::check_by_tests)?;
     }
     let peers = report.step("peers", || peers::set_up(options.long, required))?;
     report.missing.clone_from(&peers.missing);
@@ -101,6 +102,15 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
         tests?;
     }
     Ok(())
+}
+
+/// All that the tests are, so that what comes next finds the program built.
+fn build_tests() -> Result<()> {
+    run_shown(
+        cargo()
+            .args(["test", "--workspace", "--lib", "--bins", "--tests", "--no-run"])
+            .args(WHOLE),
+    )
 }
 
 fn run_tests(options: &Options, peers: &Peers, required: bool, counts: &mut Counts) -> Result<()> {
