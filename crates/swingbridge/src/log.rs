@@ -21,6 +21,8 @@ pub fn start(logging: Logging) {
     // Other people's code may put requests and addresses into its finer levels: those are never shown.
     let filter = Targets::new()
         .with_default(level.min(LevelFilter::WARN))
+        // It calls an error what is an answer like any other (there is no such thing), and its callers tell of the others.
+        .with_target("matrix_sdk::http_client", LevelFilter::OFF)
         .with_target("swingbridge", level);
     let layer = match logging.format {
         Format::Human => fmt::layer()

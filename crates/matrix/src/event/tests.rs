@@ -204,7 +204,16 @@ fn media_come_with_kind_name_and_caption() {
         "m.room.message",
         json!({"msgtype": "m.image", "body": "x.png", "file": {"url": "mxc://a/b"}}),
     );
-    assert!(matches!(body(&sealed), Body::Other { kind, .. } if kind == "m.image"));
+    // What opens it stands beside: nobody takes it for a file in the clear.
+    assert!(matches!(
+        body(&sealed),
+        Body::Media(media) if media.key.as_deref() == Some(r#"{"url":"mxc://a/b"}"#)
+    ));
+    let nowhere = said(
+        "m.room.message",
+        json!({"msgtype": "m.image", "body": "x.png", "file": {}}),
+    );
+    assert!(matches!(body(&nowhere), Body::Other { kind, .. } if kind == "m.image"));
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 
 #[test]
+#[cfg(feature = "device")]
 fn help_tells_the_commands_and_the_flags_that_bridge_users_know() {
     let folder = TempDir::new().unwrap();
     let output = run(folder.path(), &["--help"]);

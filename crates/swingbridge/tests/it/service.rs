@@ -186,9 +186,9 @@ fn the_folder_that_the_configuration_names_is_made_and_can_be_written_to() {
 homeserver:
   address: https://matrix.example.org
 connectors:
-  carrier: {{ type: smpp, host: smsc.example.net, port: 2775, system_id: me, password: secret }}
+  phone: {{ type: termux }}
 lines:
-  main: {{ connector: carrier, address: \"+447700900000\", region: GB }}
+  main: {{ connector: phone, address: \"+447700900000\", region: GB }}
 ",
         data.display()
     );
