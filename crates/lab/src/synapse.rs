@@ -151,6 +151,12 @@ impl Synapse {
         &self.folder
     }
 
+    /// Its `registration_shared_secret`.
+    #[must_use]
+    pub fn shared_secret(&self) -> &str {
+        &self.shared_secret
+    }
+
     /// Its PostgreSQL server, if it has one.
     #[must_use]
     pub fn postgres(&self) -> Option<&Postgres> {

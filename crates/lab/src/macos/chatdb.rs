@@ -17,6 +17,11 @@ pub fn apple_now() -> i64 {
     i64::try_from(since.as_nanos()).unwrap_or(i64::MAX) - APPLE_EPOCH * 1_000_000_000
 }
 
+/// An Apple date in milliseconds since 1970.
+pub fn unix_ms(apple: i64) -> i64 {
+    apple / 1_000_000 + APPLE_EPOCH * 1000
+}
+
 /// That moment, so long ago.
 pub fn apple_ago(ago: Duration) -> i64 {
     apple_now() - i64::try_from(ago.as_nanos()).unwrap_or(i64::MAX)

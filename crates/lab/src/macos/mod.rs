@@ -43,6 +43,21 @@ pub struct Sent {
     pub service: String,
 }
 
+/// A text in a chat with one contact.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text {
+    pub rowid: i64,
+    /// The contact's number or mail address.
+    pub contact: String,
+    pub from_me: bool,
+    pub text: String,
+    /// Milliseconds since 1970.
+    pub at: i64,
+    pub sent: bool,
+    pub delivered: bool,
+    pub failed: bool,
+}
+
 fn database(mac: &Path) -> PathBuf {
     mac.join("home/Library/Messages/chat.db")
 }
@@ -84,6 +99,22 @@ impl Mac {
         Ok(Mac {
             folder: folder.to_owned(),
             db: Mutex::new(ChatDb::create(&path, release)?),
+        })
+    }
+
+    /// The Mac that [`Mac::with_program`] set up there before, with what is on it.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn reopen(folder: &Path, osascript: &Path) -> Result<Mac> {
+        let path = database(folder);
+        anyhow::ensure!(path.exists(), "there is no Mac in {}", folder.display());
+        let link = folder.join("bin/osascript");
+        std::fs::remove_file(&link)?;
+        std::os::unix::fs::symlink(osascript, link)?;
+        Ok(Mac {
+            folder: folder.to_owned(),
+            db: Mutex::new(ChatDb::open(&path)?),
         })
     }
 
@@ -152,6 +183,24 @@ impl Mac {
         let db = self.db();
         let chat = db.direct(handle, service)?;
         self.says_in(&db, &chat, handle, service, Body::plain(text))
+    }
+
+    /// The person says something on the Mac itself, in the chat with a contact. Gives back the message's guid.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn writes(&self, handle: &str, text: &str) -> Result<String> {
+        let db = self.db();
+        let row = Row {
+            body: Some(Body::plain(text)),
+            chat: Some(db.direct(handle, "iMessage")?.rowid),
+            handle: Some(db.handle(handle, "iMessage")?),
+            service: "iMessage".into(),
+            from_me: true,
+            more: vec![("is_sent", 1.into()), ("is_delivered", 1.into())],
+            ..Row::default()
+        };
+        Ok(db.insert(&row)?.1)
     }
 
     /// A member says something in a group.
@@ -278,6 +327,34 @@ impl Mac {
         Ok(db
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?)
+    }
+
+    /// What was written in chats with one contact, in both directions and in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn texts(&self) -> Result<Vec<Text>> {
+        let db = self.db();
+        let mut rows = db.connection.prepare(
+            "SELECT m.ROWID, c.chat_identifier, m.is_from_me, m.attributedBody, m.date, m.is_sent, m.is_delivered, m.error
+             FROM message m JOIN chat_message_join j ON j.message_id = m.ROWID JOIN chat c ON c.ROWID = j.chat_id
+             WHERE c.style = 45 AND m.associated_message_type = 0 ORDER BY m.ROWID",
+        )?;
+        let rows = rows.query_map([], |row| {
+            let body: Option<Vec<u8>> = row.get(3)?;
+            let read = body.and_then(|body| swingbridge_wire::typedstream::Attributed::decode(&body).ok());
+            Ok(Text {
+                rowid: row.get(0)?,
+                contact: row.get(1)?,
+                from_me: row.get(2)?,
+                text: read.map(|read| read.text).unwrap_or_default(),
+                at: chatdb::unix_ms(row.get(4)?),
+                sent: row.get(5)?,
+                delivered: row.get(6)?,
+                failed: row.get::<_, i64>(7)? != 0,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// All that was sent from here, in order.

@@ -91,6 +91,22 @@ impl Phone {
         self.folder.change(|world| world.add("sent", to, text))
     }
 
+    /// Its clock goes with ours from now on, instead of a second for each text.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn keeps_time(&self) -> io::Result<()> {
+        self.folder.change(|world| world.in_time = true)
+    }
+
+    /// Every text in its database, by number.
+    ///
+    /// # Errors
+    /// The folder cannot be read.
+    pub fn texts(&self) -> io::Result<Vec<Text>> {
+        self.folder.look(|world| world.texts.clone())
+    }
+
     /// All that left the phone, in order: to whom, and what.
     ///
     /// # Errors
