@@ -22,6 +22,8 @@ cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests who
 cargo xtask demo [--check] [--postgres] [--fresh]
                                      a homeserver, a carrier with web phones and the gateway, to try out;
                                      --check drives it unattended and exits 0 or 1
+cargo xtask demo --device android|mac [--check] [--fresh]
+                                     the relay on a user's own device (emulated), encrypted to a Matrix client of yours
 cargo xtask bench [--quick] [--long] [NAME]
                                      measure what the gateway carries beside others: session, queue, absorb, roundtrip,
                                      memory; --quick builds faster, --long adds Jasmin
@@ -51,7 +53,7 @@ fn run(arguments: &[String]) -> Result<()> {
             Ok(())
         }
         Some((&"test", rest)) => test::run(&test::Options::parse(rest)?),
-        Some((&"demo", rest)) => demo::run(rest),
+        Some((&"demo", rest)) => demo::run(&demo::Options::parse(rest)?),
         Some((&"bench", rest)) => bench::run(rest),
         Some((&"gen", [])) => gen_docs::run(gen_docs::Mode::Write),
         Some((&"gen", ["--check"])) => gen_docs::run(gen_docs::Mode::Check),

@@ -89,6 +89,12 @@ pub fn set_up_homeserver(postgres: bool) -> Result<PathBuf> {
     Ok(synapse_python(&folder))
 }
 
+/// Sets up the Matrix client that checks of encryption drive.
+pub fn set_up_client() -> Result<()> {
+    let (folder, _lock) = folder()?;
+    python::nio(&folder)
+}
+
 /// Sets up what the bench measures beside, and gives back the folder. What cannot be had is left out there, by name.
 pub fn set_up_bench(long: bool) -> Result<PathBuf> {
     let (folder, _lock) = folder()?;

@@ -1,6 +1,8 @@
-//! `cargo xtask demo`: a real homeserver, a carrier with web phones and the gateway between them, to try out.
+//! `cargo xtask demo`: a real homeserver, a carrier with web phones and the gateway between them, to try out. With `--device` the
+//! relay on an emulated device instead.
 
 mod check;
+mod device;
 mod gateway;
 mod house;
 mod ports;
@@ -22,6 +24,9 @@ use house::House;
 #[derive(Parser)]
 #[command(about = "A homeserver, a carrier with web phones and the gateway, to try out")]
 struct Options {
+    /// Show the relay on a device instead of the gateway
+    #[arg(long, conflicts_with = "postgres")]
+    device: Option<device::Kind>,
     /// Drive it unattended, print the transcript, and exit 0 or 1
     #[arg(long)]
     check: bool,
@@ -45,6 +50,10 @@ struct Options {
 impl Options {
     /// Each kind of run has a folder of its own, so that a check starts from nothing and leaves the demo's data alone.
     fn folder(&self) -> PathBuf {
+        if let Some(device) = self.device {
+            let check = if self.check { "check-" } else { "" };
+            return self.folder.join(format!("{check}device-{}", device.word()));
+        }
         let kind = match (self.check, self.postgres) {
             (false, false) => "sqlite",
             (false, true) => "postgres",
@@ -94,6 +103,9 @@ async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
         absolute(&options.programs)?,
         absolute(&options.python)?,
     );
+    if let Some(kind) = options.device {
+        return device::demonstrate(kind, options.check, &folder, &programs, &python).await;
+    }
     let mut house = House::open(&folder, &programs, &python, options.postgres).await?;
     if options.check {
         let outcome = Check::new(&house).run().await;
