@@ -29,7 +29,6 @@ pub struct DeviceHouse {
     // The relay goes first, so that it can say goodbye to the homeserver.
     relay: Process,
     pub synapse: Synapse,
-    pub handset: Arc<Handset>,
     pub kind: Kind,
     pub ports: Ports,
     program: PathBuf,
@@ -59,11 +58,10 @@ impl DeviceHouse {
         relay.prepare(&synapse)?;
         let process = relay.start(&handset).await?;
         tell(&format!("the relay runs on {}", kind.name()));
-        page::serve(kind, handset.clone(), ports.phones).await?;
+        page::serve(kind, handset, ports.phones).await?;
         Ok(Self {
             relay: process,
             synapse,
-            handset,
             kind,
             ports,
             program: relay.program,
