@@ -62,6 +62,8 @@ pub async fn when_done(
     tokio::pin!(broken);
     loop {
         tokio::select! {
+            // First of all: parts that have ended because they were asked to are no failure, however fast they were.
+            biased;
             () = shutdown.requested() => break,
             () = &mut broken => {
                 notifier.stopping();
@@ -95,5 +97,34 @@ async fn either<T>(one: impl Future<Output = T>, other: impl Future<Output = T>)
     tokio::select! {
         _ = one => {}
         _ = other => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn parts_that_end_at_once_when_asked_are_no_failure() {
+        // Which of two things that are ready is looked at first is a matter of chance.
+        for _ in 0..64 {
+            let mut tasks = JoinSet::new();
+            let shutdown = Shutdown::when(std::future::ready(()));
+            let stopping = shutdown.clone();
+            tasks.spawn(async move { stopping.requested().await });
+            tokio::task::yield_now().await;
+            let broken = std::future::pending();
+            let ended = when_done(&mut tasks, &shutdown, &Notifier::default(), broken).await;
+            assert!(!ended.failed && ended.settled, "{ended:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_part_that_ends_in_a_panic_is_a_failure() {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async { panic!("a part fails") });
+        let (shutdown, broken) = (Shutdown::never(), std::future::pending());
+        let ended = when_done(&mut tasks, &shutdown, &Notifier::default(), broken).await;
+        assert!(ended.failed && !ended.settled, "{ended:?}");
     }
 }
