@@ -31,7 +31,6 @@ pub struct DeviceHouse {
     pub synapse: Synapse,
     pub kind: Kind,
     pub ports: Ports,
-    program: PathBuf,
     folder: PathBuf,
 }
 
@@ -64,7 +63,6 @@ impl DeviceHouse {
             synapse,
             kind,
             ports,
-            program: relay.program,
             folder: relay.folder,
         })
     }
@@ -101,15 +99,6 @@ impl DeviceHouse {
     /// Where the relay keeps its things.
     pub fn relay_folder(&self) -> &Path {
         &self.folder
-    }
-
-    /// What a person types to compare emoji with their client.
-    pub fn verify(&self) -> String {
-        format!(
-            "{} device verify -c {}",
-            self.program.display(),
-            self.folder.join("device.yaml").display()
-        )
     }
 }
 
