@@ -140,6 +140,12 @@ impl Site {
             .unwrap_or_default()
     }
 
+    /// Whether the network's ids of a line's messages are kept, so that others can refer to them.
+    pub fn names_messages(&self, line: &Line) -> bool {
+        let able = self.capabilities.get(&line.connector);
+        able.is_some_and(|able| able.names_messages)
+    }
+
     /// The first network of a line, in its own word (`sms`).
     pub fn network_of(&self, line: &Line) -> String {
         self.capabilities_of(line)

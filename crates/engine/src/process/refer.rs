@@ -138,7 +138,7 @@ impl Work<'_> {
     /// What the network calls the message that a message from Matrix refers to.
     pub(super) fn load_reference(&mut self, state: &mut State, message: &Message) -> Loaded<()> {
         let Some(talk) = &state.talk else { return Ok(()) };
-        if !self.site.capabilities_of(&talk.line).names_messages {
+        if !self.site.names_messages(&talk.line) {
             return Ok(());
         }
         let reference = message.replaces.as_ref().or(message.in_reply_to.as_ref());

@@ -155,7 +155,7 @@ fn said(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect>
             ..Shown::of(scene, inbound, caption)
         });
     }
-    let names = scene.site.capabilities_of(&talk.line).names_messages;
+    let names = scene.site.names_messages(&talk.line);
     let mut effects = Vec::new();
     for (n, mut one) in shown.into_iter().enumerate() {
         one.named = inbound
