@@ -2,6 +2,7 @@
 //! only the service knows, and hands over what comes.
 
 use async_trait::async_trait;
+use std::borrow::Cow;
 use std::fmt;
 
 /// What takes the requests of one service.
@@ -24,6 +25,8 @@ pub trait Webhook: Send + Sync {
 pub struct Request {
     /// `POST`.
     pub method: String,
+    /// What stands behind the `?`, as it came; empty without one.
+    pub query: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
     pub body: bytes::Bytes,
@@ -45,23 +48,25 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What is answered: a status, and words for the service's own log.
+/// What is answered: a status, and words for the service's own log or what its contract asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Response {
     pub status: u16,
-    /// Plain text; holds nothing of the request.
-    pub body: &'static str,
+    pub content_type: &'static str,
+    /// Holds nothing of the request, other than what the service wants echoed.
+    pub body: Cow<'static, str>,
 }
 
 impl Response {
     /// All that came is committed.
-    pub const TAKEN: Self = Self {
-        status: 200,
-        body: "ok",
-    };
+    pub const TAKEN: Self = Self::new(200, "ok");
 
     pub const fn new(status: u16, body: &'static str) -> Self {
-        Self { status, body }
+        Self {
+            status,
+            content_type: "text/plain; charset=utf-8",
+            body: Cow::Borrowed(body),
+        }
     }
 
     pub fn is_success(&self) -> bool {

@@ -28,6 +28,10 @@ pub struct Capabilities {
     pub edits: Support,
     pub unsends: Support,
     pub media: Support,
+    /// Files are handed over as `https:` links that end by themselves, which the network fetches, and not as files on this machine.
+    pub media_links: bool,
+    /// [`crate::message::Body::RichCard`].
+    pub rich_cards: Support,
     pub polls: Support,
     pub locations: Support,
     pub groups: Support,
@@ -46,6 +50,9 @@ pub struct Capabilities {
     /// The legs from the contact's phone to us, as things are set up; a message that took another way says so itself. Empty:
     /// nothing is known.
     pub way: Vec<Leg>,
-    /// Whether the network takes an idempotency key, so that a send of unknown fate may be repeated by itself.
+    /// What has not reached the phone can be taken back ([`crate::connector::Connector::revoke`]).
+    pub revokes: bool,
+    /// Whether the network takes an idempotency key ([`crate::connector::Outbound::key`]), so that a send of unknown fate may be
+    /// repeated by itself.
     pub idempotent_sends: bool,
 }

@@ -38,6 +38,21 @@ pub trait Connector: Send + Sync {
     /// [`Capabilities`] have it absent is not called, and one that cannot do it now does nothing.
     async fn signal(&self, _signal: Signal) {}
 
+    /// Takes back a message that the network accepted and that has not reached the phone. Called only where
+    /// [`Capabilities::revokes`] says so. May be repeated.
+    ///
+    /// # Errors
+    /// [`SendError`]: what became of the message is not known. [`SendError::RetryAfter`]: ask again.
+    async fn revoke(&self, _revocation: Revocation) -> Result<Revoked, SendError> {
+        Ok(Revoked::Impossible)
+    }
+
+    /// Asks the network which of `addresses` the service reaches now, each in its place. What was asked a short while ago may be
+    /// answered from memory.
+    async fn reach(&self, _line: &LineId, addresses: &[Address]) -> Vec<Reach> {
+        vec![Reach::Unknown; addresses.len()]
+    }
+
     /// How it is, from real traffic where there is any.
     async fn probe(&self) -> Health;
 }
@@ -46,6 +61,9 @@ pub trait Connector: Send + Sync {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outbound {
     pub id: MessageId,
+    /// Names this message for good, also after a new database: the same when the same is sent again. 24 letters and digits of base 32.
+    #[serde(default)]
+    pub key: String,
     pub line: LineId,
     /// The line's own address.
     pub from: Address,
@@ -54,6 +72,39 @@ pub struct Outbound {
     pub message: Message,
     /// The phone must not get it after this moment; the connector gives it to the network as validity period.
     pub expires_at: Option<Timestamp>,
+}
+
+/// A message to be taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    pub line: LineId,
+    pub to: Address,
+    /// [`Outbound::key`].
+    pub key: String,
+    /// What the network called it when it accepted it.
+    pub network_ids: Vec<NetworkId>,
+}
+
+/// What became of a message that was to be taken back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Revoked {
+    /// The phone will not have it.
+    Withdrawn,
+    /// The phone has it already.
+    TooLate,
+    /// The network can not do this: the phone may have it, now or later.
+    Impossible,
+}
+
+/// Whether a service reaches an address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    Yes,
+    No,
+    #[default]
+    Unknown,
 }
 
 /// What is worth something only now.

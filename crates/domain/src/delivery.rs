@@ -93,6 +93,8 @@ pub enum Outcome {
 pub enum Reason {
     /// The address can not be reached or does not exist.
     BadAddress,
+    /// The phone has not this service, or has it no longer. Another service may reach it.
+    NotReachable,
     /// The content can not be carried (too long, wrong type).
     BadContent,
     /// The account may not do this.
@@ -111,6 +113,7 @@ impl Reason {
     pub fn word(self) -> &'static str {
         match self {
             Reason::BadAddress => "bad_address",
+            Reason::NotReachable => "not_reachable",
             Reason::BadContent => "bad_content",
             Reason::NotAllowed => "not_allowed",
             Reason::Emergency => "emergency",

@@ -62,6 +62,8 @@ pub enum Body {
         question: String,
         answers: Vec<String>,
     },
+    /// A picture with words and buttons, as business messaging has them.
+    RichCard(RichCard),
     /// A place (RFC 5870 `geo:` URI) with words for it.
     Location {
         geo_uri: String,
@@ -72,6 +74,39 @@ pub enum Body {
         kind: String,
         fallback: Option<String>,
     },
+}
+
+/// A picture with words and buttons. Several in one message are looked through side by side (a carousel). `Debug` is redacted.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct RichCard {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<Media>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub buttons: Vec<Button>,
+}
+
+/// Something to choose. `Debug` is redacted.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Button {
+    /// What stands on it.
+    pub label: String,
+    pub deed: Deed,
+}
+
+/// What a [`Button`] does.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Deed {
+    /// Answers with the label. The answer comes in as a text that refers to the message ([`Message::in_reply_to`]).
+    Reply,
+    /// Opens this address (`https:`).
+    Open(String),
+    /// Calls this number.
+    Dial(String),
 }
 
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -102,7 +137,8 @@ pub struct Media {
     pub mime: Option<String>,
     /// Octets.
     pub size: Option<u64>,
-    /// Where it is: an `mxc:` URI on the Matrix side, a `file:` URI on the device that a connector runs on.
+    /// Where it is: an `mxc:` URI on the Matrix side; on the network's side a `file:` URI on the machine that the connector runs on, or
+    /// an `https:` link where [`crate::capability::Capabilities::media_links`] says so.
     pub uri: String,
     /// What opens it, when it lies encrypted at `uri`: a Matrix `EncryptedFile` as JSON.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +188,23 @@ impl Message {
     }
 }
 
+impl RichCard {
+    /// The card as a text, for who has no cards: its buttons are numbered, or say where they lead.
+    pub fn words(&self) -> String {
+        let said = [&self.title, &self.text].into_iter().flatten().cloned();
+        let mut number = 0;
+        let buttons = self.buttons.iter().map(|button| match &button.deed {
+            Deed::Reply => {
+                number += 1;
+                format!("{number}. {}", button.label)
+            }
+            Deed::Open(address) => format!("{}: {address}", button.label),
+            Deed::Dial(number) => format!("{}: {number}", button.label),
+        });
+        said.chain(buttons).collect::<Vec<_>>().join("\n")
+    }
+}
+
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -159,6 +212,7 @@ impl fmt::Debug for Body {
             Body::Text(text) => text.fmt(f),
             Body::Media(media) => media.fmt(f),
             Body::Poll { answers, .. } => write!(f, "Poll({} answers)", answers.len()),
+            Body::RichCard(card) => card.fmt(f),
             Body::Location { .. } => f.write_str("Location(…)"),
             Body::Other { kind, .. } => write!(f, "Other({kind})"),
         }
@@ -171,6 +225,18 @@ impl fmt::Debug for Text {
     }
 }
 
+impl fmt::Debug for RichCard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RichCard({:?}, {} buttons)", self.media, self.buttons.len())
+    }
+}
+
+impl fmt::Debug for Button {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Button(…)")
+    }
+}
+
 impl fmt::Debug for Media {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Media({:?}, {:?} octets)", self.kind, self.size)
@@ -180,6 +246,30 @@ impl fmt::Debug for Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_card_reads_as_text_with_numbers_where_one_can_answer() {
+        let button = |label: &str, deed| Button {
+            label: label.into(),
+            deed,
+        };
+        let card = RichCard {
+            title: Some("Table for two?".into()),
+            text: Some("Tonight at eight.".into()),
+            media: None,
+            buttons: vec![
+                button("Yes", Deed::Reply),
+                button("Menu", Deed::Open("https://example.org/menu".into())),
+                button("No", Deed::Reply),
+                button("Call us", Deed::Dial("+447700900000".into())),
+            ],
+        };
+        assert_eq!(
+            card.words(),
+            "Table for two?\nTonight at eight.\n1. Yes\nMenu: https://example.org/menu\n2. No\nCall us: +447700900000"
+        );
+        assert_eq!(format!("{card:?}"), "RichCard(None, 4 buttons)");
+    }
 
     #[test]
     fn debug_shows_no_body() {

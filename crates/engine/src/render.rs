@@ -74,6 +74,10 @@ pub(crate) fn outbound(
             plain: location(geo_uri, description),
             ..Text::default()
         },
+        Body::RichCard(card) => Text {
+            plain: card.words(),
+            ..Text::default()
+        },
         Body::Poll { .. } => return refuse(&words::no_polls(able), "unsupported"),
         Body::Null => return refuse(&words::cannot_withdraw(able), "unsupported"),
         Body::Other { kind, .. } => return refuse(&words::unsupported(able, kind), "unsupported"),
@@ -195,6 +199,7 @@ pub(crate) fn inbound(message: &Message) -> String {
         Body::Media(media) => format!("[{:?}: {}]", media.kind, media.name),
         Body::Location { geo_uri, description } => location(geo_uri, description),
         Body::Poll { question, .. } => question.clone(),
+        Body::RichCard(card) => card.words(),
         Body::Other { kind, fallback } => fallback.clone().unwrap_or_else(|| format!("[{kind}]")),
         Body::Null => String::new(),
     });

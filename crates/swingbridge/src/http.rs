@@ -6,8 +6,8 @@ use axum::serve::ListenerExt;
 #[cfg(feature = "device")]
 use axum::{
     body::Bytes,
-    extract::DefaultBodyLimit,
-    http::{HeaderMap, Method, StatusCode},
+    extract::{DefaultBodyLimit, RawQuery},
+    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
     routing::any,
 };
 use std::future::IntoFuture;
@@ -92,18 +92,23 @@ pub fn webhooks(mounted: Vec<(String, Arc<dyn Webhook>)>) -> Router {
     let mut router = Router::new();
     for (path, webhook) in mounted {
         let largest = webhook.largest_body();
-        let receive = move |method: Method, headers: HeaderMap, body: Bytes| async move {
+        let receive = move |method: Method, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| async move {
             let headers = headers.iter().filter_map(|(name, value)| {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             });
             let request = Request {
                 method: method.as_str().to_owned(),
+                query: query.unwrap_or_default(),
                 headers: headers.collect(),
                 body,
             };
             let answer = webhook.receive(request).await;
             let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (status, answer.body)
+            (
+                status,
+                [(CONTENT_TYPE, answer.content_type)],
+                answer.body.into_owned(),
+            )
         };
         router = router.route(&path, any(receive).layer(DefaultBodyLimit::max(largest)));
     }

@@ -109,6 +109,10 @@ impl Account {
                     text: text.clone(),
                     reply_to: reply_to.take(),
                 }),
+                Body::RichCard(card) => steps.push(Step::Text {
+                    text: card.words(),
+                    reply_to: reply_to.take(),
+                }),
                 Body::Poll { .. } | Body::Other { .. } => {
                     return Err(rejected(
                         Reason::BadContent,

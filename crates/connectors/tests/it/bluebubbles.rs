@@ -322,6 +322,7 @@ pub async fn connector(
 pub fn outbound(to: Address, message: Message) -> Outbound {
     Outbound {
         id: MessageId(1),
+        key: String::new(),
         line: LineId::new("me"),
         from: Address::Number(OURS.into()),
         to: vec![to],

@@ -126,6 +126,7 @@ pub fn bodies(messages: &[InboundMessage]) -> Vec<String> {
 pub fn outbound(id: i64, to: &str, text: &str) -> Outbound {
     Outbound {
         id: MessageId(id),
+        key: String::new(),
         line: LineId::new("phone"),
         from: Address::Number(OWN.into()),
         to: vec![Address::Number(to.into())],

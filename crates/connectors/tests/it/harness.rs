@@ -211,6 +211,7 @@ impl Running {
 pub fn outbound(text: &str) -> Outbound {
     Outbound {
         id: MessageId(1),
+        key: String::new(),
         line: LineId::new("main"),
         from: Address::Number("+447700900001".into()),
         to: vec![Address::Number("+447700900123".into())],

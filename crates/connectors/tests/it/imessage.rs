@@ -122,6 +122,7 @@ impl House {
         self.connector
             .send(Outbound {
                 id: MessageId(1),
+                key: String::new(),
                 line: LineId::new("mac"),
                 from: Address::Number("+447700900001".into()),
                 to: vec![to],

@@ -37,10 +37,10 @@ async fn door(
     method: Method,
     headers: HeaderMap,
     body: Bytes,
-) -> (StatusCode, &'static str) {
+) -> (StatusCode, String) {
     let connector = mounted.lock().unwrap().clone();
     let Some(connector) = connector else {
-        return (StatusCode::BAD_GATEWAY, "nobody is there");
+        return (StatusCode::BAD_GATEWAY, "nobody is there".to_owned());
     };
     let headers = headers
         .iter()
@@ -48,11 +48,12 @@ async fn door(
         .collect();
     let request = Request {
         method: method.as_str().to_owned(),
+        query: String::new(),
         headers,
         body,
     };
-    let Response { status, body } = connector.receive(request).await;
-    (StatusCode::from_u16(status).unwrap(), body)
+    let Response { status, body, .. } = connector.receive(request).await;
+    (StatusCode::from_u16(status).unwrap(), body.into_owned())
 }
 
 impl Lab {

@@ -274,6 +274,9 @@ impl Work<'_> {
         };
         if let (Payload::Send(send), Some(id)) = (&mut payload, message) {
             send.outbound.id = id;
+            // Message ids begin again in a new database; the moment does not.
+            let name = format!("{id}/{}", self.now.millis());
+            send.outbound.key = self.keys.pseudonym("send", &name);
         }
         let sealed = self.seal(seal::OUTBOX, &payload)?;
         let row = NewOutboxRow {

@@ -243,6 +243,7 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
     };
     let outbound = Outbound {
         id: MessageId(0),
+        key: String::new(),
         line: talk.line.id.clone(),
         from: talk.line.address.clone(),
         to: vec![talk.address.clone()],

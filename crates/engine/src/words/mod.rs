@@ -40,6 +40,7 @@ pub fn not_delivered(error: Option<&str>) -> String {
 pub fn refused(reason: Reason, detail: &str) -> String {
     let what = match reason {
         Reason::BadAddress => "the network says that this number cannot be reached",
+        Reason::NotReachable => "this phone has not this service, or has it no longer",
         Reason::BadContent => "the network cannot carry this text",
         Reason::NotAllowed => "the network does not allow this to be sent from this line",
         Reason::Emergency => return EMERGENCY.to_owned(),

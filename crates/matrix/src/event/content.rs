@@ -50,6 +50,7 @@ pub(crate) fn plain_text(kind: &str, content: &Content) -> Option<String> {
         Body::Text(text) => Some(text.plain),
         Body::Media(media) => Some(media.caption.unwrap_or(media.name)),
         Body::Poll { question, .. } => Some(question),
+        Body::RichCard(card) => Some(card.words()),
         Body::Location { description, .. } => Some(description),
         Body::Other { fallback, .. } => fallback,
         Body::Null => None,

@@ -8,6 +8,7 @@ const NOW: Timestamp = Timestamp(1_800_000_000_000);
 fn outbound(text: &str) -> Outbound {
     Outbound {
         id: MessageId(1),
+        key: String::new(),
         line: LineId::new("main"),
         from: Address::Number("+447700900001".into()),
         to: vec![Address::Number("+447700900123".into())],

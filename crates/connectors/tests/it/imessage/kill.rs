@@ -101,6 +101,7 @@ async fn a_send_that_was_cut_off_is_neither_repeated_nor_shown_again() {
     let send = tokio::spawn(async move {
         let outbound = Outbound {
             id: MessageId(7),
+            key: String::new(),
             line: LineId::new("mac"),
             from: Address::Number("+447700900001".into()),
             to: vec![Address::Number(BOB.into())],

@@ -253,6 +253,7 @@ impl Tried<'_> {
         let begun = Instant::now();
         let outbound = Outbound {
             id: MessageId(i64::try_from(self.steps.len()).unwrap_or_default() + 1),
+            key: String::new(),
             line: self.line.id.clone(),
             from: self.line.address.clone(),
             to: vec![self.to.clone()],
