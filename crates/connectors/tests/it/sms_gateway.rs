@@ -188,6 +188,7 @@ async fn only_the_app_is_believed() {
     let stamp = (NOW.millis() / 1000).to_string();
     let request = |headers: &[(&str, &str)]| Request {
         method: "POST".into(),
+        query: String::new(),
         headers: headers
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
