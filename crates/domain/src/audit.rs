@@ -65,6 +65,8 @@ kinds! {
     AdminRefused = "admin.refused",
     /// A user gave a conversation's room up.
     PortalDeleted = "portal.deleted",
+    /// A conversation was moved to another line.
+    ConversationMoved = "conversation.moved",
     /// Something undeliverable was erased because its time was over.
     Erased = "retention.erased",
     /// A user agreed that a conversation may be read at a place named in the detail.

@@ -174,6 +174,12 @@ pub enum Action {
         room: RoomId,
         users: Vec<UserId>,
     },
+    /// Shows the room in the space `to`, and no longer in `from`.
+    Shelve {
+        room: RoomId,
+        from: Option<RoomId>,
+        to: RoomId,
+    },
     /// Name, topic, bridge information and ghost profile brought up to date.
     Describe {
         room: RoomId,

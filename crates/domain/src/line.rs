@@ -4,6 +4,7 @@ use crate::address::{Address, Region};
 use crate::consent::{self, Downgrade};
 use crate::id::{ConnectorId, LineId, RoomId, UserId};
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// An address of ours on a phone network, served by a connector.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,37 @@ pub struct Line {
     pub consent: consent::Rule,
     /// What is done with a message that would go less protected than the one before it.
     pub downgrade: Downgrade,
+    /// The line that a message goes by when this one does not bring it to the phone. What phones send to that line comes into this one's
+    /// conversations.
+    pub fallback: Option<Fallback>,
+}
+
+/// Another way for what a line does not bring to the phone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    pub line: LineId,
+    /// The phone has not the line's service.
+    pub unreachable: bool,
+    /// The network refused the message, before or after it took it.
+    pub refused: bool,
+    /// How long the phone may be without a message that the network took; then it is taken back, where the network can, and goes the
+    /// other way. `None`: for as long as the network tries.
+    pub after: Option<Duration>,
+    /// How long messages go the other way at once, before this line is tried again. It is tried sooner when the phone is heard by it.
+    pub again: Duration,
+}
+
+impl Fallback {
+    /// To `line`, whatever the cause.
+    pub fn to(line: LineId) -> Self {
+        Self {
+            line,
+            unreachable: true,
+            refused: true,
+            after: Some(Duration::from_secs(120)),
+            again: Duration::from_secs(6 * 3600),
+        }
+    }
 }
 
 /// Who may use a line.

@@ -156,6 +156,17 @@ pub struct Trust {
     /// The legs from the contact's phone to us that the last message took, where its connector says so of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
+    /// Messages go by another line for a while, since the conversation's own does not reach the phone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detour: Option<Detour>,
+}
+
+/// Another line that messages of a conversation go by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detour {
+    pub line: LineId,
+    /// When the conversation's own line is tried again.
+    pub until: Timestamp,
 }
 
 /// The key by which a contact is known, as it was first seen.
@@ -363,6 +374,8 @@ pub enum Timer {
     AssemblyGone(AssemblyId),
     /// Some parts of a message were reported as delivered and the others never: take them as delivered too.
     PartsSettle(MessageId),
+    /// A message that its network took has not reached the phone for long enough: it goes another way, if it can be taken back.
+    Overdue(MessageId),
     /// A receipt that matches nothing.
     EarlyReceiptGone(ConnectorId, NetworkId),
 }
@@ -440,6 +453,8 @@ pub trait Tables {
         contact: ContactId,
         now: Timestamp,
     ) -> Result<ConversationId>;
+    /// The conversation belongs to another line from now on. Its aliases stay.
+    fn conversation_set_line(&mut self, id: ConversationId, line: &LineId) -> Result<()>;
     /// Lets a conversation be with another contact: a group whose network calls it something else now.
     fn conversation_set_contact(&mut self, id: ConversationId, contact: ContactId) -> Result<()>;
     /// Adds or moves an alias.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use swingbridge_domain::inbox::Utf16;
+use swingbridge_domain::path::Leg;
 
 /// One part, as it is kept until the others are there. `Debug` is redacted.
 #[derive(Clone, PartialEq, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct Piece {
     /// Its octets, when it came in UTF-16: the cut may go through a character.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub utf16: Option<Utf16>,
+    /// The legs that its connector told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub way: Vec<Leg>,
 }
 
 impl fmt::Debug for Piece {
@@ -60,6 +64,7 @@ mod tests {
         Piece {
             text: text.into(),
             utf16: None,
+            way: Vec::new(),
         }
     }
 
@@ -67,6 +72,7 @@ mod tests {
         Piece {
             text: "?".into(),
             utf16: Some(Utf16(octets.to_vec())),
+            way: Vec::new(),
         }
     }
 

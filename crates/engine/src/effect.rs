@@ -1,7 +1,7 @@
 //! What a decision may ask for. All effects of one event are committed together.
 
 use crate::assembly::Piece;
-use crate::event::Then;
+use crate::event::{Cause, Then};
 use crate::payload::Payload;
 use crate::state::Card;
 use swingbridge_domain::address::Address;
@@ -12,12 +12,12 @@ use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::Action;
 use swingbridge_domain::id::{
-    AssemblyId, ConnectorId, ConversationId, EventId, LineId, NetworkId, OutboxId, RoomId, UserId,
+    AssemblyId, ConnectorId, ConversationId, EventId, LineId, MessageId, NetworkId, OutboxId, RoomId, UserId,
 };
 use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
 use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::{
-    Contact, Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust,
+    Contact, Detour, Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +97,22 @@ pub enum Effect {
         not_before: Timestamp,
         counts: bool,
     },
+    /// Lets the message of a row go by another line; it comes back as [`crate::event::Event::Diverted`].
+    Divert {
+        id: OutboxId,
+        to: LineId,
+        cause: Cause,
+    },
+    /// Messages of a conversation go by another line for a while, or no longer.
+    SetDetour {
+        conversation: ConversationId,
+        detour: Option<Detour>,
+    },
+    /// Moves a conversation to another line; it comes back as [`crate::event::Event::Swapped`].
+    Swap {
+        conversation: ConversationId,
+        line: LineId,
+    },
     SetTimer {
         timer: Timer,
         due: Timestamp,
@@ -158,6 +174,8 @@ pub enum Carried {
     None,
     /// Its record is written first.
     New(Box<NewMessage>),
+    /// One that another row carried before.
+    Again(MessageId),
 }
 
 #[derive(Clone, Debug, PartialEq)]

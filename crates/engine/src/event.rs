@@ -1,10 +1,10 @@
 //! What can happen.
 
 use crate::assembly::Piece;
-use crate::payload::Payload;
-use swingbridge_domain::connector::{Accepted, SendError};
+use crate::payload::{Payload, Send};
+use swingbridge_domain::connector::{Accepted, Reach, Revoked, SendError};
 use swingbridge_domain::homeserver::Performed;
-use swingbridge_domain::id::{AssemblyId, ConversationId, EventId, RoomId, UserId};
+use swingbridge_domain::id::{AssemblyId, ConversationId, EventId, LineId, MessageId, RoomId, UserId};
 use swingbridge_domain::inbox::{Inbound, InboundMessage, PartOf, RoomEvent};
 use swingbridge_domain::path::Protection;
 use swingbridge_domain::store::{OutboxRow, Timer};
@@ -68,7 +68,34 @@ pub enum Event {
     Answered {
         row: OutboxRow,
         event: EventId,
+        /// The line that it was sent by.
+        line: LineId,
         answer: Result<Accepted, SendError>,
+    },
+    /// A message is to go by another line; see [`crate::effect::Effect::Divert`].
+    Diverted {
+        row: OutboxRow,
+        send: Box<Send>,
+        to: LineId,
+        cause: Cause,
+    },
+    /// A network was asked to take a message back.
+    Revoked {
+        row: OutboxRow,
+        message: MessageId,
+        answer: Result<Revoked, SendError>,
+    },
+    /// A network was asked whether it reaches the contact of a conversation.
+    Reached {
+        row: OutboxRow,
+        line: LineId,
+        event: EventId,
+        reach: Reach,
+    },
+    /// A conversation belongs to another line now.
+    Swapped {
+        conversation: ConversationId,
+        from: LineId,
     },
     /// A row was in flight when the program stopped.
     Lost {
@@ -79,6 +106,19 @@ pub enum Event {
         row: OutboxRow,
     },
     Timer(Timer),
+}
+
+/// Why a message goes by another line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The phone has not the service.
+    Unreachable,
+    /// The network refused it.
+    Refused,
+    /// It did not reach the phone in time, and was taken back.
+    Overdue,
+    /// Its conversation was moved while it waited.
+    Swapped,
 }
 
 /// Why a conversation was opened.

@@ -9,7 +9,7 @@ use swingbridge_domain::connector::Outbound;
 use swingbridge_domain::consent::Question;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{Action, Ghost};
-use swingbridge_domain::id::{EventId, MessageId, RoomId, UserId};
+use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId, UserId};
 use swingbridge_domain::message::{Media, Text};
 use swingbridge_domain::path::{Leg, Path, Protection};
 
@@ -44,6 +44,12 @@ pub enum Payload {
     Direct(Action),
     /// To a phone.
     Send(Send),
+    /// Takes back what a network took and did not bring to the phone.
+    Revoke(MessageId),
+    /// Asks a network whether it reaches the conversation's contact, for who asked in `event`.
+    Reach { line: LineId, event: EventId },
+    /// Shows the conversation's room in the space of its line, and no longer in that of another.
+    Shelve { from: LineId },
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

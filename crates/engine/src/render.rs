@@ -4,7 +4,9 @@ use crate::site::{Fallback, MediaPolicy, Policy};
 use crate::words;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::id::NetworkId;
-use swingbridge_domain::message::{Body, Disposition, Media, Message, Part, Reference, Text, Tone};
+use swingbridge_domain::message::{
+    Body, Button, Deed, Disposition, Media, Message, Part, Reference, RichCard, Text, Tone,
+};
 
 /// What is done with a message from Matrix.
 #[derive(Debug, PartialEq)]
@@ -53,6 +55,23 @@ pub(crate) fn outbound(
             ..Text::default()
         },
         Body::Text(text) => text.clone(),
+        Body::RichCard(_) if !lacks(able.rich_cards) => {
+            return Rendered::Send {
+                message: Message {
+                    in_reply_to: None,
+                    replaces: None,
+                    ..message.clone()
+                },
+                quote: false,
+            };
+        }
+        // What is to be chosen from is what business messaging has buttons for.
+        Body::Poll { question, answers } if lacks(able.polls) && !lacks(able.rich_cards) => {
+            return Rendered::Send {
+                message: card(question, answers),
+                quote: false,
+            };
+        }
         // A link to an encrypted file opens nothing.
         Body::Media(media)
             if lacks(able.media) && (policy.media == MediaPolicy::Refuse || media.key.is_some()) =>
@@ -100,6 +119,35 @@ pub(crate) fn outbound(
             }],
         },
         quote,
+    }
+}
+
+/// What was rendered for one network, rendered for another. What it referred to there has no name here.
+pub(crate) fn again(message: &Message, able: &Capabilities, policy: &Policy, writer: &str) -> Rendered {
+    let apart = Message {
+        in_reply_to: None,
+        ..message.clone()
+    };
+    outbound(&apart, able, policy, writer, None)
+}
+
+/// A poll as a card with a button for each answer.
+fn card(question: &str, answers: &[String]) -> Message {
+    let buttons = answers.iter().map(|answer| Button {
+        label: answer.clone(),
+        deed: Deed::Reply,
+    });
+    let card = RichCard {
+        text: Some(question.to_owned()),
+        buttons: buttons.collect(),
+        ..RichCard::default()
+    };
+    Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::RichCard(card),
+        }],
+        ..Message::default()
     }
 }
 

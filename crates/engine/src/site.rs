@@ -5,7 +5,7 @@ use std::time::Duration;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::id::{ConnectorId, LineId, UserId};
 use swingbridge_domain::inbox::NetworkAddress;
-use swingbridge_domain::line::{Line, Permissions};
+use swingbridge_domain::line::{self, Line, Permissions};
 use swingbridge_domain::path::{Place, Protection};
 
 /// A site: its lines, people and policies.
@@ -131,6 +131,18 @@ impl Site {
             let only = served.next()?;
             served.next().is_none().then_some(only)
         })
+    }
+
+    /// The line in whose conversations is shown what phones send to `line`: its own, or those of the line that falls back to it.
+    pub fn home<'a>(&'a self, line: &'a Line) -> &'a Line {
+        let falls = |other: &&Line| other.fallback.as_ref().is_some_and(|to| to.line == line.id);
+        self.lines.iter().find(falls).unwrap_or(line)
+    }
+
+    /// Where messages go that `line` does not bring to the phone.
+    pub fn fallback_of<'a>(&'a self, line: &'a Line) -> Option<(&'a line::Fallback, &'a Line)> {
+        let fallback = line.fallback.as_ref()?;
+        Some((fallback, self.line(&fallback.line)?))
     }
 
     pub fn capabilities_of(&self, line: &Line) -> Capabilities {

@@ -14,6 +14,7 @@ use swingbridge_domain::id::{ConnectorId, NetworkId, RoomId, UserId};
 use swingbridge_domain::inbox::Membership;
 use swingbridge_domain::line::{Display, Line};
 use swingbridge_domain::message::Media;
+use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::{
     Assembly, BuriedRow, Contact, Conversation, MessageRecord, OutboxRow, PartRecord, Pin, QueueDepth,
     RoomRole,
@@ -62,6 +63,8 @@ pub struct State {
     pub question: Option<Question>,
     /// The keys by which the contact is known.
     pub pins: Vec<Pin>,
+    /// The conversation with the same contact on the line that this one is to be moved to.
+    pub twin: Option<Conversation>,
     /// For commands.
     pub survey: Survey,
     pub health: BTreeMap<ConnectorId, Health>,
@@ -108,6 +111,40 @@ impl Talk {
     /// What people see of the contact.
     pub fn shown(&self) -> String {
         self.line.display.of(&self.address, self.card.name.as_deref())
+    }
+
+    /// The same conversation by another line: who may write in it, and what it asks of them, stays as it is.
+    pub fn by(&self, line: &Line) -> Talk {
+        let Line {
+            access,
+            display,
+            downgrade,
+            fallback,
+            ..
+        } = self.line.clone();
+        Talk {
+            line: Line {
+                access,
+                display,
+                downgrade,
+                fallback,
+                ..line.clone()
+            },
+            ..self.clone()
+        }
+    }
+
+    /// Whether a message goes by the conversation's own line, and not by the one that stands in for it.
+    pub fn is_direct(&self) -> bool {
+        self.line.id == self.conversation.line
+    }
+
+    /// The legs from the contact's phone to us that the last message took, as far as the line's connector said so.
+    pub fn way(&self) -> &[Leg] {
+        match self.is_direct() {
+            true => &self.conversation.trust.way,
+            false => &[],
+        }
     }
 
     /// Whether it is with several people.

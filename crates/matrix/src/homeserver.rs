@@ -163,6 +163,7 @@ impl Homeserver for Matrix {
                     .await
             }
             Action::Invite { room, users } => self.invite(room, users).await,
+            Action::Shelve { room, from, to } => self.shelve(room, from.as_ref(), to).await,
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }
     }

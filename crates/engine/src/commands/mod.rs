@@ -1,19 +1,21 @@
 //! Bot commands: read, and run as part of a decision.
 
 mod run;
+mod swap;
 mod trust;
 
 pub(crate) use run::run;
 
 use swingbridge_domain::consent::Downgrade;
-use swingbridge_domain::id::EventId;
-use swingbridge_domain::message::{Body, Message, Reference};
+use swingbridge_domain::id::{ConversationId, EventId};
+use swingbridge_domain::line::Line;
+use swingbridge_domain::message::{Body, Button, Deed, Message, Reference, RichCard};
 
 pub(crate) const NOT_YOURS: &str =
     "You may not use this gateway. Ask its operator to add you under `permissions`.";
 
 /// What a user asks of the bot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Command {
     Help,
     Version,
@@ -36,6 +38,11 @@ pub(crate) enum Command {
     Consent(Wish, Option<String>),
     Policy(Option<Downgrade>),
     Pins(Verdict),
+    /// Something with a title, words and buttons.
+    Card(RichCard),
+    /// Whether the room's lines reach the contact.
+    Reach,
+    Swap(Swap),
     Queues,
     Buried,
     Requeue,
@@ -43,6 +50,20 @@ pub(crate) enum Command {
     Usage(&'static str),
     /// The word that is none, or nothing at all.
     Unknown(String),
+}
+
+/// A conversation is to go by another line; without one named: the room's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Swap {
+    pub conversation: Option<ConversationId>,
+    pub line: String,
+}
+
+impl Swap {
+    /// Whether `line` is the one that is wanted.
+    pub fn names(&self, line: &Line) -> bool {
+        line.id.as_str().eq_ignore_ascii_case(&self.line) || line.name.eq_ignore_ascii_case(&self.line)
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +81,7 @@ pub(crate) enum Verdict {
 }
 
 /// Every command: its name, what comes after it, what it does, and whether only admins may use it.
-pub(crate) const ALL: [(&str, &str, &str, bool); 17] = [
+pub(crate) const ALL: [(&str, &str, &str, bool); 20] = [
     ("help", "", "shows this", false),
     ("version", "", "which Swingbridge this is", false),
     ("ping", "", "whether the lines are connected", false),
@@ -108,6 +129,24 @@ pub(crate) const ALL: [(&str, &str, &str, bool); 17] = [
         "pins",
         "[list|accept|reject]",
         "the contact's keys, and whether a changed one is trusted",
+        false,
+    ),
+    (
+        "card",
+        "TITLE | TEXT | BUTTON | BUTTON=https://…",
+        "sends a card with buttons, or its words where there are no cards",
+        false,
+    ),
+    (
+        "reach",
+        "",
+        "whether this conversation's lines reach the phone",
+        false,
+    ),
+    (
+        "swap",
+        "[CONVERSATION] LINE",
+        "lets a conversation go by another of your lines; its room stays",
         false,
     ),
     ("queues", "", "how much is waiting, and for how long", true),
@@ -197,6 +236,15 @@ fn parse(text: &str, reply_to: Option<EventId>) -> Command {
             "reject" => Command::Pins(Verdict::Reject),
             _ => Command::Usage("pins, pins accept, or pins reject"),
         },
+        "card" => card(rest).map_or(
+            Command::Usage("card TITLE | TEXT | BUTTON | BUTTON=https://… | BUTTON=+NUMBER"),
+            Command::Card,
+        ),
+        "reach" => Command::Reach,
+        "swap" => swap(rest).map_or(
+            Command::Usage("swap LINE in a conversation's room, or swap CONVERSATION LINE"),
+            Command::Swap,
+        ),
         "queues" => Command::Queues,
         "buried" => Command::Buried,
         "requeue" => Command::Requeue,
@@ -221,6 +269,47 @@ fn start_chat(rest: &str) -> Option<Command> {
     Some(Command::StartChat {
         line: None,
         number: rest.to_owned(),
+    })
+}
+
+/// Title, text and buttons between bars. What stands behind the last `=` of a button says what it does.
+fn card(rest: &str) -> Option<RichCard> {
+    let mut fields = rest.split('|').map(str::trim);
+    let filled = |field: Option<&str>| field.filter(|text| !text.is_empty()).map(str::to_owned);
+    let (title, text) = (filled(fields.next()), filled(fields.next()));
+    let buttons: Vec<Button> = fields.filter(|label| !label.is_empty()).map(button).collect();
+    (title.is_some() || text.is_some()).then_some(RichCard {
+        title,
+        text,
+        media: None,
+        buttons,
+    })
+}
+
+fn button(field: &str) -> Button {
+    let told = field
+        .split_once('=')
+        .map(|(label, deed)| (label.trim(), deed.trim()));
+    let (label, deed) = match told {
+        Some((label, address)) if address.starts_with("https://") => (label, Deed::Open(address.to_owned())),
+        Some((label, number)) if number.starts_with('+') => (label, Deed::Dial(number.to_owned())),
+        _ => (field, Deed::Reply),
+    };
+    Button {
+        label: label.to_owned(),
+        deed,
+    }
+}
+
+fn swap(rest: &str) -> Option<Swap> {
+    let conversation = |word: &str| word.parse().ok().map(ConversationId);
+    let (conversation, line) = match rest.split_once(char::is_whitespace) {
+        Some((first, line)) if conversation(first).is_some() => (conversation(first), line.trim()),
+        _ => (None, rest),
+    };
+    (!line.is_empty()).then(|| Swap {
+        conversation,
+        line: line.to_owned(),
     })
 }
 

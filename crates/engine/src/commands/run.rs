@@ -1,10 +1,10 @@
 //! What commands do.
 
-use super::{ALL, Command, nearest, trust};
-use crate::effect::Effect;
+use super::{ALL, Command, nearest, swap, trust};
+use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::Payload;
-use crate::step::{Scene, answer_in, direct, for_room};
+use crate::step::{Scene, answer_in, direct, for_room, matrix};
 use crate::words;
 use std::fmt::Write;
 use swingbridge_domain::address::Address;
@@ -16,7 +16,7 @@ use swingbridge_domain::homeserver::{Action, Post};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::{Line, Permission};
 use swingbridge_domain::message::{Text, Tone};
-use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole};
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
 
 /// Runs a command of `event`'s sender, who may use the bot.
 pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Vec<Effect> {
@@ -41,6 +41,12 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::Path(_) | Command::Consent(..) | Command::Policy(_) | Command::Pins(_) => {
             trust::run(scene, event, command)
         }
+        Command::Card(card) => match &scene.state.talk {
+            Some(_) => matrix::card(scene, event, card.clone()),
+            None => reply("Write that in the room of the conversation that the card is for.".to_owned()),
+        },
+        Command::Reach => reach(scene, event),
+        Command::Swap(wanted) => swap::run(scene, event, wanted),
         Command::Queues => reply(queues(scene)),
         Command::Buried => reply(buried(scene)),
         Command::Requeue => {
@@ -329,6 +335,9 @@ fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         return reply("That message is no part of a conversation of yours.");
     }
     match &scene.state.row {
+        Some(_) if matches!(message.state, Delivery::Accepted | Delivery::Sent) => reply(
+            "The network has it. It goes another way by itself if it does not reach the phone, or write it anew.",
+        ),
         Some(row) if row.state == OutboxState::Parked => {
             let record = MessageRecord {
                 state: Delivery::Queued,
@@ -350,6 +359,29 @@ fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         ),
         None => reply("Its text is no longer kept here. Write it anew."),
     }
+}
+
+/// Asks the networks of a conversation's lines; each answers for itself.
+fn reach(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
+    let Some(talk) = scene.state.talk.as_ref().filter(|talk| !talk.is_group()) else {
+        let words = "Ask that in the room of a conversation with one phone.";
+        return vec![answer_in(&event.room, words, Some(&event.event))];
+    };
+    let other = scene.site.fallback_of(&talk.line).map(|(_, other)| other);
+    let ask = |line: &Line| {
+        Effect::Queue(Box::new(Queue {
+            target: Target::Connector(line.connector.clone()),
+            lane: Lane::Conversation(talk.conversation.id),
+            payload: Payload::Reach {
+                line: line.id.clone(),
+                event: event.event.clone(),
+            },
+            expires_at: Some(scene.now + scene.site.policy.patience * 4),
+            message: Carried::None,
+            held: false,
+        }))
+    };
+    std::iter::once(&talk.line).chain(other).map(ask).collect()
 }
 
 fn queues(scene: &Scene<'_>) -> String {

@@ -10,11 +10,12 @@ use crate::render;
 use crate::step::matrix::writer;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
-use swingbridge_domain::connector::{Accepted, Connector, Outbound, SendError, Shutdown};
+use swingbridge_domain::connector::{Accepted, Connector, Outbound, Revocation, SendError, Shutdown};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::homeserver::PerformError;
-use swingbridge_domain::id::{EventId, OutboxId, RoomId};
+use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
 use swingbridge_domain::message::{Body, Media};
 use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, StoreError, Target, seal};
 use tokio::sync::Semaphore;
@@ -29,10 +30,24 @@ enum Departure {
         event: EventId,
         outbound: Box<Outbound>,
     },
+    /// The network is asked to take a message back.
+    Revoke {
+        row: OutboxRow,
+        message: MessageId,
+        revocation: Revocation,
+    },
+    /// The network is asked whether it reaches the contact.
+    Reach {
+        row: OutboxRow,
+        line: LineId,
+        event: EventId,
+        address: Address,
+    },
     /// Something must be brought from the homeserver first.
     Bring {
         row: OutboxRow,
         event: EventId,
+        line: LineId,
         room: Option<RoomId>,
         quoted: Option<EventId>,
         media: Option<Media>,
@@ -118,8 +133,11 @@ fn depart_one(
         work.happen(Event::Expired { row })?;
         return Ok(None);
     }
-    let Payload::Send(send) = work.open(seal::OUTBOX, &row.sealed)? else {
-        return Ok(None);
+    let send = match work.open(seal::OUTBOX, &row.sealed)? {
+        Payload::Send(send) => send,
+        Payload::Revoke(message) => return revocation(work, row, message),
+        Payload::Reach { line, event } => return question(work, row, line, event),
+        _ => return Ok(None),
     };
     let Send {
         mut outbound,
@@ -140,6 +158,7 @@ fn depart_one(
         return Ok(Some(Departure::Bring {
             row,
             event,
+            line: outbound.line,
             room,
             quoted,
             media,
@@ -147,7 +166,10 @@ fn depart_one(
     }
     let Brought { quote, media } = brought.unwrap_or_default();
     if let (Some(media), Some(part)) = (media, outbound.message.parts.first_mut()) {
-        part.body = Body::Media(media);
+        match &mut part.body {
+            Body::RichCard(card) => card.media = Some(media),
+            body => *body = Body::Media(media),
+        }
     }
     if !quote.is_empty() {
         outbound.message = render::quoted(outbound.message, &quote);
@@ -167,11 +189,90 @@ fn depart_one(
     }))
 }
 
+/// What names the message that is to be taken back. One of which nothing is known any more is left alone.
+fn revocation(work: &mut Work<'_>, row: OutboxRow, message: MessageId) -> Result<Option<Departure>, Fault> {
+    let waiting = work.tables.outbox_by_message(message)?;
+    let send = match &waiting {
+        Some(waiting) => work.open(seal::OUTBOX, &waiting.sealed)?,
+        None => Payload::Open,
+    };
+    let Payload::Send(Send { outbound, .. }) = send else {
+        work.tables.outbox_remove(row.id)?;
+        return Ok(None);
+    };
+    let Some(to) = outbound.to.first().cloned() else {
+        return Ok(None);
+    };
+    let network_ids = work.tables.parts_of(message)?;
+    let revocation = Revocation {
+        line: outbound.line,
+        to,
+        key: outbound.key,
+        network_ids: network_ids.into_iter().map(|part| part.network_id).collect(),
+    };
+    Ok(Some(Departure::Revoke {
+        row,
+        message,
+        revocation,
+    }))
+}
+
+fn question(
+    work: &mut Work<'_>,
+    row: OutboxRow,
+    line: LineId,
+    event: EventId,
+) -> Result<Option<Departure>, Fault> {
+    let talk = match &row.lane {
+        Lane::Conversation(id) => match work.tables.conversation(*id)? {
+            Some(found) => work.talk(found)?,
+            None => None,
+        },
+        _ => None,
+    };
+    let Some(talk) = talk else {
+        work.tables.outbox_remove(row.id)?;
+        return Ok(None);
+    };
+    Ok(Some(Departure::Reach {
+        row,
+        line,
+        event,
+        address: talk.address,
+    }))
+}
+
 async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Departure) {
     let departure = match departure {
+        // Neither is marked as being sent: to ask twice does no harm.
+        Departure::Revoke {
+            row,
+            message,
+            revocation,
+        } => {
+            let answer = connector.revoke(revocation).await;
+            return keep(kernel, Event::Revoked { row, message, answer }).await;
+        }
+        Departure::Reach {
+            row,
+            line,
+            event,
+            address,
+        } => {
+            let reach = connector.reach(&line, &[address]).await;
+            let reach = reach.first().copied().unwrap_or_default();
+            let event = Event::Reached {
+                row,
+                line,
+                event,
+                reach,
+            };
+            return keep(kernel, event).await;
+        }
         Departure::Bring {
             row,
             event,
+            line,
             room,
             quoted,
             media,
@@ -184,7 +285,10 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
                 Some(media) => match kernel.homeserver.fetch(&media).await {
                     Ok(media) => Some(media),
                     // It is still queued: nothing of it has left.
-                    Err(error) => return settle(kernel, &row, &event, Err(not_brought(&error))).await,
+                    Err(error) => {
+                        let answer = Err(not_brought(&error));
+                        return settle(kernel, row, event, line, answer).await;
+                    }
                 },
                 None => None,
             };
@@ -221,6 +325,7 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
             None => answer = Some(Err(no_links())),
         }
     }
+    let line = outbound.line.clone();
     let answer = match answer {
         Some(answer) => answer,
         None => connector.send(*outbound).await,
@@ -229,23 +334,33 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
         metrics::histogram!("swingbridge_queue_seconds", "direction" => queue_seconds(&row))
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());
     }
-    settle(kernel, &row, &event, answer).await;
+    settle(kernel, row, event, line, answer).await;
+}
+
+async fn settle(
+    kernel: &Arc<Kernel>,
+    row: OutboxRow,
+    event: EventId,
+    line: LineId,
+    answer: Result<Accepted, SendError>,
+) {
+    let answered = Event::Answered {
+        row,
+        event,
+        line,
+        answer,
+    };
+    keep(kernel, answered).await;
 }
 
 /// What the network said must be kept, however long the store takes: without it the text would be in doubt.
-async fn settle(kernel: &Arc<Kernel>, row: &OutboxRow, event: &EventId, answer: Result<Accepted, SendError>) {
+async fn keep(kernel: &Arc<Kernel>, said: Event) {
     let mut wait = Duration::from_millis(100);
     loop {
-        let event = Event::Answered {
-            row: row.clone(),
-            event: event.clone(),
-            answer: answer.clone(),
-        };
-        match kernel.happen(event).await {
-            Ok(()) => return,
-            Err(StoreError::Closed) => return,
+        match kernel.happen(said.clone()).await {
+            Ok(()) | Err(StoreError::Closed) => return,
             Err(error) => {
-                tracing::error!(%error, row = %row.id, "the network's answer cannot be kept; trying again");
+                tracing::error!(%error, "the network's answer cannot be kept; trying again");
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(Duration::from_secs(10));
             }
@@ -261,6 +376,7 @@ fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
     }
     match &outbound.message.parts.first()?.body {
         Body::Media(media) => Some(media.clone()),
+        Body::RichCard(card) => card.media.clone(),
         _ => None,
     }
 }

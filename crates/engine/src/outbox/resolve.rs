@@ -81,7 +81,16 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
         | Payload::Direct(_)
         | Payload::Tell { .. }
         | Payload::Leave { .. }
+        | Payload::Revoke(_)
+        | Payload::Reach { .. }
         | Payload::Send(_) => Resolved::Gone,
+        Payload::Shelve { from } => {
+            let Some(to) = work.tables.room_by_role(&RoomRole::Space(talk.line.id.clone()))? else {
+                return Ok(make_space(work, &talk)?);
+            };
+            let from = work.tables.room_by_role(&RoomRole::Space(from.clone()))?;
+            Resolved::Do(Action::Shelve { room, from, to })
+        }
         Payload::Say(say) => Resolved::Do(Action::Post(post(work, &talk, &network, room, say)?)),
         Payload::Status(status) => Resolved::Do(Action::Status(SendStatus {
             room,
@@ -228,18 +237,7 @@ fn make_room(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, Fault> {
     let line = &talk.line;
     let people = people(work, talk)?;
     let Some(space) = work.tables.room_by_role(&RoomRole::Space(line.id.clone()))? else {
-        let room = NewRoom {
-            alias: work.keys.pseudonym("space", line.id.as_str()),
-            kind: RoomKind::Space,
-            about: about_space(line),
-            ghost: None,
-            invite: people,
-            space: None,
-        };
-        return Ok(Resolved::First(
-            Action::CreateRoom(room),
-            Prepares::Space(line.id.clone()),
-        ));
+        return Ok(make_space(work, talk)?);
     };
     let network = work.site.network_of(line);
     let private = people.len() <= 1 && line.access.inbox.is_none() && !talk.is_group();
@@ -258,6 +256,22 @@ fn make_room(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, Fault> {
     Ok(Resolved::First(
         Action::CreateRoom(room),
         Prepares::Conversation(talk.conversation.id),
+    ))
+}
+
+fn make_space(work: &mut Work<'_>, talk: &Talk) -> Result<Resolved, StoreError> {
+    let line = &talk.line;
+    let room = NewRoom {
+        alias: work.keys.pseudonym("space", line.id.as_str()),
+        kind: RoomKind::Space,
+        about: about_space(line),
+        ghost: None,
+        invite: people(work, talk)?,
+        space: None,
+    };
+    Ok(Resolved::First(
+        Action::CreateRoom(room),
+        Prepares::Space(line.id.clone()),
     ))
 }
 

@@ -1,10 +1,11 @@
 //! What people say to a question, by a reaction or a command.
 
-use super::{terms, way};
+use super::{terms, version, way};
 use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::{Scene, notice};
 use crate::words;
+use std::borrow::Cow;
 use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::consent::{Asked, Consent, Downgrade, Question, Rule, Terms};
 use swingbridge_domain::id::{ConversationId, EventId, UserId};
@@ -39,7 +40,10 @@ pub(crate) fn answered(
     asked: Option<EventId>,
 ) -> Vec<Effect> {
     match &question.about {
-        Asked::Consent(terms) => consent(scene, talk, user, terms.clone(), yes, asked.as_ref()),
+        Asked::Consent(terms) => {
+            let talk = whose(scene, talk, terms);
+            consent(scene, &talk, user, terms.clone(), yes, asked.as_ref())
+        }
         Asked::Downgrade(standing) if talk.conversation.trust.asked.as_ref() == Some(&question.about) => {
             let trust = Trust {
                 standing: if yes {
@@ -85,6 +89,15 @@ pub(crate) fn answered(
             }
         }
         Asked::Downgrade(_) => vec![notice(talk, words::ANSWERED_ALREADY, asked)],
+    }
+}
+
+/// The conversation by the line whose terms were asked about: its own, or the one that stands in for it.
+fn whose<'a>(scene: &Scene<'_>, talk: &'a Talk, terms: &Terms) -> Cow<'a, Talk> {
+    let asked = |line: &Line| version(scene.site, line) == terms.version;
+    match scene.site.fallback_of(&talk.line) {
+        Some((_, other)) if !asked(&talk.line) && asked(other) => Cow::Owned(talk.by(other)),
+        _ => Cow::Borrowed(talk),
     }
 }
 

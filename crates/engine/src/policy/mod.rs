@@ -5,11 +5,13 @@
 
 pub(crate) mod answers;
 mod consent;
+mod fallback;
 mod pins;
 mod standing;
 mod way;
 
 pub(crate) use consent::{Stand, stand, terms, version};
+pub(crate) use fallback::{instead, routed, sent_by};
 pub(crate) use pins::seen;
 pub(crate) use standing::{describe, surprised};
 pub(crate) use way::{inward, outward, rerouted, room_now, to_us, went};

@@ -96,6 +96,30 @@ impl Work<'_> {
                     not_before,
                 });
             }
+            Effect::Divert { id, to, cause } => {
+                let Some(row) = self.tables.outbox(id)? else {
+                    return Ok(Vec::new());
+                };
+                let Payload::Send(send) = self.open(seal::OUTBOX, &row.sealed)? else {
+                    return Ok(Vec::new());
+                };
+                return Ok(vec![Event::Diverted {
+                    row,
+                    send: Box::new(send),
+                    to,
+                    cause,
+                }]);
+            }
+            Effect::SetDetour { conversation, detour } => {
+                if let Some(found) = self.tables.conversation(conversation)? {
+                    let trust = Trust {
+                        detour,
+                        ..found.trust
+                    };
+                    self.tables.conversation_set_trust(conversation, &trust)?;
+                }
+            }
+            Effect::Swap { conversation, line } => return Ok(self.swap(conversation, &line)?),
             Effect::SetTimer { timer, due } => self.tables.timer_set(&timer, due)?,
             Effect::Exhume => {
                 self.tables.inbox_exhume()?;
@@ -210,7 +234,7 @@ impl Work<'_> {
                 None => self
                     .tables
                     .conversation(*id)?
-                    .is_some_and(|found| &found.line == line),
+                    .is_some_and(|found| &found.line == line || self.stands_in(line, &found.line)),
             };
             if concerned {
                 let payload = Box::new(self.open(seal::OUTBOX, &row.sealed)?);
@@ -222,6 +246,12 @@ impl Work<'_> {
             }
         }
         Ok(events)
+    }
+
+    /// Whether messages of `line` may go by `other`.
+    fn stands_in(&self, other: &LineId, line: &LineId) -> bool {
+        let fallback = self.site.line(line).and_then(|line| line.fallback.as_ref());
+        fallback.is_some_and(|fallback| &fallback.line == other)
     }
 
     pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {
@@ -249,6 +279,7 @@ impl Work<'_> {
         } = queue;
         let message = match message {
             Carried::None => None,
+            Carried::Again(id) => Some(id),
             Carried::New(new) => {
                 let NewMessage {
                     record,

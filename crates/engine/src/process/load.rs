@@ -68,6 +68,7 @@ impl Work<'_> {
                 }
                 if let Some(message) = state.part.as_ref().map(|part| part.message) {
                     self.load_message(&mut state, message)?;
+                    self.load_waiting(&mut state)?;
                 }
             }
             Event::Network(Inbound::Session { .. }) => {}
@@ -152,6 +153,29 @@ impl Work<'_> {
                     self.load_message(&mut state, message)?;
                 }
             }
+            Event::Diverted { row, send, .. } => {
+                if let Some(message) = row.message {
+                    self.load_record(&mut state, message)?;
+                    self.load_said(&mut state, &send.writer)?;
+                }
+            }
+            Event::Timer(Timer::Overdue(message)) | Event::Revoked { message, .. } => {
+                self.load_message(&mut state, *message)?;
+                self.load_waiting(&mut state)?;
+            }
+            Event::Reached { row, .. } => {
+                if let Lane::Conversation(id) = &row.lane
+                    && let Some(found) = self.tables.conversation(*id)?
+                {
+                    self.load_talk(&mut state, found)?;
+                }
+            }
+            Event::Swapped { conversation, .. } => {
+                if let Some(found) = self.tables.conversation(*conversation)? {
+                    self.load_talk(&mut state, found)?;
+                    self.load_members(&mut state)?;
+                }
+            }
             Event::Timer(Timer::PartsSettle(message)) => self.load_message(&mut state, *message)?,
             Event::Timer(Timer::EarlyReceiptGone(..)) => {}
         }
@@ -170,6 +194,9 @@ impl Work<'_> {
             RoomEventKind::Message(message) => {
                 if let Some(command) = self.command(state, message) {
                     self.load_for_command(state, &command, &event.sender)?;
+                    if matches!(command, Command::Card(_)) {
+                        self.load_said(state, &event.sender)?;
+                    }
                 } else if let Some(withdrawn) = withdrawn(message) {
                     self.load_named(state, withdrawn)?;
                     self.load_reference(state, message)?;
@@ -193,7 +220,11 @@ impl Work<'_> {
                     state.survey.invited = Some(self.address(&contact)?);
                 }
             }
-            RoomEventKind::Read { up_to } => state.named = self.name_of(up_to)?,
+            RoomEventKind::Read { up_to } => {
+                if let Some(connector) = state.talk.as_ref().map(|talk| talk.line.connector.clone()) {
+                    state.named = self.name_of(up_to, &connector)?;
+                }
+            }
             _ => {}
         }
         Ok(())
@@ -224,6 +255,7 @@ impl Work<'_> {
                 }
                 (None, None) => {}
             },
+            Command::Swap(wanted) => self.load_twin(state, wanted)?,
             Command::Path(Some(event)) => self.load_named(state, &event.clone())?,
             Command::Consent(..) => state.consents = self.tables.consents_of(user, None)?,
             Command::Pins(_) => self.load_pins(state)?,
@@ -241,6 +273,14 @@ impl Work<'_> {
             if talk.line.consent != Rule::Policy {
                 state.consents = self.tables.consents_of(writer, Some(&talk.line.id))?;
             }
+            if let Some((_, other)) = self
+                .site
+                .fallback_of(&talk.line)
+                .filter(|(_, other)| other.consent != Rule::Policy)
+            {
+                let said = self.tables.consents_of(writer, Some(&other.id))?;
+                state.consents.extend(said);
+            }
             self.load_pins(state)?;
         }
         Ok(())
@@ -248,15 +288,17 @@ impl Work<'_> {
 
     /// Who has agreed that what comes for the conversation may be read here.
     fn load_agreed(&mut self, state: &mut State) -> Loaded<()> {
-        if let Some(talk) = state
-            .talk
-            .as_ref()
-            .filter(|talk| talk.line.consent != Rule::Policy)
-        {
-            let version = policy::version(self.site, &talk.line);
-            state.consents = self
+        let Some(talk) = &state.talk else { return Ok(()) };
+        let other = self.site.fallback_of(&talk.line).map(|(_, other)| other);
+        for line in std::iter::once(&talk.line).chain(other) {
+            if line.consent == Rule::Policy {
+                continue;
+            }
+            let version = policy::version(self.site, line);
+            let agreed = self
                 .tables
-                .consents_for(&talk.line.id, talk.conversation.id, &version)?;
+                .consents_for(&line.id, talk.conversation.id, &version)?;
+            state.consents.extend(agreed);
         }
         Ok(())
     }
@@ -270,6 +312,18 @@ impl Work<'_> {
         };
         if let Some(talk) = state.talk.as_ref().filter(knows_keys) {
             state.pins = self.tables.pins(talk.contact.id)?;
+        }
+        Ok(())
+    }
+
+    /// The row of a message that is kept until it is known what became of it, or goes another way; only lines with a fallback keep any.
+    fn load_waiting(&mut self, state: &mut State) -> Loaded<()> {
+        let falls = state
+            .talk
+            .as_ref()
+            .is_some_and(|talk| talk.line.fallback.is_some());
+        if let (true, Some(message)) = (falls, &state.message) {
+            state.row = self.tables.outbox_by_message(message.id)?;
         }
         Ok(())
     }

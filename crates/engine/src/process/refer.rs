@@ -1,6 +1,7 @@
 //! What messages refer to: earlier ones, groups and their members.
 
 use super::Work;
+use crate::policy;
 use crate::state::{self, State};
 use crate::step::inbound::is_reaction;
 use crate::words;
@@ -55,10 +56,13 @@ impl Work<'_> {
                 .map(|thread| Address::Group(thread.0.clone()))
                 .collect(),
         };
-        for name in names {
-            let index = self.index(&name);
-            if let Some(found) = self.tables.conversation_by_alias(&line.id, &index)? {
-                return Ok(Some(found));
+        // A conversation that was moved is found by the line that it was on before as well.
+        for line in [&self.site.home(line).id, &line.id] {
+            for name in &names {
+                let index = self.index(name);
+                if let Some(found) = self.tables.conversation_by_alias(line, &index)? {
+                    return Ok(Some(found));
+                }
             }
         }
         Ok(None)
@@ -119,13 +123,16 @@ impl Work<'_> {
         Ok(found)
     }
 
-    /// What the network calls the message that an event was made of, or that was made of it.
-    pub(super) fn name_of(&mut self, event: &EventId) -> Loaded<Option<NetworkId>> {
+    /// What a connector's network calls the message that an event was made of, or that was made of it.
+    pub(super) fn name_of(&mut self, event: &EventId, connector: &ConnectorId) -> Loaded<Option<NetworkId>> {
         let Some(message) = self.tables.message_by_event(event)? else {
             return Ok(None);
         };
         let parts = self.tables.parts_of(message.id)?;
-        let mut names = parts.into_iter().map(|part| part.network_id);
+        let mut names = parts
+            .into_iter()
+            .filter(|part| &part.connector == connector)
+            .map(|part| part.network_id);
         Ok(names.find(|id| !id.as_str().starts_with(OURS)).map(|id| {
             let whole = id
                 .as_str()
@@ -138,12 +145,13 @@ impl Work<'_> {
     /// What the network calls the message that a message from Matrix refers to.
     pub(super) fn load_reference(&mut self, state: &mut State, message: &Message) -> Loaded<()> {
         let Some(talk) = &state.talk else { return Ok(()) };
+        let talk = policy::routed(self.site, talk, self.now);
         if !self.site.names_messages(&talk.line) {
             return Ok(());
         }
         let reference = message.replaces.as_ref().or(message.in_reply_to.as_ref());
         if let Some(Reference::Event(event)) = reference {
-            state.named = self.name_of(event)?;
+            state.named = self.name_of(event, &talk.line.connector)?;
         }
         Ok(())
     }

@@ -1,65 +1,133 @@
 //! What a connector answered to a send, and what is done with sends whose fate is not known.
 
+use super::fallback::SECOND_WAY;
 use super::{Scene, count, failure, for_room, notice, receipt};
 use crate::effect::Effect;
 use crate::payload::{Payload, Status};
 use crate::policy;
 use crate::state::Talk;
 use crate::words;
+use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::delivery::{Reason, State as Delivery};
-use swingbridge_domain::id::EventId;
-use swingbridge_domain::store::{MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
+use swingbridge_domain::id::{EventId, LineId};
+use swingbridge_domain::line::Fallback;
+use swingbridge_domain::store::{MessageRecord, OutboxRow, OutboxState, PartRecord, Target, Timer};
 
 pub(super) fn answered(
     scene: &Scene<'_>,
     row: &OutboxRow,
     event: &EventId,
+    line: &LineId,
     answer: &Result<Accepted, SendError>,
 ) -> Vec<Effect> {
     let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
         return vec![Effect::Remove(row.id)];
     };
     match answer {
-        Ok(accepted) => taken(scene, row, message, event, accepted),
+        Ok(accepted) => taken(scene, talk, row, message, event, line, accepted),
         Err(SendError::Rejected { reason, detail }) => {
             let words = words::refused(*reason, detail);
-            refused(scene, talk, row, message, event, &words, reason.word())
+            given_up(scene, talk, row, message, line, *reason, &words)
+                .unwrap_or_else(|| refused(scene, talk, row, message, event, &words, reason.word()))
         }
         Err(SendError::RetryAfter {
             delay,
             detail,
             counts,
         }) => {
-            if let Some(refused) = withdrawn(scene, talk, row, message, event) {
+            let sent_by = policy::sent_by(scene.site, talk, line);
+            if let Some(refused) = withdrawn(scene, &sent_by, row, message, event) {
                 return refused;
             }
             if *counts && row.attempts + 1 >= scene.site.policy.attempts {
                 let words = words::gave_up(&scene.site.command_prefix, row.attempts + 1, detail);
-                let mut effects = end(scene, message, Delivery::Rejected, &words);
-                effects.push(Effect::Park(row.id));
-                effects.extend(failure(
-                    talk,
-                    event,
-                    Delivery::Rejected,
-                    &words,
-                    Reason::NetworkFault.word(),
-                    true,
-                ));
-                return effects;
+                let reason = Reason::NetworkFault;
+                return given_up(scene, talk, row, message, line, reason, &words)
+                    .unwrap_or_else(|| parked(scene, talk, row, message, event, &words));
             }
-            let mut effects = vec![Effect::Requeue {
-                id: row.id,
-                lane: row.lane.clone(),
-                target: row.target.clone(),
-                not_before: scene.now + *delay,
-                counts: *counts,
-            }];
+            let mut effects = vec![again(row, scene.now + *delay, *counts)];
             effects.extend(patience(scene, talk, message, event, detail));
             effects
         }
-        Err(SendError::Unknown { detail }) => unsure(scene, row, message, detail),
+        Err(SendError::Unknown { detail }) => {
+            doubtful(scene, row, message).unwrap_or_else(|| unsure(scene, row, message, detail))
+        }
     }
+}
+
+/// How long after a try of unknown fate the same is sent again, where the network knows it again.
+const REPEAT_AFTER: Duration = Duration::from_secs(2);
+
+/// A send of unknown fate is repeated by itself only where the network tells a repetition from another message. Until it is answered
+/// the message is [`Delivery::Sending`]: it may have left.
+fn doubtful(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord) -> Option<Vec<Effect>> {
+    let Target::Connector(connector) = &row.target else {
+        return None;
+    };
+    let able = scene.site.capabilities.get(connector)?;
+    if !able.idempotent_sends || row.attempts + 1 >= scene.site.policy.attempts {
+        return None;
+    }
+    let record = MessageRecord {
+        state: Delivery::Sending,
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let wait = REPEAT_AFTER * 2u32.saturating_pow(row.attempts.min(8));
+    Some(vec![
+        Effect::SaveMessage(Box::new(record)),
+        again(row, scene.now + wait, true),
+    ])
+}
+
+fn again(row: &OutboxRow, not_before: Timestamp, counts: bool) -> Effect {
+    Effect::Requeue {
+        id: row.id,
+        lane: row.lane.clone(),
+        target: row.target.clone(),
+        not_before,
+        counts,
+    }
+}
+
+/// What becomes of a message that its line gives up: it is in doubt when an earlier try may have left, and else goes by another line
+/// where there is one. `None`: neither.
+fn given_up(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    line: &LineId,
+    reason: Reason,
+    words: &str,
+) -> Option<Vec<Effect>> {
+    if message.state == Delivery::Sending {
+        return Some(unsure(scene, row, message, words));
+    }
+    let (other, cause) = policy::instead(scene.site, talk, line, reason)?;
+    Some(vec![Effect::Divert {
+        id: row.id,
+        to: other.id.clone(),
+        cause,
+    }])
+}
+
+/// Too many tries: its sender may try it again.
+fn parked(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    event: &EventId,
+    words: &str,
+) -> Vec<Effect> {
+    let mut effects = end(scene, message, Delivery::Rejected, words);
+    effects.push(Effect::Park(row.id));
+    let reason = Reason::NetworkFault.word();
+    effects.extend(failure(talk, event, Delivery::Rejected, words, reason, true));
+    effects
 }
 
 /// A text that comes back to the queue, and whose writer no longer agrees to its way: it does not leave any more.
@@ -114,7 +182,11 @@ fn patience(
         Some(_) => return Vec::new(),
     };
     let record = MessageRecord {
-        state: Delivery::Queued,
+        // That an earlier try may have left is not forgotten.
+        state: match message.state {
+            Delivery::Sending => Delivery::Sending,
+            _ => Delivery::Queued,
+        },
         detail: Some(words.clone()),
         updated_at: scene.now,
         ..message.clone()
@@ -137,13 +209,19 @@ fn patience(
 
 fn taken(
     scene: &Scene<'_>,
+    talk: &Talk,
     row: &OutboxRow,
     message: &MessageRecord,
     event: &EventId,
+    line: &LineId,
     accepted: &Accepted,
 ) -> Vec<Effect> {
-    let Some(talk) = &scene.state.talk else {
-        return Vec::new();
+    let own = &talk.line.id == line;
+    let fallback = scene.site.fallback_of(&talk.line);
+    let sent_by = policy::sent_by(scene.site, talk, line);
+    let first_index = match (own, fallback) {
+        (false, Some(_)) => SECOND_WAY,
+        _ => 0,
     };
     let Target::Connector(connector) = &row.target else {
         return Vec::new();
@@ -152,7 +230,7 @@ fn taken(
         [] => message.path.clone(),
         reported => Some(policy::rerouted(
             scene.site,
-            &talk.line,
+            &sent_by.line,
             message.path.as_ref(),
             reported,
         )),
@@ -171,7 +249,7 @@ fn taken(
         updated_at: scene.now,
         ..message.clone()
     };
-    let parts: Vec<PartRecord> = (0u16..)
+    let parts: Vec<PartRecord> = (first_index..)
         .zip(&accepted.network_ids)
         .map(|(index, network_id)| PartRecord {
             connector: connector.clone(),
@@ -181,15 +259,24 @@ fn taken(
             state: Delivery::Accepted,
         })
         .collect();
-    let mut effects = vec![
-        Effect::Remove(row.id),
-        Effect::SaveMessage(Box::new(record.clone())),
-    ];
+    let mut effects = match fallback.filter(|_| own) {
+        // It may have to go another way: it is kept until it is known what became of it.
+        Some((fallback, _)) => kept(scene, row, message, fallback),
+        None => vec![Effect::Remove(row.id)],
+    };
+    effects.push(Effect::SaveMessage(Box::new(record.clone())));
     effects.extend(parts.iter().cloned().map(Effect::AddPart));
     effects.push(count(talk, Delivery::Accepted.word()));
     effects.push(labelled(talk, event, &record));
     effects.push(for_room(talk, Payload::MarkRead(event.clone())));
     effects.extend(rerouted);
+    if own && fallback.is_some() && talk.conversation.trust.detour.is_some() {
+        // It was tried again and works: what is known of its way is told now.
+        if let Some(path) = &record.path {
+            effects.extend(policy::surprised(scene, talk, path, Some(event)));
+        }
+        effects.extend(super::fallback::heard(talk));
+    }
     // Receipts that were faster than the answer.
     let mut judged = parts;
     let mut error = None;
@@ -205,6 +292,18 @@ fn taken(
     }
     if !scene.state.early.is_empty() {
         effects.extend(receipt::judge(scene, &record, &judged, error, false));
+    }
+    effects
+}
+
+/// Keeps the row of a message that its network took.
+fn kept(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord, fallback: &Fallback) -> Vec<Effect> {
+    let mut effects = vec![Effect::Park(row.id)];
+    if let Some(after) = fallback.after {
+        effects.push(Effect::SetTimer {
+            timer: Timer::Overdue(message.id),
+            due: scene.now + after,
+        });
     }
     effects
 }
@@ -227,7 +326,9 @@ pub(super) fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> 
 /// The row was in flight when the program stopped: nobody knows whether it left.
 pub(super) fn lost(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
     match &scene.state.message {
-        Some(message) => unsure(scene, row, message, words::STOPPED),
+        Some(message) => {
+            doubtful(scene, row, message).unwrap_or_else(|| unsure(scene, row, message, words::STOPPED))
+        }
         None => vec![Effect::Remove(row.id)],
     }
 }
@@ -266,6 +367,14 @@ pub(super) fn expired(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
         }
         (OutboxState::Held, Target::Connector(_)) => {
             effects.extend(ran_out(scene, talk, message, words::HELD_TOO_LONG));
+        }
+        (OutboxState::Queued, _) if message.state == Delivery::Sending => {
+            let words = words::uncertain(&scene.site.command_prefix, words::EXPIRED_IN_DOUBT);
+            effects.extend(end(scene, message, Delivery::Uncertain, &words));
+            if let Some(event) = &message.event {
+                let reason = Reason::Expired.word();
+                effects.extend(failure(talk, event, Delivery::Uncertain, &words, reason, false));
+            }
         }
         (OutboxState::Queued, _) => {
             effects.extend(ran_out(scene, talk, message, words::EXPIRED_HERE));

@@ -4,8 +4,10 @@ use super::Scene;
 use super::inbound::{Shown, show};
 use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::Effect;
+use std::collections::BTreeMap;
 use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::message::Text;
+use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::Timer;
 
 /// A part was added to an assembly.
@@ -42,6 +44,7 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
             replaces: assembly.message,
             sent_at: Some(assembly.started_at),
             assembly: shown_as,
+            way: way(parts),
             ..Shown::new(text)
         };
         effects.extend(show(scene, talk, shown));
@@ -67,6 +70,7 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
     let shown = Shown {
         sent_at: Some(assembly.started_at),
         assembly: Some(assembly.id),
+        way: way(parts),
         ..Shown::new(text)
     };
     show(scene, talk, shown)
@@ -85,4 +89,10 @@ pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Eff
         piece: piece.clone(),
     });
     effects
+}
+
+/// The legs that the parts took, where their connector told of them.
+fn way(parts: &BTreeMap<u8, Piece>) -> Vec<Leg> {
+    let mut told = parts.values().map(|piece| &piece.way);
+    told.find(|way| !way.is_empty()).cloned().unwrap_or_default()
 }

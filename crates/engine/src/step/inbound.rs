@@ -1,6 +1,6 @@
 //! From a phone: messages and their parts.
 
-use super::{Scene, Unprocessable, answer_in, count, for_room, group, notice, reaction, tell};
+use super::{Scene, Unprocessable, answer_in, count, fallback, for_room, group, notice, reaction, tell};
 use crate::assembly::Piece;
 use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::event::Then;
@@ -10,10 +10,11 @@ use crate::process::refer::nth;
 use crate::render;
 use crate::state::Talk;
 use crate::words;
+use std::borrow::Cow;
 use swingbridge_domain::address::{Address, Region};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::id::{AssemblyId, MessageId, NetworkId, UserId};
+use swingbridge_domain::id::{AssemblyId, ConnectorId, MessageId, NetworkId, UserId};
 use swingbridge_domain::inbox::{InboundMessage, Membership};
 use swingbridge_domain::message::{Body, Disposition, Media, Message, Text};
 use swingbridge_domain::path::Leg;
@@ -24,7 +25,11 @@ pub(super) fn received(scene: &Scene<'_>, inbound: &InboundMessage) -> Result<Ve
     if let Some(talk) = &scene.state.talk {
         return Ok(deliver(scene, talk, inbound));
     }
-    let Some(line) = scene.site.line_of(&inbound.connector, &inbound.to) else {
+    let Some(line) = scene
+        .site
+        .line_of(&inbound.connector, &inbound.to)
+        .map(|line| scene.site.home(line))
+    else {
         return Err(Unprocessable(format!(
             "a message came by connector {} for an address that no line has; give the line that address in `lines`, then \
              run `admin requeue`",
@@ -76,15 +81,22 @@ fn whether_new(talk: &Talk) -> String {
 }
 
 fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
+    let came_by = scene.site.line_of(&inbound.connector, &inbound.to);
+    let direct = came_by.is_none_or(|line| line.id == talk.line.id);
+    let inbound = &*told(scene, inbound, direct);
     let mut effects = match &inbound.group {
-        Some(group) => group::known(scene, talk, group),
-        None => Vec::new(),
+        Some(group) if direct => group::known(scene, talk, group),
+        _ => Vec::new(),
     };
+    if direct && !inbound.own && !inbound.history {
+        effects.extend(fallback::heard(talk));
+    }
     effects.extend(match inbound.part {
         Some(part) => {
             let piece = Piece {
                 text: render::inbound(&inbound.message),
                 utf16: inbound.utf16.clone(),
+                way: inbound.way.clone(),
             };
             vec![Effect::Assemble {
                 conversation: talk.conversation.id,
@@ -97,6 +109,18 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
         None => said(scene, talk, inbound),
     });
     effects
+}
+
+/// A message that came by another line than its conversation's, with the way that it took: the conversation's line would tell of its own.
+fn told<'a>(scene: &Scene<'_>, inbound: &'a InboundMessage, direct: bool) -> Cow<'a, InboundMessage> {
+    let able = scene.site.capabilities.get(&inbound.connector);
+    match able.filter(|_| !direct && inbound.way.is_empty()) {
+        Some(able) => Cow::Owned(InboundMessage {
+            way: able.way.clone(),
+            ..inbound.clone()
+        }),
+        None => Cow::Borrowed(inbound),
+    }
 }
 
 /// Whom a message is from or for, as the conversation with them is found by.
@@ -202,8 +226,9 @@ pub(super) struct Shown {
     pub history: bool,
     /// The assembly that is to remember the message.
     pub assembly: Option<AssemblyId>,
-    /// What the network calls it.
+    /// What the network calls it, and by which connector it came, where that may be another one than the line's.
     pub named: Vec<NetworkId>,
+    pub connector: Option<ConnectorId>,
     /// The legs that its connector told of.
     pub way: Vec<Leg>,
 }
@@ -221,6 +246,7 @@ impl Shown {
             history: false,
             assembly: None,
             named: Vec::new(),
+            connector: None,
             way: Vec::new(),
         }
     }
@@ -230,6 +256,7 @@ impl Shown {
             by: by(scene, inbound),
             sent_at: inbound.sent_at,
             history: inbound.history,
+            connector: Some(inbound.connector.clone()),
             way: inbound.way.clone(),
             ..Self::new(text)
         }
@@ -289,7 +316,15 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
             named: shown
                 .named
                 .into_iter()
-                .map(|id| (talk.line.connector.clone(), id))
+                .map(|id| {
+                    (
+                        shown
+                            .connector
+                            .clone()
+                            .unwrap_or_else(|| talk.line.connector.clone()),
+                        id,
+                    )
+                })
                 .collect(),
         })),
     };
@@ -316,7 +351,10 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
         held,
     })));
     effects.push(Effect::Touch(talk.conversation.id));
-    if !shown.history {
+    let direct = shown
+        .connector
+        .is_none_or(|connector| connector == talk.line.connector);
+    if !shown.history && direct {
         effects.extend(policy::went(talk, &way));
     }
     effects.push(count(talk, "received"));

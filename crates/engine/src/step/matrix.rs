@@ -17,7 +17,7 @@ use swingbridge_domain::delivery::{Reason, State as Delivery};
 use swingbridge_domain::homeserver::{Action, SendStatus};
 use swingbridge_domain::id::{ConversationId, EventId, MessageId, UserId};
 use swingbridge_domain::inbox::RoomEvent;
-use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference};
+use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference, RichCard};
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
 
@@ -56,6 +56,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             None => vec![super::notice(talk, words::NO_ANSWER, answered(message))],
         };
     }
+    let talk = &*policy::routed(scene.site, talk, scene.now);
     if talk.is_group() && !talk.can_reply(scene.site) {
         let words = words::no_groups(&scene.site.capabilities_of(&talk.line));
         let reason = Reason::BadAddress.word();
@@ -98,6 +99,18 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
     }
 }
 
+/// A card that somebody wrote by a command.
+pub(crate) fn card(scene: &Scene<'_>, event: &RoomEvent, card: RichCard) -> Vec<Effect> {
+    let message = Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::RichCard(card),
+        }],
+        ..Message::default()
+    };
+    said(scene, event, &message)
+}
+
 /// Sends what may go, holds what waits for somebody's word, and says what may not go.
 fn admitted(
     scene: &Scene<'_>,
@@ -106,16 +119,14 @@ fn admitted(
     message: Message,
     quote: Option<EventId>,
 ) -> Vec<Effect> {
-    let path = policy::outward(
-        scene.site,
-        &talk.line,
-        &talk.conversation.trust.way,
-        event.protection,
-    );
+    let path = policy::outward(scene.site, &talk.line, talk.way(), event.protection);
     let mut effects = vec![Effect::Touch(talk.conversation.id)];
     match policy::leaving(scene, talk, &event.sender, &path) {
         Admission::Go(told) => {
-            effects.extend(told);
+            // Whether the line reaches the phone again is not known before it has done so.
+            if !(talk.is_direct() && talk.conversation.trust.detour.is_some()) {
+                effects.extend(told);
+            }
             effects.push(send(
                 talk,
                 event,
@@ -280,7 +291,9 @@ fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
         return Vec::new();
     }
     match row {
-        Some(row) if row.state != OutboxState::Sending => {
+        Some(row)
+            if row.state != OutboxState::Sending && !super::fallback::is_waiting(message, Some(row)) =>
+        {
             let record = MessageRecord {
                 state: Delivery::Rejected,
                 detail: Some(words::WITHDRAWN.to_owned()),

@@ -2,6 +2,7 @@
 
 mod answer;
 mod assembly;
+mod fallback;
 mod group;
 pub(crate) mod inbound;
 pub(crate) mod matrix;
@@ -10,6 +11,7 @@ mod reaction;
 mod receipt;
 mod review;
 mod room;
+mod swap;
 
 use crate::effect::{Carried, Effect, Queue, Tally};
 use crate::event::Event;
@@ -93,11 +95,26 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
                 Action::Join { room: room.clone() },
             )]
         }
-        Event::Answered { row, event, answer } => answer::answered(&scene, row, event, answer),
+        Event::Answered {
+            row,
+            event,
+            line,
+            answer,
+        } => answer::answered(&scene, row, event, line, answer),
+        Event::Diverted { row, send, to, cause } => fallback::diverted(&scene, row, send, to, *cause),
+        Event::Revoked { row, answer, .. } => fallback::revoked(&scene, row, answer),
+        Event::Reached {
+            row,
+            line,
+            event,
+            reach,
+        } => fallback::reached(&scene, row, line, event, *reach),
+        Event::Swapped { from, .. } => swap::swapped(&scene, from),
         Event::Lost { row } => answer::lost(&scene, row),
         Event::Expired { row } => answer::expired(&scene, row),
         Event::Timer(Timer::AssemblyDue(_)) => assembly::due(&scene),
         Event::Timer(Timer::AssemblyGone(id)) => vec![Effect::Disassemble(*id)],
+        Event::Timer(Timer::Overdue(_)) => fallback::overdue(&scene),
         Event::Timer(Timer::PartsSettle(_)) => receipt::settle(&scene),
         Event::Timer(Timer::EarlyReceiptGone(connector, id)) => {
             vec![Effect::DropReceipts {

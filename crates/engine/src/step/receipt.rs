@@ -1,12 +1,14 @@
 //! Delivery receipts: states of parts, and of the message that they make up.
 
+use super::fallback::{SECOND_WAY, decisive, heard, is_waiting};
 use super::{Scene, count, failure, status};
 use crate::effect::Effect;
+use crate::event::Cause;
 use crate::policy;
 use crate::words;
 use swingbridge_domain::delivery::{Outcome, Reason, State as Delivery};
 use swingbridge_domain::inbox::Receipt;
-use swingbridge_domain::store::{MessageRecord, PartRecord, Timer};
+use swingbridge_domain::store::{MessageRecord, OutboxState, PartRecord, Timer};
 
 /// A receipt came; it may be for a part that nobody has told us of yet.
 pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
@@ -25,8 +27,76 @@ pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
     let (message, mut effects) = rerouted(scene, message, receipt);
     let message = &message;
     apply(&mut parts, part, receipt.outcome, &mut effects);
+    if part.index < SECOND_WAY
+        && let Some(decided) = first_way(scene, message, &parts, receipt.outcome)
+    {
+        effects.extend(decided);
+        return effects;
+    }
     effects.extend(judge(scene, message, &parts, receipt.error.as_deref(), false));
+    effects.extend(settled(scene, &parts));
     effects
+}
+
+/// What a receipt of a message's first way means where there is a second; `None`: what it means anywhere.
+fn first_way(
+    scene: &Scene<'_>,
+    message: &MessageRecord,
+    parts: &[PartRecord],
+    outcome: Outcome,
+) -> Option<Vec<Effect>> {
+    let talk = scene.state.talk.as_ref()?;
+    let (fallback, other) = scene.site.fallback_of(&talk.line)?;
+    let row = scene.state.row.as_ref();
+    let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
+    let diverted = parts.iter().any(|part| part.index >= SECOND_WAY)
+        || row.is_some_and(|row| row.state != OutboxState::Parked);
+    match outcome {
+        // It has a second way: what comes of the first is no news any more.
+        Outcome::Rejected | Outcome::Expired if diverted => Some(Vec::new()),
+        Outcome::Rejected | Outcome::Expired => {
+            let row = row.filter(|row| is_waiting(message, Some(row)))?;
+            if !fallback.refused || parts.iter().any(arrived) {
+                return None;
+            }
+            let cause = match outcome {
+                Outcome::Expired => Cause::Overdue,
+                _ => Cause::Refused,
+            };
+            Some(vec![Effect::Divert {
+                id: row.id,
+                to: other.id.clone(),
+                cause,
+            }])
+        }
+        Outcome::Delivered | Outcome::Read if diverted => {
+            let mut effects = judge(scene, message, parts, None, false);
+            let words = match row {
+                // It has not left the other way: it never will.
+                Some(row) if row.state != OutboxState::Sending => {
+                    effects.push(Effect::Remove(row.id));
+                    words::arrived_after_all(scene.site, &talk.line)
+                }
+                _ => words::arrived_twice(scene.site, &talk.line),
+            };
+            effects.push(super::notice(talk, words, message.event.clone()));
+            effects.extend(heard(talk));
+            Some(effects)
+        }
+        _ => None,
+    }
+}
+
+/// A message that the phone has needs no other way: its row goes.
+fn settled(scene: &Scene<'_>, parts: &[PartRecord]) -> Option<Effect> {
+    let row = scene.state.row.as_ref()?;
+    let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
+    let waits = scene
+        .state
+        .message
+        .as_ref()
+        .is_some_and(|message| is_waiting(message, Some(row)));
+    (waits && parts.iter().all(arrived)).then_some(Effect::Remove(row.id))
 }
 
 /// The message as it is when a receipt tells that it took another way than was thought.
@@ -110,6 +180,7 @@ pub(super) fn judge(
     let Some(talk) = &scene.state.talk else {
         return Vec::new();
     };
+    let parts = &decisive(parts)[..];
     let any = |state: Delivery| parts.iter().any(|part| part.state == state);
     let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
     let next = if any(Delivery::Rejected) {

@@ -2,6 +2,7 @@
 
 use super::{Scene, failure, status};
 use crate::effect::Effect;
+use crate::event::Cause;
 use crate::payload::{Payload, Say, Send};
 use crate::policy::{self, Admission};
 use crate::state::Talk;
@@ -21,7 +22,18 @@ pub(super) fn reviewed(scene: &Scene<'_>, row: &OutboxRow, payload: &Payload, de
 }
 
 fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declined: bool) -> Vec<Effect> {
-    let path = policy::outward(scene.site, &talk.line, &talk.conversation.trust.way, send.room);
+    let sent_by = &send.outbound.line;
+    let other = scene.site.fallback_of(&talk.line).map(|(_, other)| &other.id);
+    if sent_by != &talk.line.id && Some(sent_by) != other {
+        // Its conversation was moved meanwhile.
+        return vec![Effect::Divert {
+            id: row.id,
+            to: talk.line.id.clone(),
+            cause: Cause::Swapped,
+        }];
+    }
+    let talk = &*policy::sent_by(scene.site, talk, sent_by);
+    let path = policy::outward(scene.site, &talk.line, talk.way(), send.room);
     let admission = match declined && row.state == OutboxState::Held {
         true => Admission::Refuse {
             words: words::WEAKER_DECLINED.to_owned(),

@@ -1,11 +1,13 @@
 //! What people read. One place, so that the same thing is always said in the same words.
 
 mod encryption;
+mod fallback;
 mod groups;
 mod lacks;
 mod trust;
 
 pub use encryption::*;
+pub use fallback::*;
 pub use groups::*;
 pub use lacks::*;
 pub use trust::*;
@@ -20,6 +22,8 @@ pub const EXPIRED_HERE: &str =
 pub const EXPIRED_AT_NETWORK: &str = "Not delivered: the phone could not be reached in time, and the network gave up. Write it again if it still matters.";
 /// Why it is not known whether something in flight at a stop has left.
 pub const STOPPED: &str = "the gateway was stopped while it was on its way";
+/// Why it is not known whether something left that was to be sent again.
+pub const EXPIRED_IN_DOUBT: &str = "its time was over before the network answered";
 pub const NO_PERMISSION: &str = "Not sent: you may not use this line. Ask the operator to add you to it.";
 pub const LINE_GONE: &str =
     "Not sent: the line of this conversation is no longer configured. Ask the operator.";

@@ -227,6 +227,10 @@ pub struct FakeNetwork {
     /// What it says that it can do.
     able: Capabilities,
     pub signals: Mutex<Vec<Signal>>,
+    /// What it was asked to take back, and what it answers to that; nothing scripted: it is withdrawn.
+    pub revoked: Mutex<Vec<Revocation>>,
+    pub revocations: Mutex<VecDeque<Result<Revoked, SendError>>>,
+    pub reach: Mutex<Reach>,
     changed: Notify,
 }
 
@@ -259,6 +263,15 @@ impl Connector for FakeNetwork {
         let scripted = self.answers.lock().unwrap().pop_front();
         scripted.unwrap_or_else(|| Ok(accepted(&[&format!("n{number}")])))
     }
+    async fn revoke(&self, revocation: Revocation) -> Result<Revoked, SendError> {
+        self.revoked.lock().unwrap().push(revocation);
+        self.changed.notify_waiters();
+        let scripted = self.revocations.lock().unwrap().pop_front();
+        scripted.unwrap_or(Ok(Revoked::Withdrawn))
+    }
+    async fn reach(&self, _: &LineId, addresses: &[Address]) -> Vec<Reach> {
+        vec![*self.reach.lock().unwrap(); addresses.len()]
+    }
     async fn probe(&self) -> Health {
         Health {
             state: Link::Connected,
@@ -278,6 +291,42 @@ pub fn accepted(ids: &[&str]) -> Accepted {
 }
 
 impl FakeNetwork {
+    fn new(id: ConnectorId, able: Capabilities) -> Self {
+        Self {
+            id,
+            able,
+            sent: Mutex::default(),
+            answers: Mutex::default(),
+            hang: Mutex::default(),
+            signals: Mutex::default(),
+            revoked: Mutex::default(),
+            revocations: Mutex::default(),
+            reach: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    pub fn answer(&self, answer: Result<Accepted, SendError>) {
+        self.answers.lock().unwrap().push_back(answer);
+    }
+
+    /// Waits until it was asked to take `count` messages back.
+    pub async fn until_revoked(&self, count: usize) {
+        let waited = async {
+            loop {
+                let notified = self.changed.notified();
+                tokio::pin!(notified);
+                notified.as_mut().enable();
+                if self.revoked.lock().unwrap().len() >= count {
+                    return;
+                }
+                notified.await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(15), waited).await;
+        assert!(waited.is_ok(), "waited in vain for {count} revocations");
+    }
+
     pub fn texts(&self) -> Vec<String> {
         let sent = self.sent.lock().unwrap();
         sent.iter()
@@ -336,6 +385,8 @@ pub struct House {
     pub engine: Engine,
     pub homeserver: Arc<FakeHomeserver>,
     pub network: Arc<FakeNetwork>,
+    /// A second one, where the site has capabilities of a connector of this name.
+    pub rcs: Option<Arc<FakeNetwork>>,
     pub clock: Arc<TestClock>,
     stop: Option<oneshot::Sender<()>>,
     running: tokio::task::JoinHandle<()>,
@@ -359,6 +410,7 @@ pub fn site() -> Site {
         // Asking is the subject of tests of its own.
         consent: Rule::Policy,
         downgrade: Downgrade::Ask,
+        fallback: None,
     };
     Site {
         bot: UserId::new("@smsbot:example.org"),
@@ -411,26 +463,24 @@ impl House {
             way: sms_way(),
             ..Capabilities::default()
         });
-        let network = Arc::new(FakeNetwork {
-            id: carrier,
-            able: match scripted.networks.is_empty() {
-                true => Capabilities {
-                    networks: vec!["sms".into()],
-                    at_once: Some(AT_ONCE),
-                    ..scripted
-                },
-                false => scripted,
+        let able = match scripted.networks.is_empty() {
+            true => Capabilities {
+                networks: vec!["sms".into()],
+                at_once: Some(AT_ONCE),
+                ..scripted
             },
-            signals: Mutex::default(),
-            sent: Mutex::default(),
-            answers: Mutex::default(),
-            hang: Mutex::default(),
-            changed: Notify::new(),
-        });
+            false => scripted,
+        };
+        let network = Arc::new(FakeNetwork::new(carrier, able));
+        let rcs = ConnectorId::new("rcs");
+        let rcs = site.capabilities.get(&rcs).cloned();
+        let rcs = rcs.map(|able| Arc::new(FakeNetwork::new(ConnectorId::new("rcs"), able)));
+        let mut connectors: Vec<Arc<dyn Connector>> = vec![network.clone()];
+        connectors.extend(rcs.clone().map(|rcs| rcs as Arc<dyn Connector>));
         let ports = Ports {
             store: store.clone(),
             homeserver: homeserver.clone(),
-            connectors: vec![network.clone()],
+            connectors,
             links: None,
             clock: clock.clone(),
             keys: Keys::derive(&[7; 32], Arc::new(TestEntropy)),
@@ -449,6 +499,7 @@ impl House {
             engine,
             homeserver,
             network,
+            rcs,
             clock,
             stop,
             running,

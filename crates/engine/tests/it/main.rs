@@ -6,6 +6,7 @@ mod audit;
 mod commands;
 mod crash;
 mod device;
+mod fallback;
 mod house;
 mod inbound;
 mod outbound;

@@ -59,7 +59,7 @@ fn questions(hs: &FakeHomeserver) -> Vec<EventId> {
     found
 }
 
-async fn until_question(house: &House, count: usize) -> EventId {
+pub async fn until_question(house: &House, count: usize) -> EventId {
     house
         .homeserver
         .until("a question with two reactions", |hs| {
@@ -73,7 +73,7 @@ async fn until_question(house: &House, count: usize) -> EventId {
         .await
 }
 
-fn reaction(to: &EventId, key: &str) -> Message {
+pub fn reaction(to: &EventId, key: &str) -> Message {
     Message {
         in_reply_to: Some(Reference::Event(to.clone())),
         parts: vec![Part {

@@ -29,6 +29,10 @@ impl Homeserver for Puppet {
                 self.leave(room, space.as_ref()).await.map_err(failure::perform)
             }
             Action::Invite { room, users } => self.invite(room, users).await.map_err(failure::perform),
+            Action::Shelve { room, from, to } => self
+                .shelve(room, from.as_ref(), to)
+                .await
+                .map_err(failure::perform),
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }
     }

@@ -223,6 +223,20 @@ impl Puppet {
         }
     }
 
+    pub(crate) async fn shelve(
+        &self,
+        room: &RoomId,
+        from: Option<&RoomId>,
+        to: &RoomId,
+    ) -> Result<Performed, Failure> {
+        let child = room_id(room)?;
+        self.show_in_space(to, &child, true).await?;
+        if let Some(from) = from {
+            self.show_in_space(from, &child, false).await?;
+        }
+        Ok(Performed::default())
+    }
+
     /// A child without `via` is none (specification, m.space.child).
     async fn show_in_space(&self, space: &RoomId, room: &MatrixRoomId, shown: bool) -> Result<(), Failure> {
         let space = room_id(space)?;

@@ -157,6 +157,20 @@ impl Matrix {
         Ok(())
     }
 
+    pub(crate) async fn shelve(
+        &self,
+        room: &RoomId,
+        from: Option<&RoomId>,
+        to: &RoomId,
+    ) -> Result<Performed, PerformError> {
+        let child = room_id(room)?;
+        self.show_in_space(to, &child, true).await?;
+        if let Some(from) = from {
+            self.show_in_space(from, &child, false).await?;
+        }
+        Ok(Performed::default())
+    }
+
     /// A child without `via` is none (specification, m.space.child).
     async fn show_in_space(
         &self,

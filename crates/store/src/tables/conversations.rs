@@ -68,6 +68,14 @@ pub(super) fn add(
     .map(ConversationId)
 }
 
+pub(super) fn set_line(db: &mut dyn Statements, id: ConversationId, line: &LineId) -> Result<()> {
+    db.execute(
+        "UPDATE conversations SET line = ?2 WHERE id = ?1",
+        &[id.0.into(), line.as_str().into()],
+    )?;
+    Ok(())
+}
+
 pub(super) fn set_contact(db: &mut dyn Statements, id: ConversationId, contact: ContactId) -> Result<()> {
     db.execute(
         "UPDATE conversations SET contact = ?2 WHERE id = ?1",

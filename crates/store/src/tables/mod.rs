@@ -114,6 +114,10 @@ impl Tables for Session<'_> {
         conversations::add(self, line, contact, now)
     }
 
+    fn conversation_set_line(&mut self, id: ConversationId, line: &LineId) -> Result<()> {
+        conversations::set_line(self, id, line)
+    }
+
     fn conversation_set_contact(&mut self, id: ConversationId, contact: ContactId) -> Result<()> {
         conversations::set_contact(self, id, contact)
     }

@@ -14,6 +14,7 @@ fn columns(timer: &Timer) -> (&'static str, i64, &str, &str) {
         Timer::AssemblyDue(id) => ("assembly_due", id.0, "", ""),
         Timer::AssemblyGone(id) => ("assembly_gone", id.0, "", ""),
         Timer::PartsSettle(id) => ("parts_settle", id.0, "", ""),
+        Timer::Overdue(id) => ("overdue", id.0, "", ""),
         Timer::EarlyReceiptGone(connector, id) => ("early_receipt_gone", 0, connector.as_str(), id.as_str()),
     }
 }
@@ -24,6 +25,7 @@ fn timer(row: &dyn Row) -> Result<Timer> {
         "assembly_due" => Ok(Timer::AssemblyDue(AssemblyId(number))),
         "assembly_gone" => Ok(Timer::AssemblyGone(AssemblyId(number))),
         "parts_settle" => Ok(Timer::PartsSettle(MessageId(number))),
+        "overdue" => Ok(Timer::Overdue(MessageId(number))),
         "early_receipt_gone" => Ok(Timer::EarlyReceiptGone(
             ConnectorId::new(row.text(2)?),
             NetworkId::new(row.text(3)?),

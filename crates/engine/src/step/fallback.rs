@@ -1,0 +1,345 @@
+//! A message that its line does not bring to the phone goes by another one: never twice, and never in silence.
+//!
+//! It goes only when the network says that the phone will not have it: it was refused, or taken back. What may have arrived stays
+//! where it is.
+
+use super::{Scene, failure, for_room, matrix, notice};
+use crate::effect::{Carried, Effect, Queue};
+use crate::event::Cause;
+use crate::payload::{Payload, Send, Status};
+use crate::policy::{self, Admission};
+use crate::render::{self, Rendered};
+use crate::state::Talk;
+use crate::words;
+use std::time::Duration;
+use swingbridge_domain::capability::Support;
+use swingbridge_domain::connector::{Reach, Revoked, SendError};
+use swingbridge_domain::delivery::{Reason, State as Delivery};
+use swingbridge_domain::id::{EventId, LineId, MessageId};
+use swingbridge_domain::line::Line;
+use swingbridge_domain::path::Path;
+use swingbridge_domain::store::{Detour, Lane, MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
+
+/// Parts of a message that went another way after its first count from here.
+pub(super) const SECOND_WAY: u16 = 1000;
+/// How long after a try a network is asked again to take a message back.
+const ASK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Whether a message that its network took may still go another way.
+pub(super) fn is_waiting(message: &MessageRecord, row: Option<&OutboxRow>) -> bool {
+    row.is_some_and(|row| row.state == OutboxState::Parked)
+        && matches!(message.state, Delivery::Accepted | Delivery::Sent)
+}
+
+/// A message is to go by the line `to`.
+pub(super) fn diverted(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    send: &Send,
+    to: &LineId,
+    cause: Cause,
+) -> Vec<Effect> {
+    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
+        return vec![Effect::Remove(row.id)];
+    };
+    let mut effects = vec![Effect::Remove(row.id)];
+    let Some(line) = scene.site.line(to) else {
+        effects.extend(refused(
+            scene,
+            talk,
+            message,
+            send,
+            words::LINE_GONE,
+            Reason::NotAllowed.word(),
+        ));
+        return effects;
+    };
+    let other = talk.by(line);
+    let why = words::diverted(scene.site, talk, line, cause);
+    let able = scene.site.capabilities_of(line);
+    let writer = matrix::writer(&send.writer);
+    let lacks_groups = talk.is_group() && able.groups == Support::Absent;
+    let rendered = match lacks_groups {
+        true => Rendered::Refuse {
+            words: words::no_groups(&able),
+            reason: Reason::BadAddress.word(),
+        },
+        false => render::again(&send.outbound.message, &able, &scene.site.policy, writer),
+    };
+    match rendered {
+        Rendered::Refuse { words, reason } => {
+            let words = format!("{why} {words}");
+            effects.extend(refused(scene, talk, message, send, &words, reason));
+        }
+        Rendered::Send { message: content, .. } => {
+            let path = policy::outward(scene.site, line, other.way(), send.room);
+            let mut next = send.clone();
+            next.outbound.line = line.id.clone();
+            next.outbound.from = line.address.clone();
+            next.outbound.message = content;
+            let leaving = Leaving {
+                row,
+                send: next,
+                message,
+                path,
+            };
+            effects.extend(admitted(scene, talk, &other, leaving, &why, cause));
+        }
+    }
+    effects
+}
+
+/// A message on its other way.
+struct Leaving<'a> {
+    row: &'a OutboxRow,
+    send: Send,
+    message: &'a MessageRecord,
+    path: Path,
+}
+
+fn admitted(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    other: &Talk,
+    leaving: Leaving<'_>,
+    why: &str,
+    cause: Cause,
+) -> Vec<Effect> {
+    let Leaving {
+        row,
+        send,
+        message,
+        path,
+    } = leaving;
+    let event = send.event.clone();
+    let admission = policy::leaving(scene, other, &send.writer, &path);
+    let record = |state, detail: &str| MessageRecord {
+        state,
+        detail: Some(detail.to_owned()),
+        path: Some(path.clone()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let queue = |held| {
+        Effect::Queue(Box::new(Queue {
+            target: Target::Connector(other.line.connector.clone()),
+            lane: row.lane.clone(),
+            payload: Payload::Send(send.clone()),
+            expires_at: row.expires_at,
+            message: Carried::Again(message.id),
+            held,
+        }))
+    };
+    let mut effects = Vec::new();
+    match admission {
+        Admission::Go(told) => {
+            // The next ones go this way without a word, until it is another way again.
+            if is_news(talk, &other.line, cause) {
+                effects.push(notice(talk, why, Some(event.clone())));
+            }
+            effects.extend(told);
+            effects.push(Effect::SaveMessage(Box::new(record(Delivery::Queued, why))));
+            effects.push(queue(false));
+            effects.push(pending(talk, &event, Delivery::Queued, why));
+        }
+        Admission::Hold { ask, words } => {
+            let words = format!("{why} {words}");
+            effects.push(notice(talk, words.clone(), Some(event.clone())));
+            effects.extend(ask);
+            effects.push(Effect::SaveMessage(Box::new(record(Delivery::Held, &words))));
+            effects.push(queue(true));
+            effects.push(pending(talk, &event, Delivery::Held, &words));
+        }
+        Admission::Refuse { words, reason } => {
+            let words = format!("{why} {words}");
+            return refused(scene, talk, message, &send, &words, reason);
+        }
+    }
+    // Last: what was told before speaks of the conversation as it was.
+    if cause != Cause::Swapped
+        && let Some(fallback) = &talk.line.fallback
+    {
+        effects.push(Effect::SetDetour {
+            conversation: talk.conversation.id,
+            detour: Some(Detour {
+                line: other.line.id.clone(),
+                until: scene.now + fallback.again,
+            }),
+        });
+    }
+    effects
+}
+
+fn is_news(talk: &Talk, line: &Line, cause: Cause) -> bool {
+    let known = talk.conversation.trust.detour.as_ref();
+    cause != Cause::Swapped && known.is_none_or(|detour| detour.line != line.id)
+}
+
+/// The status of a message that is still on its way, with words for its writer.
+fn pending(talk: &Talk, event: &EventId, state: Delivery, words: &str) -> Effect {
+    for_room(
+        talk,
+        Payload::Status(Status {
+            event: event.clone(),
+            state,
+            message: Some(words.to_owned()),
+            reason: None,
+            retriable: false,
+            path: None,
+        }),
+    )
+}
+
+fn refused(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    message: &MessageRecord,
+    send: &Send,
+    words: &str,
+    reason: &'static str,
+) -> Vec<Effect> {
+    let record = MessageRecord {
+        state: Delivery::Rejected,
+        detail: Some(words.to_owned()),
+        updated_at: scene.now,
+        ..message.clone()
+    };
+    let mut effects = vec![Effect::SaveMessage(Box::new(record))];
+    effects.extend(failure(
+        talk,
+        &send.event,
+        Delivery::Rejected,
+        words,
+        reason,
+        false,
+    ));
+    effects
+}
+
+/// A message that its network took has not reached the phone for long enough.
+pub(super) fn overdue(scene: &Scene<'_>) -> Vec<Effect> {
+    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
+        return Vec::new();
+    };
+    if !is_waiting(message, scene.state.row.as_ref()) || scene.site.fallback_of(&talk.line).is_none() {
+        return Vec::new();
+    }
+    vec![revoke(talk, message.id)]
+}
+
+/// Has the conversation's own network take a message back.
+pub(super) fn revoke(talk: &Talk, message: MessageId) -> Effect {
+    Effect::Queue(Box::new(Queue {
+        target: Target::Connector(talk.line.connector.clone()),
+        lane: Lane::Conversation(talk.conversation.id),
+        payload: Payload::Revoke(message),
+        expires_at: None,
+        message: Carried::None,
+        held: false,
+    }))
+}
+
+/// A network was asked to take a message back.
+pub(super) fn revoked(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    answer: &Result<Revoked, SendError>,
+) -> Vec<Effect> {
+    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
+        return vec![Effect::Remove(row.id)];
+    };
+    // Meanwhile it arrived, or went another way.
+    if !is_waiting(message, scene.state.row.as_ref()) {
+        return vec![Effect::Remove(row.id)];
+    }
+    let later = match answer {
+        Err(SendError::RetryAfter { delay, counts, .. }) => Some((*delay, *counts)),
+        // To take a message back twice does no harm.
+        Err(SendError::Unknown { .. }) => Some((ASK_AGAIN, true)),
+        Ok(_) | Err(SendError::Rejected { .. }) => None,
+    };
+    if let Some((delay, counts)) = later
+        && (!counts || row.attempts + 1 < scene.site.policy.attempts)
+    {
+        return vec![Effect::Requeue {
+            id: row.id,
+            lane: row.lane.clone(),
+            target: row.target.clone(),
+            not_before: scene.now + delay,
+            counts,
+        }];
+    }
+    let mut effects = vec![Effect::Remove(row.id)];
+    match (answer, &scene.state.row, scene.site.fallback_of(&talk.line)) {
+        (Ok(Revoked::Withdrawn), Some(waiting), Some((_, other))) => {
+            // Late good news of it would be news of the first way.
+            effects.push(Effect::Divert {
+                id: waiting.id,
+                to: other.id.clone(),
+                cause: Cause::Overdue,
+            });
+        }
+        (Ok(Revoked::TooLate), ..) => {}
+        _ => {
+            let words = words::not_taken_back(scene.site, talk);
+            effects.push(notice(talk, words, message.event.clone()));
+        }
+    }
+    effects
+}
+
+/// The parts that say what became of a message: those of its last way, unless the phone has it by the first after all.
+pub(super) fn decisive(parts: &[PartRecord]) -> Vec<PartRecord> {
+    let second = |part: &&PartRecord| part.index >= SECOND_WAY;
+    let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
+    let first = || parts.iter().filter(move |part| !second(part));
+    match parts.iter().any(|part| second(&part)) && !first().any(arrived) {
+        true => parts.iter().filter(second).cloned().collect(),
+        false => first().cloned().collect(),
+    }
+}
+
+/// A network was asked whether it reaches the contact.
+pub(super) fn reached(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    line: &LineId,
+    event: &EventId,
+    reach: Reach,
+) -> Vec<Effect> {
+    let mut effects = vec![Effect::Remove(row.id)];
+    let (Some(talk), Some(line)) = (&scene.state.talk, scene.site.line(line)) else {
+        return effects;
+    };
+    effects.push(notice(
+        talk,
+        words::reach(scene.site, talk, line, reach),
+        Some(event.clone()),
+    ));
+    if line.id == talk.line.id
+        && let Some((fallback, other)) = scene.site.fallback_of(line)
+    {
+        let detour = match reach {
+            Reach::Yes => None,
+            Reach::No if fallback.unreachable => Some(Detour {
+                line: other.id.clone(),
+                until: scene.now + fallback.again,
+            }),
+            Reach::No | Reach::Unknown => return effects,
+        };
+        effects.push(Effect::SetDetour {
+            conversation: talk.conversation.id,
+            detour,
+        });
+    }
+    effects
+}
+
+/// The phone was heard by the conversation's own line: that one is used again.
+pub(super) fn heard(talk: &Talk) -> Option<Effect> {
+    talk.conversation.trust.detour.as_ref()?;
+    Some(Effect::SetDetour {
+        conversation: talk.conversation.id,
+        detour: None,
+    })
+}

@@ -1,0 +1,353 @@
+//! A line that falls back to another: the phone gets a message once, and people know by which way.
+
+use crate::house::*;
+use crate::trust::{reaction, until_question};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::capability::{Capabilities, Support};
+use swingbridge_domain::connector::{Reach, Revoked, SendError};
+use swingbridge_domain::consent::Downgrade;
+use swingbridge_domain::delivery::{Outcome, Reason, State};
+use swingbridge_domain::homeserver::*;
+use swingbridge_domain::id::*;
+use swingbridge_domain::inbox::*;
+use swingbridge_domain::line::Fallback;
+use swingbridge_domain::message::*;
+use swingbridge_domain::path::*;
+use swingbridge_engine::site::Site;
+
+const AGENT: &str = "+447700900900";
+
+fn rcs_way() -> Vec<Leg> {
+    let google = Place::Provider("Google".into());
+    vec![
+        Leg::new(
+            Place::Phone,
+            google.clone(),
+            Protection::Transport,
+            Evidence::ReportedByProvider,
+        ),
+        Leg::new(google, Place::Gateway, Protection::Transport, Evidence::OurOwnEnd),
+    ]
+}
+
+/// A line by RCS that falls back to the one by SMS.
+fn both(downgrade: Downgrade) -> Site {
+    let mut site = site();
+    let sms = site.lines[0].clone();
+    let mut rcs = sms.clone();
+    rcs.id = LineId::new("rcs");
+    rcs.name = "Agent".into();
+    rcs.connector = ConnectorId::new("rcs");
+    rcs.address = Address::Number(AGENT.into());
+    rcs.downgrade = downgrade;
+    rcs.fallback = Some(Fallback::to(sms.id.clone()));
+    site.lines = vec![rcs, sms];
+    site.capabilities = BTreeMap::from([(
+        ConnectorId::new("rcs"),
+        Capabilities {
+            networks: vec!["rcs".into()],
+            way: rcs_way(),
+            rich_cards: Support::Full,
+            delivery_receipts: Support::Full,
+            revokes: true,
+            idempotent_sends: true,
+            ..Capabilities::default()
+        },
+    )]);
+    site
+}
+
+fn unreachable() -> SendError {
+    SendError::Rejected {
+        reason: Reason::NotReachable,
+        detail: "no RCS".into(),
+    }
+}
+
+fn unknown() -> SendError {
+    SendError::Unknown {
+        detail: "no answer".into(),
+    }
+}
+
+impl House {
+    fn agent(&self) -> &FakeNetwork {
+        self.rcs.as_deref().unwrap()
+    }
+
+    async fn rcs_in(&self, message: InboundMessage) {
+        self.arrive(What::Network(Inbound::Message(message))).await;
+    }
+
+    async fn rcs_receipt(&self, id: &str, outcome: Outcome) {
+        self.arrive(What::Network(Inbound::Receipt(Receipt {
+            connector: ConnectorId::new("rcs"),
+            network_ids: vec![NetworkId::new(id)],
+            outcome,
+            error: None,
+            at: None,
+            way: Vec::new(),
+        })))
+        .await;
+    }
+
+    /// A room in which the phone has written by RCS.
+    async fn rcs_conversation(&self) -> RoomId {
+        self.rcs_in(rcs_inbound("Hello by RCS")).await;
+        self.homeserver.until_said("Hello by RCS").await;
+        self.homeserver
+            .until("its room", |hs| room_of(hs, "Hello by RCS"))
+            .await
+    }
+
+    async fn until_state(&self, event: &EventId, state: State) -> SendStatus {
+        self.homeserver
+            .until(state.word(), |hs| {
+                let mut statuses = hs.statuses().into_iter();
+                statuses.find(|status| &status.event == event && status.state == state)
+            })
+            .await
+    }
+}
+
+fn rcs_inbound(text: &str) -> InboundMessage {
+    let mut message = inbound(PHONE, text);
+    message.connector = ConnectorId::new("rcs");
+    message.to.text = AGENT.into();
+    message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_that_lost_rcs_gets_the_text_by_sms_once_somebody_agrees() {
+    let house = House::with(both(Downgrade::Ask)).await;
+    let room = house.rcs_conversation().await;
+    let first = house.say(&room, ALICE, Message::text("by rcs")).await;
+    house.until_state(&first, State::Accepted).await;
+    assert_eq!(house.agent().texts(), ["by rcs"]);
+    house.agent().answer(Err(unreachable()));
+    let second = house.say(&room, ALICE, Message::text("by sms")).await;
+    house.until_state(&second, State::Held).await;
+    house
+        .homeserver
+        .until_said("This phone has no RCS now: it goes by SMS instead.")
+        .await;
+    assert!(house.network.texts().is_empty(), "nobody has agreed yet");
+    let question = until_question(&house, 1).await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    let status = house.until_state(&second, State::Accepted).await;
+    assert_eq!(house.network.texts(), ["by sms"]);
+    assert_eq!(house.agent().texts(), ["by rcs", "by sms"], "it was tried once");
+    let legs = status.path.expect("the label of the way that it took").legs;
+    assert_eq!(legs.last().unwrap().protection, Protection::None, "{legs:?}");
+    // The next one goes there at once.
+    let third = house.say(&room, ALICE, Message::text("again")).await;
+    house.until_state(&third, State::Accepted).await;
+    assert_eq!(house.network.texts(), ["by sms", "again"]);
+    assert_eq!(house.agent().texts().len(), 2);
+    // The phone answers by SMS in the same room, and by RCS once it has it again.
+    house.text_in(PHONE, "sms answer").await;
+    house.homeserver.until_said("sms answer").await;
+    assert_eq!(room_of(&house.homeserver, "sms answer").as_ref(), Some(&room));
+    house.rcs_in(rcs_inbound("rcs answer")).await;
+    house.homeserver.until_said("rcs answer").await;
+    assert_eq!(room_of(&house.homeserver, "rcs answer").as_ref(), Some(&room));
+    let fourth = house.say(&room, ALICE, Message::text("rcs again")).await;
+    house.until_state(&fourth, State::Accepted).await;
+    assert_eq!(house.agent().texts().last().unwrap(), "rcs again");
+    assert_eq!(house.homeserver.rooms_made(RoomKind::Direct).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_declines_the_other_way_keeps_the_text_from_it() {
+    let house = House::with(both(Downgrade::Ask)).await;
+    let room = house.rcs_conversation().await;
+    let first = house.say(&room, ALICE, Message::text("by rcs")).await;
+    house.until_state(&first, State::Accepted).await;
+    house.agent().answer(Err(unreachable()));
+    let second = house.say(&room, ALICE, Message::text("secret")).await;
+    house.until_state(&second, State::Held).await;
+    let question = until_question(&house, 1).await;
+    house.say(&room, ALICE, reaction(&question, "👎")).await;
+    house.until_state(&second, State::Rejected).await;
+    assert!(house.network.texts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_arrive_in_time_is_taken_back_before_it_goes_another_way() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.until_state(&event, State::Accepted).await;
+    house.advance(Duration::from_secs(119));
+    house.text_in(PHONE, "marker").await;
+    house.homeserver.until_said("marker").await;
+    assert!(
+        house.agent().revoked.lock().unwrap().is_empty(),
+        "its time is not over"
+    );
+    house.advance(Duration::from_secs(2));
+    house.network.until_sent(1).await;
+    let revoked = house.agent().revoked.lock().unwrap().clone();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0].network_ids, [NetworkId::new("n1")]);
+    assert_eq!(revoked[0].key.len(), 24);
+    assert_eq!(house.network.texts(), ["Hi"]);
+    house.receipt_in(&["n1"], Outcome::Delivered).await;
+    house.until_state(&event, State::Delivered).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_taken_back_is_not_sent_another_way() {
+    for answer in [
+        Ok(Revoked::Impossible),
+        Err(SendError::Rejected {
+            reason: Reason::NetworkRefused,
+            detail: "no".into(),
+        }),
+    ] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        house.agent().revocations.lock().unwrap().push_back(answer);
+        let room = house.rcs_conversation().await;
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        house.until_state(&event, State::Accepted).await;
+        house.advance(Duration::from_secs(121));
+        house.homeserver.until_said("cannot be taken back").await;
+        assert!(house.network.texts().is_empty());
+        // It arrives late: that is all.
+        house.rcs_receipt("n1", Outcome::Delivered).await;
+        house.until_state(&event, State::Delivered).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_arrives_while_the_other_way_waits_for_a_word_never_leaves_by_it() {
+    let house = House::with(both(Downgrade::Ask)).await;
+    let room = house.rcs_conversation().await;
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.until_state(&event, State::Accepted).await;
+    house.advance(Duration::from_secs(121));
+    house.until_state(&event, State::Held).await;
+    house.rcs_receipt("n1", Outcome::Delivered).await;
+    house.until_state(&event, State::Delivered).await;
+    house.homeserver.until_said("by RCS after all").await;
+    let question = until_question(&house, 1).await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("less protected").await;
+    let next = house.say(&room, ALICE, Message::text("next")).await;
+    house.until_state(&next, State::Accepted).await;
+    assert!(
+        !house.network.texts().contains(&"Hi".to_owned()),
+        "{:?}",
+        house.network.texts()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_gives_up_after_taking_it_is_followed_by_the_other() {
+    for outcome in [Outcome::Rejected, Outcome::Expired] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        house.until_state(&event, State::Accepted).await;
+        house.rcs_receipt("n1", outcome).await;
+        house.network.until_sent(1).await;
+        // The same news once more changes nothing.
+        house.rcs_receipt("n1", outcome).await;
+        house.receipt_in(&["n1"], Outcome::Delivered).await;
+        house.until_state(&event, State::Delivered).await;
+        assert_eq!(house.network.texts(), ["Hi"]);
+        assert!(
+            house
+                .homeserver
+                .statuses()
+                .iter()
+                .all(|status| status.state != State::Rejected),
+            "it is not said to have failed"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_send_of_unknown_fate_is_repeated_under_its_name_where_the_network_knows_it() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    house.agent().answer(Err(unknown()));
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.agent().until_sent(1).await;
+    for seconds in [3, 5, 9] {
+        house.advance(Duration::from_secs(seconds));
+    }
+    house.until_state(&event, State::Accepted).await;
+    let keys: Vec<String> = {
+        let sent = house.agent().sent.lock().unwrap();
+        sent.iter().map(|outbound| outbound.key.clone()).collect()
+    };
+    assert_eq!(keys.len(), 2);
+    assert_eq!(keys[0], keys[1]);
+    assert_eq!(keys[0].len(), 24);
+    assert!(house.network.texts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_left_goes_no_other_way() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    house.agent().answer(Err(unknown()));
+    house.agent().answer(Err(unreachable()));
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.agent().until_sent(1).await;
+    house.advance(Duration::from_secs(5));
+    house.until_state(&event, State::Uncertain).await;
+    assert!(house.network.texts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_is_told_what_reaches_the_phone() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    *house.agent().reach.lock().unwrap() = Reach::No;
+    house.say(&room, ALICE, Message::text("!sb reach")).await;
+    house.homeserver.until_said("RCS (Agent): does not reach").await;
+    house.homeserver.until_said("SMS (Main): cannot be asked").await;
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.until_state(&event, State::Accepted).await;
+    assert_eq!(house.network.texts(), ["Hi"], "the check counts");
+    assert!(house.agent().texts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_card_leaves_as_a_card_and_as_numbered_words_where_there_are_none() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    house
+        .say(
+            &room,
+            ALICE,
+            Message::text("!sb card Table? | Tonight | Yes | Menu=https://example.org/m"),
+        )
+        .await;
+    house.agent().until_sent(1).await;
+    let card = match &house.agent().sent.lock().unwrap()[0].message.parts[0].body {
+        Body::RichCard(card) => card.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(card.title.as_deref(), Some("Table?"));
+    assert!(card.buttons[1].deed == Deed::Open("https://example.org/m".into()));
+    let poll = Body::Poll {
+        question: "Which?".into(),
+        answers: vec!["A".into(), "B".into()],
+    };
+    house.agent().answer(Err(unreachable()));
+    let message = Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: poll,
+        }],
+        ..Message::default()
+    };
+    house.say(&room, ALICE, message).await;
+    house.network.until_sent(1).await;
+    assert_eq!(house.network.texts(), ["Which?\n1. A\n2. B"]);
+}
