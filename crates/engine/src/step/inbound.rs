@@ -88,9 +88,6 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
         Some(group) if direct => group::known(scene, talk, group),
         _ => Vec::new(),
     };
-    if direct && !inbound.own && !inbound.history {
-        effects.extend(fallback::heard(talk));
-    }
     effects.extend(match inbound.part {
         Some(part) => {
             let piece = Piece {
@@ -108,6 +105,10 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
         None if takes_back(&inbound.message) => reaction::taken_back(scene, talk, inbound),
         None => said(scene, talk, inbound),
     });
+    // Last: what is told before speaks of the conversation as it was.
+    if direct && !inbound.own && !inbound.history {
+        effects.extend(fallback::heard(talk));
+    }
     effects
 }
 

@@ -102,6 +102,21 @@ impl House {
             .await
     }
 
+    /// Lets time pass until the agent was given `count` messages.
+    async fn until_repeated(&self, count: usize) {
+        for _ in 0..100 {
+            let sent = self.agent().until_sent(count);
+            if tokio::time::timeout(Duration::from_millis(100), sent)
+                .await
+                .is_ok()
+            {
+                return;
+            }
+            self.advance(Duration::from_secs(2));
+        }
+        panic!("nothing was repeated");
+    }
+
     async fn until_state(&self, event: &EventId, state: State) -> SendStatus {
         self.homeserver
             .until(state.word(), |hs| {
@@ -275,10 +290,7 @@ async fn a_send_of_unknown_fate_is_repeated_under_its_name_where_the_network_kno
     let room = house.rcs_conversation().await;
     house.agent().answer(Err(unknown()));
     let event = house.say(&room, ALICE, Message::text("Hi")).await;
-    house.agent().until_sent(1).await;
-    for seconds in [3, 5, 9] {
-        house.advance(Duration::from_secs(seconds));
-    }
+    house.until_repeated(2).await;
     house.until_state(&event, State::Accepted).await;
     let keys: Vec<String> = {
         let sent = house.agent().sent.lock().unwrap();
@@ -297,8 +309,7 @@ async fn what_may_have_left_goes_no_other_way() {
     house.agent().answer(Err(unknown()));
     house.agent().answer(Err(unreachable()));
     let event = house.say(&room, ALICE, Message::text("Hi")).await;
-    house.agent().until_sent(1).await;
-    house.advance(Duration::from_secs(5));
+    house.until_repeated(2).await;
     house.until_state(&event, State::Uncertain).await;
     assert!(house.network.texts().is_empty());
 }
