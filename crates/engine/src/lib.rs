@@ -19,6 +19,7 @@ mod inbox;
 mod kernel;
 mod lanes;
 mod lines;
+mod migrate;
 mod outbox;
 pub mod payload;
 mod policy;
@@ -31,3 +32,4 @@ mod together;
 mod words;
 
 pub use engine::{Engine, Ports};
+pub use migrate::Migration;

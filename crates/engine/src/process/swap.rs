@@ -1,12 +1,13 @@
 //! Conversations that move to another line.
 
-use super::Work;
+use super::{Fault, Work};
 use crate::commands::Swap;
 use crate::event::{Cause, Event};
 use crate::payload::Payload;
 use crate::state::State;
+use swingbridge_domain::address::Address;
 use swingbridge_domain::id::{ConversationId, LineId};
-use swingbridge_domain::store::{Lane, OutboxState, StoreError, Target, Trust, seal};
+use swingbridge_domain::store::{Conversation, Lane, OutboxState, StoreError, Target, Trust, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
@@ -39,6 +40,30 @@ impl Work<'_> {
         }];
         events.extend(self.waiting(id, to)?);
         Ok(events)
+    }
+
+    /// Moves one of many; answers whether it does.
+    pub fn migrate(
+        &mut self,
+        conversation: &Conversation,
+        to: &LineId,
+        same_account: bool,
+        dry_run: bool,
+    ) -> Result<bool, Fault> {
+        let Some(contact) = self.tables.contact(conversation.contact)? else {
+            return Ok(false);
+        };
+        let group = matches!(self.address(&contact)?, Address::Group(_));
+        let twin = self.tables.conversation_by_alias(to, &contact.index)?;
+        if (group && !same_account) || twin.is_some_and(|twin| twin.id != conversation.id) {
+            return Ok(false);
+        }
+        if !dry_run {
+            for event in self.swap(conversation.id, to)? {
+                self.happen(event)?;
+            }
+        }
+        Ok(true)
     }
 
     /// What waits to leave a conversation goes by its new line; what a network took and had been kept for another way stays with it.

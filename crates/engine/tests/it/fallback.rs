@@ -102,6 +102,14 @@ impl House {
             .await
     }
 
+    /// Lets time pass, and the engine look at its timers: it does so every second, of real time.
+    async fn pass(&self, looks: usize) {
+        for _ in 0..looks {
+            self.advance(Duration::from_secs(70));
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+        }
+    }
+
     /// Lets time pass until the agent was given `count` messages.
     async fn until_repeated(&self, count: usize) {
         for _ in 0..100 {
@@ -332,14 +340,9 @@ async fn who_asks_is_told_what_reaches_the_phone() {
 async fn a_card_leaves_as_a_card_and_as_numbered_words_where_there_are_none() {
     let house = House::with(both(Downgrade::Tell)).await;
     let room = house.rcs_conversation().await;
-    house
-        .say(
-            &room,
-            ALICE,
-            Message::text("!sb card Table? | Tonight | Yes | Menu=https://example.org/m"),
-        )
-        .await;
-    house.agent().until_sent(1).await;
+    let command = "!sb card Table? | Tonight | Yes | Menu=https://example.org/m";
+    let card = house.say(&room, ALICE, Message::text(command)).await;
+    house.until_state(&card, State::Accepted).await;
     let card = match &house.agent().sent.lock().unwrap()[0].message.parts[0].body {
         Body::RichCard(card) => card.clone(),
         other => panic!("{other:?}"),
@@ -361,4 +364,178 @@ async fn a_card_leaves_as_a_card_and_as_numbered_words_where_there_are_none() {
     house.say(&room, ALICE, message).await;
     house.network.until_sent(1).await;
     assert_eq!(house.network.texts(), ["Which?\n1. A\n2. B"]);
+}
+
+/// What a network did to a message, and what it says of that.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    /// Taken; the phone has it now, later than the bridge waits, or never.
+    Taken(Comes),
+    Unreachable,
+    /// The answer is lost, whether or not it was taken.
+    Unanswered(bool),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Comes {
+    Soon,
+    Late,
+    Never,
+    /// The network reports that it gave up.
+    GivenUp,
+}
+
+/// A number from a seed (xorshift): the same ones each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % sides
+    }
+}
+
+/// One message under one seed: what the agent's network does with it, how it answers when it is asked to take it back, and when the
+/// program is killed. Gives how many copies the phone can have.
+async fn one_message(seed: u64) -> (usize, String) {
+    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    for _ in 0..3 {
+        dice.roll(2);
+    }
+    let fate = match dice.roll(8) {
+        0 => Fate::Unreachable,
+        1 => Fate::Unanswered(false),
+        2 => Fate::Unanswered(true),
+        3 => Fate::Taken(Comes::Soon),
+        4 => Fate::Taken(Comes::GivenUp),
+        5 => Fate::Taken(Comes::Never),
+        _ => Fate::Taken(Comes::Late),
+    };
+    // How it answers to being asked to take it back; it tells the truth, or nothing.
+    let (failures, certain) = (dice.roll(3), dice.roll(4) != 0);
+    let kill_early = dice.roll(3) == 0;
+    let kill_late = dice.roll(3) == 0;
+    let mut house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    let mut log = format!(
+        "seed {seed}: {fate:?}, {failures} failures, certain {certain}, kills {kill_early} {kill_late}"
+    );
+    match fate {
+        Fate::Unreachable => house.agent().answer(Err(unreachable())),
+        Fate::Unanswered(_) => house.agent().answer(Err(unknown())),
+        Fate::Taken(_) => {}
+    }
+    let script = |house: &House| {
+        for _ in 0..failures {
+            house
+                .agent()
+                .revocations
+                .lock()
+                .unwrap()
+                .push_back(Err(unknown()));
+        }
+        if !certain {
+            house
+                .agent()
+                .revocations
+                .lock()
+                .unwrap()
+                .push_back(Ok(Revoked::Impossible));
+        }
+    };
+    script(&house);
+    let mut by_sms = 0;
+    let mut withdrawn = false;
+    let event = house.say(&room, ALICE, Message::text("once")).await;
+    house.agent().until_sent(1).await;
+    if kill_early {
+        by_sms += house.network.texts().len();
+        withdrawn |= house.agent().took_back();
+        house = house.kill_and_restart_with(both(Downgrade::Tell)).await;
+        script(&house);
+        if matches!(fate, Fate::Unreachable) {
+            house.agent().answer(Err(unreachable()));
+        }
+    }
+    let left = match fate {
+        Fate::Unanswered(_) => {
+            // It is sent again under its name; the network takes it once.
+            house.pass(4).await;
+            true
+        }
+        Fate::Unreachable => false,
+        Fate::Taken(_) => true,
+    };
+    let id = "n1";
+    match fate {
+        Fate::Taken(Comes::Soon) => house.rcs_receipt(id, Outcome::Delivered).await,
+        Fate::Taken(Comes::GivenUp) => house.rcs_receipt(id, Outcome::Expired).await,
+        _ => {}
+    }
+    house.pass(4).await;
+    if kill_late {
+        by_sms += house.network.texts().len();
+        withdrawn |= house.agent().took_back();
+        house = house.kill_and_restart_with(both(Downgrade::Tell)).await;
+        script(&house);
+        house.pass(4).await;
+    }
+    withdrawn |= house.agent().took_back();
+    // A network that withdrew it brings it no more; any other may, at last.
+    let by_rcs = match fate {
+        Fate::Taken(Comes::Late) if !withdrawn => {
+            house.rcs_receipt(id, Outcome::Delivered).await;
+            1
+        }
+        Fate::Taken(Comes::Soon) => 1,
+        Fate::Taken(Comes::Never) if !withdrawn => 1,
+        Fate::Unanswered(_) if left && !withdrawn => 1,
+        _ => 0,
+    };
+    house.text_in(PHONE, "the end").await;
+    house.homeserver.until_said("the end").await;
+    by_sms += house.network.texts().len();
+    log.push_str(&format!(
+        "; {by_rcs} by RCS, {by_sms} by SMS, withdrawn {withdrawn}"
+    ));
+    let said = house
+        .homeserver
+        .statuses()
+        .iter()
+        .any(|status| status.event == event);
+    assert!(said, "{log}: nothing was said of it");
+    (by_rcs + by_sms, log)
+}
+
+impl FakeNetwork {
+    /// Whether it took a message back.
+    fn took_back(&self) -> bool {
+        self.withdrew.load(std::sync::atomic::Ordering::SeqCst)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_the_phone_has_a_message_once() {
+    let mut running = tokio::task::JoinSet::new();
+    let mut outcomes = Vec::new();
+    for seed in 1..=48 {
+        if running.len() == 16
+            && let Some(done) = running.join_next().await
+        {
+            outcomes.push(done.unwrap());
+        }
+        running.spawn(one_message(seed));
+    }
+    outcomes.extend(running.join_all().await);
+    for (copies, log) in &outcomes {
+        assert!(*copies <= 1, "{copies} copies: {log}");
+    }
+    let lost: Vec<&String> = outcomes
+        .iter()
+        .filter(|(copies, _)| *copies == 0)
+        .map(|(_, log)| log)
+        .collect();
+    assert!(lost.is_empty(), "{lost:#?}");
 }

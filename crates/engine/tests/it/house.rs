@@ -231,6 +231,7 @@ pub struct FakeNetwork {
     pub revoked: Mutex<Vec<Revocation>>,
     pub revocations: Mutex<VecDeque<Result<Revoked, SendError>>>,
     pub reach: Mutex<Reach>,
+    pub withdrew: std::sync::atomic::AtomicBool,
     changed: Notify,
 }
 
@@ -267,7 +268,11 @@ impl Connector for FakeNetwork {
         self.revoked.lock().unwrap().push(revocation);
         self.changed.notify_waiters();
         let scripted = self.revocations.lock().unwrap().pop_front();
-        scripted.unwrap_or(Ok(Revoked::Withdrawn))
+        let answer = scripted.unwrap_or(Ok(Revoked::Withdrawn));
+        if answer == Ok(Revoked::Withdrawn) {
+            self.withdrew.store(true, Ordering::SeqCst);
+        }
+        answer
     }
     async fn reach(&self, _: &LineId, addresses: &[Address]) -> Vec<Reach> {
         vec![*self.reach.lock().unwrap(); addresses.len()]
@@ -302,6 +307,7 @@ impl FakeNetwork {
             revoked: Mutex::default(),
             revocations: Mutex::default(),
             reach: Mutex::default(),
+            withdrew: std::sync::atomic::AtomicBool::default(),
             changed: Notify::new(),
         }
     }

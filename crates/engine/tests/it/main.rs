@@ -11,4 +11,5 @@ mod house;
 mod inbound;
 mod outbound;
 mod rooms;
+mod swap;
 mod trust;

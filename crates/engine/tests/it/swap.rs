@@ -1,0 +1,169 @@
+//! Conversations that move to another line: the room stays.
+
+use crate::house::*;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::capability::Capabilities;
+use swingbridge_domain::connector::SendError;
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::homeserver::*;
+use swingbridge_domain::id::*;
+use swingbridge_domain::inbox::*;
+use swingbridge_domain::message::*;
+use swingbridge_engine::site::Site;
+
+const OTHER: &str = "+447700900900";
+
+/// Two lines on two networks.
+fn two() -> Site {
+    let mut site = site();
+    let mut other = site.lines[0].clone();
+    other.id = LineId::new("other");
+    other.name = "Other".into();
+    other.connector = ConnectorId::new("rcs");
+    other.address = Address::Number(OTHER.into());
+    site.lines.push(other);
+    site.capabilities = BTreeMap::from([(
+        ConnectorId::new("rcs"),
+        Capabilities {
+            networks: vec!["sms".into()],
+            way: sms_way(),
+            ..Capabilities::default()
+        },
+    )]);
+    site
+}
+
+fn by_other(text: &str) -> InboundMessage {
+    let mut message = inbound(PHONE, text);
+    message.connector = ConnectorId::new("rcs");
+    message.to.text = OTHER.into();
+    message
+}
+
+impl House {
+    fn other(&self) -> &FakeNetwork {
+        self.rcs.as_deref().unwrap()
+    }
+}
+
+fn accepted_state(hs: &FakeHomeserver, event: &EventId) -> Option<()> {
+    let statuses = hs.statuses();
+    let mut found = statuses.iter();
+    found
+        .any(|status| &status.event == event && status.state == State::Accepted)
+        .then_some(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_goes_by_another_line_in_the_same_room() {
+    let house = House::with(two()).await;
+    let room = house.conversation().await;
+    house.say(&room, ALICE, Message::text("!sb swap other")).await;
+    house
+        .homeserver
+        .until_said("From now on this conversation goes by Other")
+        .await;
+    let shelved = |hs: &FakeHomeserver| {
+        hs.actions().into_iter().find(
+            |action| matches!(action, Action::Shelve { room: moved, from: Some(_), .. } if moved == &room),
+        )
+    };
+    house
+        .homeserver
+        .until("its place in the other space", shelved)
+        .await;
+    let event = house.say(&room, ALICE, Message::text("hello from other")).await;
+    house
+        .homeserver
+        .until("accepted", |hs| accepted_state(hs, &event))
+        .await;
+    assert_eq!(house.other().texts(), ["hello from other"]);
+    let from = house.other().sent.lock().unwrap()[0].from.full().to_owned();
+    assert_eq!(from, OTHER);
+    assert!(house.network.texts().is_empty());
+    // What the phone sends to either number is in the room.
+    house.text_in(PHONE, "to the old number").await;
+    house.homeserver.until_said("to the old number").await;
+    house
+        .arrive(What::Network(Inbound::Message(by_other("to the new number"))))
+        .await;
+    house.homeserver.until_said("to the new number").await;
+    for text in ["to the old number", "to the new number"] {
+        assert_eq!(room_of(&house.homeserver, text).as_ref(), Some(&room), "{text}");
+    }
+    assert_eq!(house.homeserver.rooms_made(RoomKind::Direct).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waits_to_leave_goes_along() {
+    let house = House::with(two()).await;
+    let room = house.conversation().await;
+    for _ in 0..50 {
+        house.network.answer(Err(SendError::RetryAfter {
+            delay: Duration::from_secs(3600),
+            detail: "not connected".into(),
+            counts: false,
+        }));
+    }
+    let one = house.say(&room, ALICE, Message::text("one")).await;
+    let two = house.say(&room, ALICE, Message::text("two")).await;
+    house.network.until_sent(1).await;
+    house.homeserver.until_said("one").await;
+    house.say(&room, ALICE, Message::text("!sb swap other")).await;
+    for event in [one, two] {
+        house
+            .homeserver
+            .until("accepted", |hs| accepted_state(hs, &event))
+            .await;
+    }
+    let mut texts = house.other().texts();
+    texts.sort();
+    assert_eq!(texts, ["one", "two"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_contact_who_is_on_the_other_line_already_is_not_doubled() {
+    let house = House::with(two()).await;
+    let room = house.conversation().await;
+    house
+        .arrive(What::Network(Inbound::Message(by_other("there too"))))
+        .await;
+    house.homeserver.until_said("there too").await;
+    house.say(&room, ALICE, Message::text("!sb swap other")).await;
+    house.homeserver.until_said("Other has a conversation with").await;
+    house.say(&room, ALICE, Message::text("!sb swap nowhere")).await;
+    house
+        .homeserver
+        .until_said("You have no line called \"nowhere\"")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_line_moves_and_says_before_what_would() {
+    let house = House::with(two()).await;
+    let room = house.conversation().await;
+    house.text_in("+447700900457", "a second one").await;
+    house.homeserver.until_said("a second one").await;
+    let (from, to) = (LineId::new("main"), LineId::new("other"));
+    let planned = house.engine.migrate(&from, &to, true).await.unwrap();
+    assert_eq!((planned.moved.len(), planned.kept.len()), (2, 0));
+    assert!(
+        house
+            .homeserver
+            .actions()
+            .iter()
+            .all(|action| !matches!(action, Action::Shelve { .. }))
+    );
+    let done = house.engine.migrate(&from, &to, false).await.unwrap();
+    assert_eq!(done, planned);
+    let event = house.say(&room, ALICE, Message::text("after")).await;
+    house
+        .homeserver
+        .until("accepted", |hs| accepted_state(hs, &event))
+        .await;
+    assert_eq!(house.other().texts(), ["after"]);
+    let again = house.engine.migrate(&from, &to, false).await.unwrap();
+    assert!(again.moved.is_empty());
+}
