@@ -22,6 +22,9 @@ use tokio::sync::OnceCell;
 /// How long the homeserver may take to say what happened during a long downtime.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The folder in [`Config::media_folder`] that is emptied at the start.
+const SPOOL: &str = "spool";
+
 /// The homeserver, spoken to as an application service.
 pub struct Matrix {
     pub(crate) config: Config,
@@ -61,7 +64,7 @@ impl Matrix {
         let bot = UserId::parse(names.bot()).map_err(|_| name("bot", names.bot()))?;
         let slow = api.with_timeout(SYNC_TIMEOUT.max(config.request_timeout));
         Ok(Arc::new(Self {
-            spool: Spool::new(&config.media_folder, config.media_limit),
+            spool: Spool::new(&config.media_folder.join(SPOOL), config.media_limit),
             carried: Carried::new(),
             config,
             names,
