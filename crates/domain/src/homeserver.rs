@@ -36,7 +36,7 @@ pub trait Homeserver: Send + Sync {
     /// [`PerformError`]; the token stays good.
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError>;
 
-    /// Brings what a user sent to this machine, opened: the answer has a `file:` URI, good until the send is answered. Only
+    /// Brings what a user sent to this machine, opened: the answer has a `file:` URI, good until [`Homeserver::release`]. Only
     /// where connectors carry media themselves.
     ///
     /// # Errors
@@ -47,6 +47,9 @@ pub trait Homeserver: Send + Sync {
             detail: "media are not brought here".to_owned(),
         })
     }
+
+    /// The send for which [`Homeserver::fetch`] brought a file was answered: the file may go. Others are left alone.
+    async fn release(&self, _media: &Media) {}
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -115,8 +118,9 @@ pub enum Sender {
 
 /// Makes expiring, unguessable links to media, where the operator turned that on.
 pub trait MediaLinks: Send + Sync {
-    /// A public link to `media`, good until the operator's time is over.
-    fn link(&self, media: &Media, now: Timestamp) -> String;
+    /// A public link to `media`, opened if it lies encrypted, good until the operator's time is over. `None` when its key cannot be
+    /// understood, so that the link would open nothing.
+    fn link(&self, media: &Media, now: Timestamp) -> Option<String>;
 }
 
 /// One thing to do on the homeserver.

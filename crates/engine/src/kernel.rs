@@ -259,13 +259,21 @@ impl Kernel {
             .ok()?
     }
 
-    pub fn link(&self, media: &Media) -> Option<String> {
-        Some(self.links.as_ref()?.link(media, self.clock.now()))
+    pub fn link(&self, media: &Media) -> Result<String, NoLink> {
+        let links = self.links.as_ref().ok_or(NoLink::TurnedOff)?;
+        links.link(media, self.clock.now()).ok_or(NoLink::UnknownKey)
     }
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Why a file cannot be handed over as a link.
+pub(crate) enum NoLink {
+    TurnedOff,
+    /// It lies encrypted, in a way that nobody here knows.
+    UnknownKey,
 }
 
 /// What a transaction brings about beside its writes, made known once they are committed.

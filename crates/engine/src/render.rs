@@ -72,11 +72,11 @@ pub(crate) fn outbound(
                 quote: false,
             };
         }
-        // A link to an encrypted file opens nothing.
-        Body::Media(media)
-            if lacks(able.media) && (policy.media == MediaPolicy::Refuse || media.key.is_some()) =>
-        {
+        Body::Media(_) if policy.media == MediaPolicy::Refuse && lacks(able.media) => {
             return refuse(&words::no_media(able), "unsupported");
+        }
+        Body::Media(_) if policy.media == MediaPolicy::Refuse && able.media_links => {
+            return refuse(&words::no_link(able), "unsupported");
         }
         // What stands in its place is put there when it leaves: a link would expire in the queue.
         Body::Media(_) => {
@@ -316,6 +316,45 @@ mod tests {
                 sent => panic!("sent {sent:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_file_goes_where_links_are_on_encrypted_or_not() {
+        let picture = |key: Option<&str>| {
+            of(Body::Media(Media {
+                uri: "mxc://a/b".into(),
+                key: key.map(str::to_owned),
+                ..Media::default()
+            }))
+        };
+        let on = Policy {
+            media: MediaPolicy::Link,
+            ..Policy::default()
+        };
+        let by_link = Capabilities {
+            media: Support::Full,
+            media_links: true,
+            ..sms()
+        };
+        for able in [sms(), by_link.clone()] {
+            for message in [picture(None), picture(Some("{}"))] {
+                match outbound(&message, &able, &on, "alice", None) {
+                    Rendered::Send { message: sent, .. } => assert_eq!(sent.parts, message.parts),
+                    refused => panic!("{refused:?}"),
+                }
+            }
+        }
+        match outbound(&picture(None), &by_link, &Policy::default(), "alice", None) {
+            Rendered::Refuse { words, .. } => assert!(words.contains("`messages.media: link`"), "{words}"),
+            sent => panic!("sent {sent:?}"),
+        }
+        // What is carried as a file needs no links.
+        let as_file = Capabilities {
+            media: Support::Full,
+            ..sms()
+        };
+        let sent = outbound(&picture(Some("{}")), &as_file, &Policy::default(), "alice", None);
+        assert!(matches!(sent, Rendered::Send { .. }), "{sent:?}");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub struct Config {
     pub encryption: Mode,
     /// Where the keys of encryption are; a folder of our own on a disk of this machine.
     pub crypto_folder: PathBuf,
+    /// Where files of users are brought to, for as long as a send takes; a folder of our own. It is made, for its user alone (0700).
+    pub media_folder: PathBuf,
+    /// The largest file that is brought to this machine or from it, in octets.
+    pub media_limit: u64,
     /// Certificates (PEM) of authorities to trust besides the system's.
     pub roots: Option<Vec<u8>>,
     pub connect_timeout: Duration,
@@ -69,6 +73,8 @@ impl Config {
             room_version: None,
             encryption: Mode::Off,
             crypto_folder: PathBuf::new(),
+            media_folder: PathBuf::new(),
+            media_limit: 50 * 1024 * 1024,
             roots: None,
             connect_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(60),

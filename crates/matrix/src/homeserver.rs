@@ -4,6 +4,7 @@ use crate::api::{Api, BuildError};
 use crate::config::{Config, Names};
 use crate::crypto::Crypto;
 use crate::failure::Failure;
+use crate::media::{Carried, Spool};
 use crate::people::People;
 use crate::post::Reaction;
 use crate::rooms::RoomVersion;
@@ -14,11 +15,15 @@ use std::time::Duration;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::homeserver::{Action, Ghost, Homeserver, Missed, PerformError, Performed, Sender};
 use swingbridge_domain::id::{EventId, RoomId};
+use swingbridge_domain::message::Media;
 use swingbridge_domain::secret::Keys;
 use tokio::sync::OnceCell;
 
 /// How long the homeserver may take to say what happened during a long downtime.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// The folder in [`Config::media_folder`] that is emptied at the start.
+const SPOOL: &str = "spool";
 
 /// The homeserver, spoken to as an application service.
 pub struct Matrix {
@@ -32,6 +37,8 @@ pub struct Matrix {
     pub(crate) keys: Keys,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) room_version: OnceCell<RoomVersion>,
+    pub(crate) spool: Spool,
+    pub(crate) carried: Carried,
     /// Once the keys are opened.
     pub(crate) crypto: OnceLock<Arc<Crypto>>,
 }
@@ -57,6 +64,8 @@ impl Matrix {
         let bot = UserId::parse(names.bot()).map_err(|_| name("bot", names.bot()))?;
         let slow = api.with_timeout(SYNC_TIMEOUT.max(config.request_timeout));
         Ok(Arc::new(Self {
+            spool: Spool::new(&config.media_folder.join(SPOOL), config.media_limit),
+            carried: Carried::new(),
             config,
             names,
             api,
@@ -174,6 +183,14 @@ impl Homeserver for Matrix {
 
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError> {
         self.what_was_missed(token).await.map_err(Into::into)
+    }
+
+    async fn fetch(&self, media: &Media) -> Result<Media, PerformError> {
+        self.bring(media).await.map_err(Into::into)
+    }
+
+    async fn release(&self, media: &Media) {
+        self.spool.release(media).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::homeserver::{Matrix, event_id, room_id};
 use crate::label;
+use crate::media::{self, Uploaded};
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::receipt::create_receipt;
 use ruma::api::client::redact::redact_event;
@@ -17,11 +18,14 @@ use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{PerformError, Performed, Post, SendStatus, Sender};
 use swingbridge_domain::id::{EventId, RoomId};
-use swingbridge_domain::message::{Text, Tone};
+use swingbridge_domain::message::{Media, Text, Tone};
 use swingbridge_domain::path::{Leg, Protection, Scheme};
 
 /// How long somebody is shown as writing who does not say that they stopped.
 const TYPING: Duration = Duration::from_secs(30);
+
+/// How often what was refused is put right: somebody is brought in, and then given a voice.
+const MENDS: usize = 2;
 
 /// A reaction to be sent.
 pub(crate) struct Reaction<'a> {
@@ -58,30 +62,70 @@ impl Matrix {
     pub(crate) async fn post(&self, post: &Post, transaction: &str) -> Result<Performed, PerformError> {
         let room = room_id(&post.room)?;
         let user = self.sender(&post.sender).await?;
+        for _ in 0..MENDS {
+            match self.say(&user, &room, post, transaction).await {
+                Err(failure) if failure.no_access() => {
+                    self.mend(&post.sender, &user, &room, failure).await?;
+                }
+                answer => return Ok(said(answer.map_err(PerformError::from)?)),
+            }
+        }
+        let answer = self.say(&user, &room, post, transaction).await;
+        Ok(said(answer.map_err(PerformError::from)?))
+    }
+
+    /// Who was refused is brought into the room, or given a voice there. `Err` is the refusal, where that was not it.
+    async fn mend(
+        &self,
+        by: &Sender,
+        user: &UserId,
+        room: &MatrixRoomId,
+        refusal: Failure,
+    ) -> Result<(), PerformError> {
+        let ghost = matches!(by, Sender::Ghost(_)).then_some(user);
+        if self.bring_in(room, ghost).await? {
+            return Ok(());
+        }
+        match ghost {
+            Some(ghost) if self.give_voice(room, ghost).await.map_err(PerformError::from)? => Ok(()),
+            _ => Err(refusal.into()),
+        }
+    }
+
+    async fn say(
+        &self,
+        user: &UserId,
+        room: &MatrixRoomId,
+        post: &Post,
+        transaction: &str,
+    ) -> Result<(EventId, Protection), Failure> {
+        let content = match &post.media {
+            None => message(post, None),
+            Some(media) => {
+                let encrypted = self.encrypts(room, user).await?;
+                match self.carry(user, media, encrypted, transaction).await? {
+                    Ok(file) => message(post, Some(&file)),
+                    Err(words) => message(&instead(post, media, words), None),
+                }
+            }
+        };
         let event = Outgoing {
-            room: &room,
+            room,
             kind: "m.room.message",
-            content: message(post),
+            content,
             sent_at: post.sent_at,
             transaction,
-            secrecy: match (&post.sender, post.text.tone) {
-                (Sender::Bot, Tone::Notice) => Secrecy::Words,
+            secrecy: match (&post.sender, post.text.tone, &post.media) {
+                (Sender::Bot, Tone::Notice, None) => Secrecy::Words,
                 _ => Secrecy::Content,
             },
             way: &post.way,
         };
-        match self.send(&user, &event).await {
-            Err(failure) if failure.no_access() => {
-                // Not in the room (any more), most likely: then in again, and once more. Another refusal is one.
-                let ghost = matches!(post.sender, Sender::Ghost(_)).then_some(&*user);
-                if !self.bring_in(&room, ghost).await? {
-                    return Err(failure.into());
-                }
-                let answer = self.send(&user, &event).await;
-                Ok(said(answer.map_err(PerformError::from)?))
-            }
-            answer => Ok(said(answer.map_err(PerformError::from)?)),
+        let sent = self.send(user, &event).await?;
+        if post.media.is_some() {
+            self.carried.forget(transaction);
         }
+        Ok(sent)
     }
 
     pub(crate) async fn status(
@@ -120,8 +164,21 @@ impl Matrix {
     ) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
         let user = self.sender(by).await?;
-        let request = redact_event::v3::Request::new(room.clone(), event_id(event)?, transaction.into());
-        match self.api.call(Some(self.people.sender(&user)), request).await {
+        let event = event_id(event)?;
+        let request = || redact_event::v3::Request::new(room.clone(), event.clone(), transaction.into());
+        let mut answer = self.api.call(Some(self.people.sender(&user)), request()).await;
+        // Who left the room since, or was put out of it, takes back nothing; the bot may for them.
+        if user != self.bot
+            && answer
+                .as_ref()
+                .is_err_and(|failure| failure.refused_as("M_FORBIDDEN"))
+        {
+            answer = self
+                .api
+                .call(Some(self.people.sender(&self.bot)), request())
+                .await;
+        }
+        match answer {
             Ok(_) => Ok(Performed::default()),
             Err(failure) if failure.code() == Some("M_NOT_FOUND") => Ok(Performed::default()),
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
@@ -173,8 +230,27 @@ impl Matrix {
             secrecy: Secrecy::Bare,
             way,
         };
-        match self.send(&user, &event).await {
-            Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
+        for _ in 0..MENDS {
+            match self.send(&user, &event).await {
+                Err(failure) if failure.refused_as("M_FORBIDDEN") => {
+                    self.mend(by, &user, &room, failure).await?;
+                }
+                answer => return self.reacted(&room, answer).await,
+            }
+        }
+        let answer = self.send(&user, &event).await;
+        self.reacted(&room, answer).await
+    }
+
+    async fn reacted(
+        &self,
+        room: &MatrixRoomId,
+        answer: Result<(EventId, Protection), Failure>,
+    ) -> Result<Performed, PerformError> {
+        match answer {
+            // The same somebody reacted the same way before.
+            Err(failure) if failure.refused_as("M_DUPLICATE_ANNOTATION") => Ok(Performed::default()),
+            Err(failure) if failure.no_access() => Err(self.refusal(room, failure).await),
             answer => Ok(said(answer.map_err(PerformError::from)?)),
         }
     }
@@ -281,17 +357,42 @@ fn said((event, protection): (EventId, Protection)) -> Performed {
 }
 
 /// The content of `m.room.message` for a post.
-fn message(post: &Post) -> Value {
-    let mut content = words(&post.text, "");
+fn message(post: &Post, file: Option<&Uploaded>) -> Value {
+    let mut content = media::said(post, file);
     if let Some(replaces) = &post.replaces {
-        let new = content;
-        content = words(&post.text, "* ");
+        let new = content.clone();
+        for field in ["body", "formatted_body"] {
+            if let Some(text) = new[field].as_str() {
+                content[field] = json!(format!("* {text}"));
+            }
+        }
         content["m.new_content"] = new;
         content["m.relates_to"] = json!({ "rel_type": "m.replace", "event_id": replaces });
     } else if let Some(target) = &post.in_reply_to {
         content["m.relates_to"] = json!({ "m.in_reply_to": { "event_id": target } });
     }
     content
+}
+
+/// The post with words in place of its file, and with the caption of that.
+fn instead(post: &Post, media: &Media, words: String) -> Post {
+    let caption = match post.text.plain.as_str() {
+        "" => media.caption.as_deref().unwrap_or_default(),
+        text => text,
+    };
+    let plain = match caption {
+        "" => words,
+        caption => format!("{caption}\n{words}"),
+    };
+    Post {
+        text: Text {
+            plain,
+            html: None,
+            tone: Tone::Notice,
+        },
+        media: None,
+        ..post.clone()
+    }
 }
 
 pub(crate) fn words(text: &Text, mark: &str) -> Value {
@@ -451,11 +552,12 @@ mod tests {
             html: Some("<b>hi</b>".into()),
             tone: Tone::Notice,
         };
-        message(&Post {
+        let post = Post {
             replaces: replaces.map(EventId::new),
             in_reply_to: in_reply_to.map(EventId::new),
             ..Post::by_bot(RoomId::new("!r"), text)
-        })
+        };
+        message(&post, None)
     }
 
     #[test]

@@ -103,6 +103,8 @@ pub fn matrix_config(config: &Config) -> Result<swingbridge_matrix::Config, Fail
         Encryption::Require => Mode::Require,
     };
     matrix.crypto_folder.clone_from(&config.encryption.path);
+    matrix.media_folder.clone_from(&config.files.path);
+    matrix.media_limit = config.files.largest << 20;
     if let Some(file) = &homeserver.ca_file {
         let roots = std::fs::read(file).map_err(|error| {
             Failure::msg(

@@ -2,21 +2,22 @@
 
 use super::{drain, queue_seconds};
 use crate::event::Event;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, NoLink};
 use crate::lanes::Change;
 use crate::payload::{Payload, Send};
 use crate::process::{Fault, Work};
 use crate::render;
 use crate::step::matrix::writer;
+use crate::words;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
-use swingbridge_domain::capability::Support;
+use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::connector::{Accepted, Connector, Outbound, Revocation, SendError, Shutdown};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::homeserver::PerformError;
 use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
-use swingbridge_domain::message::{Body, Media};
+use swingbridge_domain::message::{Body, Media, Message};
 use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, StoreError, Target, seal};
 use tokio::sync::Semaphore;
 
@@ -292,15 +293,20 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
                 },
                 None => None,
             };
+            let file = media.clone();
             let (id, brought) = (row.id, Brought { quote, media });
-            match kernel
+            let departs = kernel
                 .transact(move |work| depart_one(work, id, Some(brought)))
-                .await
-            {
+                .await;
+            match departs {
                 Ok(Some(departure)) => departure,
-                Ok(None) => return,
-                Err(error) => {
-                    tracing::error!(%error, "a text cannot be taken from the queue; it waits for the next start");
+                stays => {
+                    if let Some(file) = file {
+                        kernel.homeserver.release(&file).await;
+                    }
+                    if let Err(error) = stays {
+                        tracing::error!(%error, "a text cannot be taken from the queue; it waits for the next start");
+                    }
                     return;
                 }
             }
@@ -315,21 +321,15 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
     else {
         return;
     };
-    let lacks_media = connector.capabilities().media == Support::Absent;
-    let mut answer = None;
-    if let (true, Some(Body::Media(media))) =
-        (lacks_media, outbound.message.parts.first().map(|part| &part.body))
-    {
-        match kernel.link(media) {
-            Some(link) => outbound.message = render::linked(media, &link),
-            None => answer = Some(Err(no_links())),
-        }
-    }
     let line = outbound.line.clone();
-    let answer = match answer {
-        Some(answer) => answer,
-        None => connector.send(*outbound).await,
+    let brought = brought(&outbound.message);
+    let answer = match by_link(kernel, &connector.capabilities(), &mut outbound.message) {
+        Ok(()) => connector.send(*outbound).await,
+        Err(error) => Err(error),
     };
+    if let Some(file) = brought {
+        kernel.homeserver.release(&file).await;
+    }
     if answer.is_ok() {
         metrics::histogram!("swingbridge_queue_seconds", "direction" => queue_seconds(&row))
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());
@@ -371,7 +371,8 @@ async fn keep(kernel: &Arc<Kernel>, said: Event) {
 /// The file of a message that its network carries itself, as it lies at the homeserver.
 fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
     let line = work.site.line(&outbound.line)?;
-    if work.site.capabilities_of(line).media == Support::Absent {
+    let able = work.site.capabilities_of(line);
+    if able.media == Support::Absent || able.media_links {
         return None;
     }
     match &outbound.message.parts.first()?.body {
@@ -395,9 +396,37 @@ fn not_brought(error: &PerformError) -> SendError {
     }
 }
 
-fn no_links() -> SendError {
-    SendError::Rejected {
-        reason: Reason::BadContent,
-        detail: "links to media are turned off".to_owned(),
+/// A file that was brought to this machine for this send.
+fn brought(message: &Message) -> Option<Media> {
+    match &message.parts.first()?.body {
+        Body::Media(media) if media.uri.starts_with("file:") => Some(media.clone()),
+        _ => None,
     }
+}
+
+/// Makes the link of a message's file, where the network takes it as a link, or takes text alone. It is made now: in the queue it would
+/// expire.
+fn by_link(kernel: &Kernel, able: &Capabilities, message: &mut Message) -> Result<(), SendError> {
+    let in_text = able.media == Support::Absent;
+    let Some(Body::Media(media)) = message.parts.first_mut().map(|part| &mut part.body) else {
+        return Ok(());
+    };
+    if !in_text && !able.media_links {
+        return Ok(());
+    }
+    let link = kernel.link(media).map_err(|no| SendError::Rejected {
+        reason: Reason::BadContent,
+        detail: match no {
+            NoLink::TurnedOff => words::LINKS_ARE_OFF.to_owned(),
+            NoLink::UnknownKey => words::UNKNOWN_KEY.to_owned(),
+        },
+    })?;
+    match in_text {
+        true => *message = render::linked(media, &link),
+        false => {
+            media.uri = link;
+            media.key = None;
+        }
+    }
+    Ok(())
 }

@@ -32,10 +32,24 @@ pub fn no_reactions(able: &Capabilities) -> String {
 
 pub fn no_media(able: &Capabilities) -> String {
     format!(
-        "Not sent: {} carries only text; links to media are turned off here, or would not open an encrypted file.",
+        "Not sent: {} carries only text, and links to media are turned off here (`messages.media: link` turns them on).",
         carrier(able)
     )
 }
+
+/// Where files are fetched by the network.
+pub fn no_link(able: &Capabilities) -> String {
+    format!(
+        "Not sent: {} takes pictures and files as links, and those are turned off here (`messages.media: link` turns them on).",
+        carrier(able)
+    )
+}
+
+/// Turned off after it was lined up.
+pub const LINKS_ARE_OFF: &str = "links to media are turned off here (`messages.media: link` turns them on)";
+
+pub const UNKNOWN_KEY: &str =
+    "the file is encrypted in a way that is not known here, so no link would open it";
 
 pub fn no_polls(able: &Capabilities) -> String {
     format!("Not sent: {} has no polls. Ask it in words.", carrier(able))

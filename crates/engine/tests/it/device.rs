@@ -13,7 +13,7 @@ use swingbridge_domain::inbox::*;
 use swingbridge_domain::line::Display;
 use swingbridge_domain::message::*;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme, Summary};
-use swingbridge_engine::site::Site;
+use swingbridge_engine::site::{MediaPolicy, Site};
 
 const FRIEND: &str = "+447700900789";
 
@@ -472,6 +472,54 @@ async fn files_come_with_their_caption_and_are_brought_before_they_leave() {
         Body::Media(media) => assert_eq!(media.uri, "file:///spool/x/dog"),
         other => panic!("{other:?}"),
     }
+    let released = |hs: &FakeHomeserver| {
+        let released = hs.released.lock().unwrap();
+        (*released == ["file:///spool/x/dog"]).then_some(())
+    };
+    house
+        .homeserver
+        .until("the file to be let go of, and no other", released)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_network_that_fetches_files_itself_gets_links_encrypted_or_not() {
+    let mut by_link = device();
+    by_link.policy.media = MediaPolicy::Link;
+    let able = by_link.capabilities.values_mut().next().unwrap();
+    able.media_links = true;
+    let house = House::with(by_link).await;
+    comes(&house, named("m1", "Show me?")).await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "Show me?"))
+        .await;
+    let of = |uri: &str, key: Option<&str>| Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::Media(Media {
+                kind: MediaKind::Image,
+                name: "dog.jpg".into(),
+                mime: Some("image/jpeg".into()),
+                caption: Some("my dog".into()),
+                uri: uri.into(),
+                key: key.map(str::to_owned),
+                ..Media::default()
+            }),
+        }],
+        ..Message::default()
+    };
+    say(&house, &room, ALICE, of("mxc://x/dog", None)).await;
+    say(&house, &room, ALICE, of("mxc://x/cat", Some("a key"))).await;
+    house.network.until_sent(2).await;
+    let sent = house.network.sent.lock().unwrap().clone();
+    for (outbound, uri) in sent.iter().zip(["https://link/x/dog", "https://link/x/cat"]) {
+        assert_eq!(outbound.message, of(uri, None));
+    }
+    say(&house, &room, ALICE, of("mxc://x/odd", Some("unknown"))).await;
+    house.homeserver.until_said("no link would open it").await;
+    assert_eq!(house.network.sent.lock().unwrap().len(), 2);
+    assert!(house.homeserver.released.lock().unwrap().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -372,8 +372,8 @@ enum Fate {
     /// Taken; the phone has it now, later than the bridge waits, or never.
     Taken(Comes),
     Unreachable,
-    /// The answer is lost, whether or not it was taken.
-    Unanswered(bool),
+    /// The answer is lost.
+    Unanswered,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -406,8 +406,8 @@ async fn one_message(seed: u64) -> (usize, String) {
     }
     let fate = match dice.roll(8) {
         0 => Fate::Unreachable,
-        1 => Fate::Unanswered(false),
-        2 => Fate::Unanswered(true),
+        1 => Fate::Unanswered,
+        2 => Fate::Unanswered,
         3 => Fate::Taken(Comes::Soon),
         4 => Fate::Taken(Comes::GivenUp),
         5 => Fate::Taken(Comes::Never),
@@ -424,7 +424,7 @@ async fn one_message(seed: u64) -> (usize, String) {
     );
     match fate {
         Fate::Unreachable => house.agent().answer(Err(unreachable())),
-        Fate::Unanswered(_) => house.agent().answer(Err(unknown())),
+        Fate::Unanswered => house.agent().answer(Err(unknown())),
         Fate::Taken(_) => {}
     }
     let script = |house: &House| {
@@ -467,7 +467,7 @@ async fn one_message(seed: u64) -> (usize, String) {
         }
     }
     let left = match fate {
-        Fate::Unanswered(_) => {
+        Fate::Unanswered => {
             // It is sent again under its name; the network takes it once.
             house.pass(4).await;
             true
@@ -504,7 +504,7 @@ async fn one_message(seed: u64) -> (usize, String) {
         }
         Fate::Taken(Comes::Soon) => 1,
         Fate::Taken(Comes::Never) if !withdrawn => 1,
-        Fate::Unanswered(_) if left && !withdrawn => 1,
+        Fate::Unanswered if left && !withdrawn => 1,
         _ => 0,
     };
     house.text_in(PHONE, "the end").await;

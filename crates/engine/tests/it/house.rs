@@ -19,7 +19,7 @@ use swingbridge_domain::message::{Media, Message};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
-use swingbridge_engine::site::{Policy, Privacy, Site};
+use swingbridge_engine::site::{MediaPolicy, Policy, Privacy, Site};
 use swingbridge_engine::{Engine, Ports};
 use tokio::sync::{Notify, oneshot};
 
@@ -48,6 +48,8 @@ pub struct FakeHomeserver {
     pub done: Mutex<Vec<(String, Action)>>,
     pub failures: Mutex<VecDeque<PerformError>>,
     pub missed: Mutex<Vec<Arrival>>,
+    /// URIs of files that may go.
+    pub released: Mutex<Vec<String>>,
     looked: AtomicU64,
     pub quotes: Mutex<BTreeMap<String, String>>,
     /// Who is in a room when the bot joins it.
@@ -108,6 +110,10 @@ impl Homeserver for FakeHomeserver {
         }
     }
 
+    async fn release(&self, media: &Media) {
+        self.released.lock().unwrap().push(media.uri.clone());
+    }
+
     async fn missed(&self, token: Option<&str>) -> Result<Missed, PerformError> {
         let arrivals = match token {
             None => Vec::new(),
@@ -120,6 +126,16 @@ impl Homeserver for FakeHomeserver {
             token: "token".into(),
             more: false,
         })
+    }
+}
+
+/// Links that say what they lead to.
+struct FakeLinks;
+
+impl MediaLinks for FakeLinks {
+    fn link(&self, media: &Media, _: Timestamp) -> Option<String> {
+        let known = media.key.as_deref() != Some("unknown");
+        known.then(|| media.uri.replace("mxc://", "https://link/"))
     }
 }
 
@@ -316,23 +332,6 @@ impl FakeNetwork {
         self.answers.lock().unwrap().push_back(answer);
     }
 
-    /// Waits until it was asked to take `count` messages back.
-    pub async fn until_revoked(&self, count: usize) {
-        let waited = async {
-            loop {
-                let notified = self.changed.notified();
-                tokio::pin!(notified);
-                notified.as_mut().enable();
-                if self.revoked.lock().unwrap().len() >= count {
-                    return;
-                }
-                notified.await;
-            }
-        };
-        let waited = tokio::time::timeout(Duration::from_secs(15), waited).await;
-        assert!(waited.is_ok(), "waited in vain for {count} revocations");
-    }
-
     pub fn texts(&self) -> Vec<String> {
         let sent = self.sent.lock().unwrap();
         sent.iter()
@@ -487,7 +486,10 @@ impl House {
             store: store.clone(),
             homeserver: homeserver.clone(),
             connectors,
-            links: None,
+            links: match site.policy.media {
+                MediaPolicy::Link => Some(Arc::new(FakeLinks)),
+                MediaPolicy::Refuse => None,
+            },
             clock: clock.clone(),
             keys: Keys::derive(&[7; 32], Arc::new(TestEntropy)),
         };

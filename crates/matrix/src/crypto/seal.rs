@@ -1,11 +1,13 @@
 //! What goes out encrypted.
 
-use super::Mode;
+use super::{Crypto, Mode};
 use crate::failure::Failure;
 use crate::homeserver::Matrix;
+use matrix_sdk_crypto::EncryptionSettings;
 use ruma::events::AnyMessageLikeEventContent;
 use ruma::serde::Raw;
 use ruma::{RoomId, UserId};
+use std::sync::Arc;
 use swingbridge_domain::path::{Protection, Scheme};
 
 /// The code of our own refusal to say something in the clear.
@@ -24,20 +26,7 @@ impl Matrix {
         content: &Raw<AnyMessageLikeEventContent>,
         harmless: bool,
     ) -> Result<Option<Raw<AnyMessageLikeEventContent>>, Failure> {
-        let crypto = self.crypto()?;
-        let settings = match crypto {
-            Some(crypto) => self.encryption_for_sending(crypto, room, user).await?,
-            None => None,
-        };
-        let (Some(crypto), Some(settings)) = (crypto, settings) else {
-            if self.config.encryption == Mode::Require && !harmless {
-                return Err(Failure::Refused {
-                    status: 403,
-                    code: PLAIN_ROOM.to_owned(),
-                    detail: "the room is not encrypted, and this gateway says nothing in plain rooms"
-                        .to_owned(),
-                });
-            }
+        let Some((crypto, settings)) = self.sealing(room, user, harmless).await? else {
             return Ok(None);
         };
         let members = self.members_of(crypto, room, user).await?;
@@ -53,6 +42,35 @@ impl Matrix {
         let sealed = sealed.await?;
         metrics::counter!("swingbridge_encryption_events_sealed_total").increment(1);
         Ok(Some(sealed))
+    }
+
+    /// Whether what `user` says in `room` goes out encrypted.
+    ///
+    /// # Errors
+    /// As [`Matrix::seal`].
+    pub(crate) async fn encrypts(&self, room: &RoomId, user: &UserId) -> Result<bool, Failure> {
+        Ok(self.sealing(room, user, false).await?.is_some())
+    }
+
+    async fn sealing(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        harmless: bool,
+    ) -> Result<Option<(&Arc<Crypto>, Arc<EncryptionSettings>)>, Failure> {
+        if let Some(crypto) = self.crypto()?
+            && let Some(settings) = self.encryption_for_sending(crypto, room, user).await?
+        {
+            return Ok(Some((crypto, settings)));
+        }
+        if self.config.encryption == Mode::Require && !harmless {
+            return Err(Failure::Refused {
+                status: 403,
+                code: PLAIN_ROOM.to_owned(),
+                detail: "the room is not encrypted, and this gateway says nothing in plain rooms".to_owned(),
+            });
+        }
+        Ok(None)
     }
 
     /// What protects events in a room, between us and its members.

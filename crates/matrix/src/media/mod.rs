@@ -1,6 +1,10 @@
-//! Media: fetched from the homeserver as the bot, and handed on under links that expire.
+//! Media: fetched from the homeserver as the bot, brought to this machine, handed on under links that expire; and uploaded.
 
+mod carry;
+mod dimensions;
 mod links;
+mod parcel;
+mod spool;
 
 use crate::api::{net, refused};
 use crate::failure::Failure;
@@ -10,7 +14,24 @@ use bytes::Bytes;
 use futures_util::Stream;
 use std::time::Duration;
 
+pub(crate) use carry::Carried;
 pub use links::{Links, router};
+#[cfg(feature = "puppet")]
+pub(crate) use parcel::read_file;
+pub(crate) use parcel::{Parcel, Uploaded, said};
+pub(crate) use spool::Spool;
+#[cfg(feature = "puppet")]
+pub(crate) use spool::path_of;
+
+/// The Matrix error code of what is too large.
+pub(crate) const TOO_LARGE: &str = "M_TOO_LARGE";
+/// Octets a second that any connection manages, for how long an upload may take.
+const SLOW: u64 = 20_000;
+
+/// For how long an upload of so many octets is waited for.
+pub(crate) fn patience(octets: usize) -> Duration {
+    Duration::from_secs(60 + octets as u64 / SLOW)
+}
 
 /// One file on its way.
 pub struct Fetched {
@@ -25,9 +46,20 @@ pub struct Fetched {
 /// The homeserver stopped in the middle of a file.
 #[derive(Debug, thiserror::Error)]
 #[error("the homeserver did not send the whole file: {0}")]
-pub struct Broken(Failure);
+pub struct Broken(pub(crate) Failure);
 
 impl Fetched {
+    /// The file that `answer` begins. `patience` is for each piece.
+    pub(crate) fn new(answer: reqwest::Response, patience: Duration) -> Self {
+        let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
+        Self {
+            content_type: text(header::CONTENT_TYPE),
+            length: answer.content_length(),
+            body: answer,
+            patience,
+        }
+    }
+
     /// The file, piece by piece.
     pub fn stream(self) -> impl Stream<Item = Result<Bytes, Broken>> + Send + 'static {
         let patience = self.patience;
@@ -54,20 +86,14 @@ pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
     for base in ["/_matrix/client/v1/media/download", "/_matrix/media/v3/download"] {
         let user = form_urlencoded(matrix.bot.as_str());
         let path = format!("{base}/{server}/{id}?user_id={user}");
-        let answer = matrix
-            .api
-            .plain(&path, Some(matrix.api.token()))
-            .send()
+        let asked = matrix.api.plain(&path, Some(matrix.api.token())).send();
+        // A file of another homeserver's may have to be fetched from there first.
+        let answer = tokio::time::timeout(matrix.slow.timeout(), asked)
             .await
+            .map_err(|_| Failure::away("it did not answer in time"))?
             .map_err(net)?;
         if answer.status().is_success() {
-            let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
-            return Ok(Fetched {
-                content_type: text(header::CONTENT_TYPE),
-                length: answer.content_length(),
-                body: answer,
-                patience: matrix.api.timeout(),
-            });
+            return Ok(Fetched::new(answer, matrix.api.timeout()));
         }
         let failure = refused(answer).await;
         if !matches!(failure, Failure::Refused { .. }) {

@@ -53,4 +53,8 @@ impl Homeserver for Puppet {
     async fn fetch(&self, media: &Media) -> Result<Media, PerformError> {
         self.bring(media).await.map_err(failure::perform)
     }
+
+    async fn release(&self, media: &Media) {
+        self.spool.release(media).await;
+    }
 }

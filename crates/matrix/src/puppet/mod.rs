@@ -35,6 +35,7 @@ pub use verify::{Answer, Begin, Emoji, Ui, VerifyError, Whom};
 
 use crate::config::Names;
 use crate::failure::Failure;
+use crate::media::Spool;
 use ledger::Ledger;
 use matrix_sdk::Client;
 use ruma::{OwnedUserId, UserId as MatrixUserId};
@@ -54,6 +55,7 @@ pub struct Puppet {
     owner: OwnedUserId,
     names: Names,
     ledger: Ledger,
+    spool: Spool,
     clock: Arc<dyn Clock>,
     /// A second session, of the owner: what they say on the phone itself appears as theirs.
     double: Option<Client>,
@@ -109,7 +111,8 @@ impl Puppet {
         };
         let ledger = Ledger::open(&config.folder.join("puppet.db"))
             .map_err(|error| OpenError::Folder(config.folder.clone(), error.to_string()))?;
-        files::empty_spool(&config.folder);
+        let spool = Spool::new(&config.folder.join(files::SPOOL), config.media_limit);
+        spool.empty();
         Ok(Arc::new(Self {
             names: Names::of_puppet(me.as_str()),
             config,
@@ -117,6 +120,7 @@ impl Puppet {
             me,
             owner,
             ledger,
+            spool,
             clock,
             double,
             making: tokio::sync::Mutex::default(),

@@ -41,6 +41,20 @@ pub(crate) fn with_writing(levels: &Value, writable: bool) -> Value {
     levels
 }
 
+/// Power levels in which `ghost` may speak; `None` when it may already.
+pub(crate) fn with_voice(levels: &Value, ghost: &str) -> Option<Value> {
+    let number = |value: Option<&Value>| value.and_then(Value::as_i64);
+    let needed = number(levels.get("events_default")).unwrap_or(0);
+    let usual = number(levels.get("users_default")).unwrap_or(0);
+    let has = number(levels.pointer("/users").and_then(|users| users.get(ghost))).unwrap_or(usual);
+    if !levels.is_object() || has >= needed || needed > GHOST {
+        return None;
+    }
+    let mut levels = levels.clone();
+    levels["users"][ghost] = json!(GHOST);
+    Some(levels)
+}
+
 /// State that the room is made with.
 pub(crate) fn initial_state(new: &NewRoom, bot: &UserId, server: &str, encrypted: bool) -> Vec<Value> {
     // Who comes to a shared line later may read what was said; a direct chat is its own people's.
@@ -145,6 +159,18 @@ mod tests {
         assert_eq!(closed["events_default"], 50);
         assert_eq!(with_writing(&closed, true)["events_default"], 0);
         assert_eq!(closed["users_default"], levels["users_default"]);
+    }
+
+    #[test]
+    fn a_ghost_gets_a_voice_only_where_it_has_none() {
+        let open = power_levels(&new(RoomKind::Group, true), None, None);
+        assert_eq!(with_voice(&open, "@g:x"), None);
+        let closed = power_levels(&new(RoomKind::Group, false), Some("@bot:x"), Some("@f:x"));
+        let voiced = with_voice(&closed, "@g:x").unwrap();
+        assert_eq!(voiced["users"], json!({"@bot:x": 100, "@f:x": 50, "@g:x": 50}));
+        assert_eq!(with_voice(&voiced, "@g:x"), None);
+        assert_eq!(with_voice(&json!({ "events_default": 100 }), "@g:x"), None);
+        assert_eq!(with_voice(&Value::Null, "@g:x"), None);
     }
 
     #[test]

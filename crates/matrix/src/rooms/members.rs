@@ -1,5 +1,6 @@
 //! Who is in a room: our users brought in, people invited.
 
+use super::content::with_voice;
 use super::{gone, is_direct};
 use crate::failure::Failure;
 use crate::homeserver::{Matrix, alias_id, room_id, user_id};
@@ -138,6 +139,25 @@ impl Matrix {
         }
     }
 
+    /// Lets a ghost speak where people may not. `false`: it could already, so its power is not what it lacks.
+    pub(crate) async fn give_voice(
+        &self,
+        room: &MatrixRoomId,
+        ghost: &MatrixUserId,
+    ) -> Result<bool, Failure> {
+        let Some(levels) = self.state(room, "m.room.power_levels", "").await? else {
+            return Ok(false);
+        };
+        match with_voice(&levels, ghost.as_str()) {
+            Some(levels) => {
+                self.set_state(room, &self.bot, "m.room.power_levels", "", &levels)
+                    .await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
     /// What a refusal means: that the room is gone for us, or just this.
     pub(crate) async fn refusal(&self, room: &MatrixRoomId, failure: Failure) -> PerformError {
         match self.joined(room).await {
@@ -187,8 +207,21 @@ impl Matrix {
         if let Some(alias) = alias {
             self.drop_alias(&alias_id(&self.names.alias(alias))?).await?;
         }
-        let ghost = ghost.map(|ghost| self.ghost_id(ghost)).transpose()?;
-        for user in ghost.as_deref().into_iter().chain([&*self.bot]) {
+        let mut leaving: BTreeSet<OwnedUserId> = BTreeSet::new();
+        if let Some(ghost) = ghost {
+            leaving.insert(self.ghost_id(ghost)?);
+        }
+        // A group has a ghost for each of its members. Who cannot look leaves what is known.
+        match self.joined(&room).await {
+            Ok(joined) => leaving.extend(
+                joined
+                    .into_iter()
+                    .filter(|user| self.names.pseudonym(user.as_str()).is_some()),
+            ),
+            Err(failure @ Failure::Away { .. }) => return Err(failure.into()),
+            Err(_) => {}
+        }
+        for user in leaving.iter().map(|user| &**user).chain([&*self.bot]) {
             let request = leave_room::v3::Request::new(room.clone());
             match self.api.call(Some(user.into()), request).await {
                 Err(failure) if !failure.no_access() => return Err(failure.into()),

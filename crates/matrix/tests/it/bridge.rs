@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, UNIX_EPOCH};
@@ -268,6 +268,7 @@ impl Plan {
         self.config.homeserver = Url::parse(url).unwrap();
         let keys = Keys::derive(&[7; 32], Arc::new(Dice));
         self.config.crypto_folder = self.folder.path().join("crypto");
+        self.config.media_folder = self.folder.path().join("files");
         let matrix = Matrix::new(self.config.clone(), keys.clone(), clock.clone()).unwrap();
         matrix.open_keys().unwrap();
         let mut bridge = Bridge {
@@ -307,6 +308,13 @@ impl Bridge {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         self.come_back().await;
+    }
+
+    /// A file of the machine that the gateway runs on.
+    pub fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self._folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path
     }
 
     /// Stops serving.
@@ -420,4 +428,27 @@ pub fn chat(alias: &str, invite: &str) -> NewRoom {
         invite: vec![UserId::new(invite)],
         space: None,
     }
+}
+
+/// Whether `word` stands in a file below `folder`.
+pub fn holds(folder: &Path, word: &[u8]) -> bool {
+    let (mut looked, mut found) = (0, false);
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap_or_default();
+            looked += bytes.len();
+            if bytes.windows(word.len()).any(|window| window == word) {
+                eprintln!("{} holds it", path.display());
+                found = true;
+            }
+        }
+    }
+    assert!(looked > 100_000, "only {looked} octets were there to look at");
+    found
 }

@@ -17,16 +17,16 @@ use swingbridge_matrix::Mode;
 const MEGOLM: Protection = Protection::EndToEnd(Scheme::Megolm);
 const PASSWORD: &str = "password of alice";
 
-struct House {
-    synapse: Synapse,
-    bridge: Bridge,
+pub struct House {
+    pub synapse: Synapse,
+    pub bridge: Bridge,
     /// On matrix-nio.
-    alice: Foreign,
+    pub alice: Foreign,
     /// The same user without encryption, to look at what the homeserver has.
-    outside: Client,
+    pub outside: Client,
 }
 
-async fn start(mode: Mode) -> Option<House> {
+pub async fn start(mode: Mode) -> Option<House> {
     let mut plan = Plan::new().await;
     plan.config.encryption = mode;
     let options = Options {
@@ -50,29 +50,29 @@ async fn start(mode: Mode) -> Option<House> {
 
 impl House {
     /// A chat with the ghost, alice inside.
-    async fn chat(&mut self, alias: &str) -> RoomId {
+    pub async fn chat(&mut self, alias: &str) -> RoomId {
         let room = self.bridge.room(chat(alias, self.outside.user())).await;
         self.join(&room).await;
         room
     }
 
-    async fn join(&mut self, room: &RoomId) {
+    pub async fn join(&mut self, room: &RoomId) {
         self.tell(json!({ "do": "join", "room": room })).await;
         let joined = self.alice.event("joined").await.unwrap();
         assert_eq!(joined["encrypted"], true);
     }
 
-    async fn tell(&mut self, command: Value) {
+    pub async fn tell(&mut self, command: Value) {
         self.alice.tell(command).await.unwrap();
     }
 
-    async fn send(&mut self, room: &RoomId, body: &str) -> EventId {
+    pub async fn send(&mut self, room: &RoomId, body: &str) -> EventId {
         self.tell(json!({ "do": "send", "room": room, "body": body }))
             .await;
         EventId::new(self.alice.event("sent").await.unwrap()["id"].as_str().unwrap())
     }
 
-    async fn reads(&mut self, body: &str) -> Value {
+    pub async fn reads(&mut self, body: &str) -> Value {
         let said = self
             .alice
             .event_with("message", |event| event["content"]["body"] == body)

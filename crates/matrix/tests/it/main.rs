@@ -4,6 +4,8 @@
 
 mod bridge;
 mod encryption;
+mod groups;
+mod media;
 mod odd;
 mod provisioning;
 #[cfg(feature = "puppet")]

@@ -546,7 +546,7 @@ async fn media_are_fetched_as_the_bot_and_handed_on_by_link() {
     );
     let http = reqwest::Client::new();
     let answer = http
-        .get(links.link(&media(&uri), Now.now()))
+        .get(links.link(&media(&uri), Now.now()).unwrap())
         .send()
         .await
         .unwrap();
@@ -555,10 +555,15 @@ async fn media_are_fetched_as_the_bot_and_handed_on_by_link() {
     assert_eq!(header("content-type"), "image/png");
     assert_eq!(header("cache-control"), "no-store");
     assert_eq!(header("x-content-type-options"), "nosniff");
+    assert!(header("x-robots-tag").contains("noindex"));
     assert!(header("content-security-policy").contains("sandbox"));
     assert_eq!(answer.bytes().await.unwrap(), picture);
-    let over = links.link(&media(&uri), Timestamp(Now.now().millis() - 60_001));
+    let over = links
+        .link(&media(&uri), Timestamp(Now.now().millis() - 60_001))
+        .unwrap();
     assert_eq!(http.get(over).send().await.unwrap().status(), 404);
-    let absent = links.link(&media("mxc://localhost/doesnotexist"), Now.now());
+    let absent = links
+        .link(&media("mxc://localhost/doesnotexist"), Now.now())
+        .unwrap();
     assert_eq!(http.get(absent).send().await.unwrap().status(), 404);
 }

@@ -58,7 +58,7 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
         .await?
         .ends(Exit::Database)?;
     let opening = matrix.clone();
-    tokio::task::spawn_blocking(move || opening.open_keys())
+    tokio::task::spawn_blocking(move || opening.open_keys().map(|()| opening.empty_spool()))
         .await?
         .ends(Exit::Database)?;
     tokio::select! {

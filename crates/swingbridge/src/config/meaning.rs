@@ -63,6 +63,7 @@ pub(super) fn check(config: &mut Config, root: &Node, named: &Named, problems: &
     config.messages.check(problems);
     config.privacy.check(problems);
     config.encryption.check(problems);
+    config.files.check(problems);
     config.provisioning.check(problems);
     config.operations.check(problems);
     config.retention.check(problems);

@@ -12,6 +12,7 @@ pub mod device;
 pub mod duration;
 pub mod encryption;
 pub mod environment;
+pub mod files;
 pub mod fingerprint;
 pub mod homeserver;
 pub mod lines;
@@ -56,6 +57,7 @@ const SECTIONS: &[&str] = &[
     "permissions",
     "messages",
     "encryption",
+    "files",
     "privacy",
     "provisioning",
     "operations",
@@ -77,6 +79,7 @@ pub struct Config {
     pub permissions: Permissions,
     pub messages: messages::Messages,
     pub encryption: encryption::Encryption,
+    pub files: files::Files,
     pub privacy: privacy::Privacy,
     pub provisioning: provisioning::Provisioning,
     pub operations: operations::Operations,
@@ -220,6 +223,9 @@ fn place(config: &mut Config, sources: &Sources) {
     let folder = sources.folder();
     config.database.path = folder.join(&config.database.path);
     config.encryption.path = folder.join(&config.encryption.path);
+    // The database's path was placed above.
+    let beside = config.database.path.parent().unwrap_or(folder);
+    config.files.path = beside.join(&config.files.path);
     config.homeserver.ca_file = config.homeserver.ca_file.take().map(|path| folder.join(path));
     config.appservice.registration = match &sources.registration {
         Some(path) => path.clone(),
@@ -246,6 +252,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
         encryption: section(root, "encryption", problems),
+        files: section(root, "files", problems),
         privacy: section(root, "privacy", problems),
         provisioning: section(root, "provisioning", problems),
         operations: section(root, "operations", problems),

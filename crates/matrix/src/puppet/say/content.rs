@@ -1,12 +1,10 @@
 //! The content of messages: whose words they are, and when they were said, where the event itself cannot say so.
 
-use crate::post::words;
-use crate::puppet::files::Uploaded;
+use crate::media::{Uploaded, said};
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::homeserver::Post;
-use swingbridge_domain::message::{MediaKind, Tone};
 
 /// From this age on the time of a message is said in words: an ordinary client cannot set it.
 const LATE: Duration = Duration::from_secs(10 * 60);
@@ -35,7 +33,7 @@ pub(super) fn content(
     let told_late = post.sent_at.filter(|at| post.quiet || now.since(*at) >= LATE);
     let time = told_late.map(in_words);
     let whole = |mark: &str| {
-        let mut content = one(post, file);
+        let mut content = said(post, file);
         decorate(&mut content, profile, time.as_deref(), mark);
         content
     };
@@ -52,39 +50,6 @@ pub(super) fn content(
     }
     if let Some(at) = post.sent_at {
         content[SENT_AT] = json!(at.millis());
-    }
-    content
-}
-
-/// A text, or a file with its caption, without anything of ours.
-fn one(post: &Post, file: Option<&Uploaded>) -> Value {
-    let mut content = words(&post.text, "");
-    let (Some(media), Some(file)) = (&post.media, file) else {
-        // The one kind of text that clients do not ring for.
-        if post.quiet && post.text.tone == Tone::Plain {
-            content["msgtype"] = json!("m.notice");
-        }
-        return content;
-    };
-    content["msgtype"] = json!(match media.kind {
-        MediaKind::Image | MediaKind::Sticker => "m.image",
-        MediaKind::Video => "m.video",
-        MediaKind::Audio | MediaKind::Voice => "m.audio",
-        MediaKind::File => "m.file",
-    });
-    content["filename"] = json!(file.name);
-    content["info"] = file.info.clone();
-    content["file"] = file.source.clone();
-    if post.text.plain.is_empty() {
-        content["body"] = match &media.caption {
-            Some(caption) if !caption.is_empty() => json!(caption),
-            _ => json!(file.name),
-        };
-    }
-    if media.kind == MediaKind::Voice {
-        content["org.matrix.msc3245.voice"] = json!({});
-        let duration = media.duration.unwrap_or_default();
-        content["org.matrix.msc1767.audio"] = json!({ "duration": duration });
     }
     content
 }

@@ -1,8 +1,7 @@
 //! A homeserver, the device's client on it, and its owner.
 
-use crate::bridge::{Collected, Now, chat, post};
+use crate::bridge::{Collected, Now, chat, holds, post};
 use serde_json::{Value, json};
-use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::homeserver::{Action, Homeserver, Performed, Sender};
@@ -99,28 +98,6 @@ impl House {
         self.synapse.stop().await;
         holds(self.synapse.folder(), word.as_bytes())
     }
-}
-
-pub fn holds(folder: &Path, word: &[u8]) -> bool {
-    let (mut looked, mut found) = (0, false);
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let bytes = std::fs::read(&path).unwrap_or_default();
-            looked += bytes.len();
-            if bytes.windows(word.len()).any(|window| window == word) {
-                eprintln!("{} holds it", path.display());
-                found = true;
-            }
-        }
-    }
-    assert!(looked > 100_000, "only {looked} octets were there to look at");
-    found
 }
 
 /// A Synapse with alice and the device's account.

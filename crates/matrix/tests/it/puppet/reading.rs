@@ -178,11 +178,11 @@ async fn the_folder_is_for_one_program_and_one_key() {
     let room = house.phone.room("c", house.outside.user()).await;
     house.phone.say(&room, "a sealed stork", "outbox-1").await;
     let folder = house.phone.config.folder.clone();
-    assert!(!super::house::holds(
+    assert!(!crate::bridge::holds(
         &folder,
         house.phone.session.token.expose().as_bytes()
     ));
-    assert!(!super::house::holds(&folder, b"stork"));
+    assert!(!crate::bridge::holds(&folder, b"stork"));
 }
 
 /// What a device's client costs: `cargo nextest run -p swingbridge-matrix --features puppet --run-ignored only -E

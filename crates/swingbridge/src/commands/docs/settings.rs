@@ -2,7 +2,7 @@
 
 use crate::config::connectors::GATEWAY;
 use crate::config::{
-    appservice, database, encryption, homeserver, lines, logging, messages, operations, privacy,
+    appservice, database, encryption, files, homeserver, lines, logging, messages, operations, privacy,
     provisioning, retention, secrets,
 };
 use schemars::JsonSchema;
@@ -48,6 +48,7 @@ pub fn markdown() -> String {
     );
     section::<messages::Messages>("messages", &mut out);
     section::<encryption::Encryption>("encryption", &mut out);
+    section::<files::Files>("files", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
     section::<operations::Operations>("operations", &mut out);

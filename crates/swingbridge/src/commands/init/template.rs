@@ -248,6 +248,11 @@ encryption:
   # The folder of the keys. Back it up with the database; never put an older one back.
   #path: crypto
 
+files:
+  # Pictures and other files that a connector carries itself: where they lie until their send is answered, and the largest, in MiB.
+  #path: files
+  #largest: 50
+
 privacy:
   # Who runs this gateway, as people read it when they are asked.
   #operator: Example Ltd

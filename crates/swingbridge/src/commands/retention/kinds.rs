@@ -225,6 +225,11 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
         ),
         "Phone networks: texts and numbers, under the carrier's own rules.".into(),
     ];
+    places.push(format!(
+        "Files on their way to a network that carries them: opened, in the folder {}, until their send is answered. What a crash leaves \
+         goes at the next start.",
+        config.files.path.display()
+    ));
     if config.encryption.mode != Mode::Off {
         places.push(format!(
             "Keys of end-to-end encrypted rooms: the folder {}. With them the gateway reads the rooms that it takes part in.",

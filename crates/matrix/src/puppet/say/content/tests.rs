@@ -80,6 +80,7 @@ fn what_is_late_or_old_says_when_it_was_said() {
 fn a_file_has_its_name_and_a_caption_only_where_there_is_one() {
     let file = Uploaded {
         name: "photo.jpg".into(),
+        field: "file",
         source: json!({ "url": "mxc://x/y" }),
         info: json!({ "size": 3 }),
     };
