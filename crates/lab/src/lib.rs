@@ -14,6 +14,7 @@ pub mod peers;
 pub mod postgres;
 pub mod process;
 pub mod program;
+pub mod rbm;
 pub mod sms_gateway;
 pub mod smsc;
 pub mod synapse;
