@@ -8,6 +8,7 @@ pub mod foreign;
 pub mod homeserver;
 pub mod jasmin;
 pub mod kannel;
+pub mod maap;
 pub mod macos;
 pub mod pcap;
 pub mod peers;

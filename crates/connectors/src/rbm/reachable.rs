@@ -106,7 +106,11 @@ impl Reachable {
         let mut unknown: Vec<String> = unknown.into_iter().collect();
         unknown.sort();
         if unknown.len() < SMALLEST_LIST {
-            let asked = unknown.iter().map(|number| self.check(api, number, now));
+            // Collected, for the compiler cannot see through the lifetimes of a lazy one.
+            let asked: Vec<_> = unknown
+                .iter()
+                .map(|number| self.check(api, number, now))
+                .collect();
             let mut answers = stream::iter(asked).buffer_unordered(AT_ONCE);
             while let Some(answer) = answers.next().await {
                 if let Err(failure) = answer {

@@ -12,7 +12,7 @@ pub const LONGEST_LABEL: usize = 25;
 const MARK: &str = "swingbridge";
 
 /// A button that fits.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Chip<'a> {
     pub label: String,
     pub deed: &'a Deed,

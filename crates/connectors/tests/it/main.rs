@@ -15,6 +15,7 @@ mod imessage;
 mod inbound;
 mod jasmin;
 mod link;
+mod maap;
 mod others;
 mod rbm;
 mod rough;
