@@ -50,7 +50,7 @@ pub struct Reader<'a> {
     pub own: &'a str,
     pub dialect: &'a Dialect,
     /// The number of a chat that hides it, where it was told.
-    pub number_of: &'a dyn Fn(&str) -> Option<String>,
+    pub number_of: &'a (dyn Fn(&str) -> Option<String> + Send + Sync),
 }
 
 impl Reader<'_> {

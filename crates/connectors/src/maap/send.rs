@@ -193,12 +193,14 @@ pub async fn revoke(shared: &Shared, revocation: &Revocation) -> Result<Revoked,
             | Err(
                 Failure::Junk
                 | Failure::Refused {
-                    status: 400..=499, ..
+                    status: 400 | 403 | 404 | 405 | 409 | 410 | 422,
+                    ..
                 },
             ) => match shared.api.state(id.as_str()).await {
                 Ok(word) => word,
                 Err(Failure::Refused {
-                    status: 400..=499, ..
+                    status: 400 | 403 | 404 | 405 | 409 | 410 | 422,
+                    ..
                 }) => None,
                 Err(failure) => return Err(shared.failed(&failure, failure.to_error())),
             },

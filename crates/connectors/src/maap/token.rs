@@ -54,17 +54,12 @@ impl Tokens {
             return Ok(token.clone());
         }
         *held = None;
-        let mut form = url::form_urlencoded::Serializer::new(String::new());
-        form.append_pair("grant_type", "client_credentials");
-        if !oauth.scope.is_empty() {
-            form.append_pair("scope", &oauth.scope);
-        }
         let request = self
             .client
             .post(&oauth.token_url)
             .basic_auth(&oauth.client_id, Some(oauth.client_secret.expose()))
             .header("content-type", "application/x-www-form-urlencoded")
-            .body(form.finish());
+            .body(form(oauth));
         let answer = http::ask(request, MOST)
             .await
             .map_err(|_: NoAnswer| TokenFailure::Later)?;
@@ -96,4 +91,13 @@ impl Tokens {
         }
         self.oauth.is_some()
     }
+}
+
+fn form(oauth: &Oauth) -> String {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials");
+    if !oauth.scope.is_empty() {
+        form.append_pair("scope", &oauth.scope);
+    }
+    form.finish()
 }

@@ -33,12 +33,6 @@ impl<V> Recent<V> {
             self.values.remove(&oldest);
         }
     }
-
-    pub fn remove(&mut self, key: &str) {
-        if self.values.remove(key).is_some() {
-            self.order.retain(|known| known != key);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -55,8 +49,5 @@ mod tests {
             (recent.get("a"), recent.get("b"), recent.get("c")),
             (None, Some(&2), Some(&4))
         );
-        recent.remove("b");
-        recent.insert("d", 5);
-        assert_eq!((recent.get("c"), recent.get("d")), (Some(&4), Some(&5)));
     }
 }

@@ -42,7 +42,7 @@ impl Lab {
             webhook_token: Secret::new(WEBHOOK_TOKEN),
             ..Config::default()
         };
-        config.timing.request = Duration::from_millis(1500);
+        config.timing.request = Duration::from_secs(10);
         Self {
             phone: platform.phone(BOB),
             platform,
@@ -239,7 +239,7 @@ async fn a_hidden_number_is_a_name_until_it_is_told() {
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_the_fate_open() {
     let mut lab = Lab::new().await;
-    lab.config.timing.request = Duration::from_millis(400);
+    lab.config.timing.request = Duration::from_millis(1500);
     lab.config.dialect.checks = false;
     let (device, _door) = lab.start().await;
     for fault in ["swallowed", "truncated", "500"] {

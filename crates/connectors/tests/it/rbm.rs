@@ -61,7 +61,7 @@ impl Lab {
             number: OWN.into(),
             ..Config::default()
         };
-        config.timing.request = Duration::from_millis(1500);
+        config.timing.request = Duration::from_secs(10);
         config.timing.longest_wait = Duration::from_millis(20);
         change(&mut config);
         let connector = RbmConnector::new(
@@ -368,7 +368,7 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
     let lab = Lab::new().await;
     lab.ready().await;
     let line = LineId::new("main");
-    let number = |n: usize| Address::Number(format!("+4477009{n:05}"));
+    let number = |n: usize| Address::Number(format!("+4478009{n:05}"));
     for n in (0..600).step_by(2) {
         let Address::Number(number) = number(n) else {
             unreachable!()
@@ -405,7 +405,7 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
 
 #[tokio::test]
 async fn an_answer_that_is_lost_leaves_the_fate_open_and_the_same_again_is_one_message() {
-    let lab = Lab::with(|config| config.timing.request = Duration::from_millis(400)).await;
+    let lab = Lab::with(|config| config.timing.request = Duration::from_millis(1500)).await;
     lab.ready().await;
     lab.send(said("first", "hello")).await.unwrap();
     for (n, fault) in ["swallowed", "truncated", "500", "503"].into_iter().enumerate() {
@@ -463,6 +463,42 @@ async fn a_token_is_used_until_its_end_and_renewed_once_when_it_ends_early() {
     lab.turn(Duration::from_secs(3595));
     lab.send(said("five", "hello")).await.unwrap();
     assert_eq!(lab.google.tokens(), 3);
+    lab.device.stop().await;
+}
+
+#[tokio::test]
+async fn an_outage_of_an_hour_loses_nothing_either_way() {
+    let lab = Lab::new().await;
+    lab.ready().await;
+    lab.send(said("before", "before")).await.unwrap();
+    lab.google.plays(|scenario| scenario.outage = true);
+    lab.phone.writes("meanwhile");
+    // The number is known to have RCS, so the message itself is tried: Google may have it.
+    let unsure = lab.send(said("during", "during")).await.unwrap_err();
+    assert!(matches!(unsure, SendError::Unknown { .. }), "{unsure:?}");
+    lab.turn(Duration::from_secs(60 * 60));
+    // By then the token has ended, and there is no new one: nothing left.
+    let later = lab.send(said("during", "during")).await.unwrap_err();
+    assert!(
+        matches!(later, SendError::RetryAfter { counts: false, .. }),
+        "{later:?}"
+    );
+    lab.device.until(Link::Disconnected, "sign-in").await;
+    for error in [unsure, later] {
+        assert!(!error.to_string().contains("7700"), "{error}");
+    }
+    assert!(lab.inbox.texts().is_empty());
+    lab.google.plays(|scenario| scenario.outage = false);
+    lab.send(said("during", "during")).await.unwrap();
+    assert_eq!(bodies(&lab.until_kept(1).await), ["meanwhile"]);
+    let shown: Vec<_> = lab
+        .phone
+        .shown()
+        .iter()
+        .map(|one| one.text().unwrap().to_owned())
+        .collect();
+    assert_eq!(shown, ["before", "during"]);
+    lab.device.until(Link::Connected, "").await;
     lab.device.stop().await;
 }
 

@@ -32,7 +32,12 @@ async fn a_foreign_bot_understands_it() {
     platform.hook(next().await["webhook"].as_str().unwrap());
     bot.stdin.take().unwrap().write_all(b"go\n").await.unwrap();
     let said = next().await;
-    let ids: Vec<&str> = said["ids"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    let ids: Vec<&str> = said["ids"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
     let sent = phone.messages();
     assert_eq!(sent.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ids);
     let refused = [
@@ -52,7 +57,9 @@ async fn a_foreign_bot_understands_it() {
     let mut expected = vec!["messageStatus"; 6];
     expected.extend(["response", "message", "isTyping"]);
     assert_eq!(kinds, expected);
-    let data = heard[6][2].pointer("/suggestedResponse/response/reply/postback/data").unwrap();
+    let data = heard[6][2]
+        .pointer("/suggestedResponse/response/reply/postback/data")
+        .unwrap();
     assert_eq!(data, "yes");
     assert_eq!(heard[7][2]["textMessage"], "hi");
     assert_eq!(heard[7][1], "+447700900123");
