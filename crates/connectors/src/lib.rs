@@ -3,6 +3,9 @@
 pub mod bluebubbles;
 pub mod imessage;
 mod journal;
+pub mod maap;
+pub mod rbm;
+mod rcs;
 mod seconds;
 pub mod smpp;
 pub mod sms_gateway;

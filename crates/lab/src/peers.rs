@@ -31,6 +31,13 @@ pub fn sms_gateway_python() -> Option<PathBuf> {
     found("android-sms-gateway", python.exists().then_some(python))
 }
 
+/// The Python that has a client of GSMA's chatbot API.
+#[must_use]
+pub fn rcs_chatbot_python() -> Option<PathBuf> {
+    let python = folder().join("rcs-chatbot/bin/python");
+    found("rcs-chatbot", python.exists().then_some(python))
+}
+
 /// The folder in which `node` finds the package `smpp`.
 #[must_use]
 pub fn node_smpp() -> Option<PathBuf> {

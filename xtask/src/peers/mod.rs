@@ -48,6 +48,7 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
         python::nio(&folder)?;
         python::typedstream(&folder)?;
         python::sms_gateway(&folder)?;
+        python::rcs_chatbot(&folder)?;
         if long {
             python::jasmin(&folder)?;
         }

@@ -37,6 +37,9 @@ const MENDED: &[(&str, &str, &str)] = &[
 /// A client of the Android app "SMS Gateway" by its own makers.
 const SMS_GATEWAY: &[&str] = &["android-sms-gateway[requests]==4.3.3"];
 
+/// A bot for GSMA's chatbot API that others wrote. It does not name what it needs itself.
+const RCS_CHATBOT: &[&str] = &["rcs-chatbot==0.0.6", "requests==2.32.5"];
+
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
 
@@ -54,6 +57,10 @@ pub fn typedstream(peers: &Path) -> Result<()> {
 
 pub fn sms_gateway(peers: &Path) -> Result<()> {
     environment(&peers.join("sms-gateway"), SMS_GATEWAY, &[])
+}
+
+pub fn rcs_chatbot(peers: &Path) -> Result<()> {
+    environment(&peers.join("rcs-chatbot"), RCS_CHATBOT, &[])
 }
 
 pub fn jasmin(peers: &Path) -> Result<()> {

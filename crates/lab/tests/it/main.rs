@@ -5,6 +5,7 @@
 mod carrier;
 mod homeserver;
 mod kannel;
+mod maap;
 mod page;
 mod sms_gateway;
 mod synapse;

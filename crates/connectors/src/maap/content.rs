@@ -1,0 +1,251 @@
+//! What a message becomes: one or more of FNW.11's messages.
+
+use crate::rcs::buttons::{Chip, chips};
+use crate::rcs::rejected;
+use serde_json::{Value, json};
+use swingbridge_domain::connector::SendError;
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::message::{Body, Deed, Disposition, Media, MediaKind, Message, RichCard};
+
+const LONGEST_TITLE: usize = 200;
+const LONGEST_DESCRIPTION: usize = 2000;
+const BELOW: usize = 11;
+const ON_CARD: usize = 4;
+const MOST_CARDS: usize = 10;
+
+/// One `RCSMessage`, but for its files.
+pub struct Draft {
+    pub message: Value,
+    /// Files, by the JSON pointer of the object that tells of each.
+    pub files: Vec<(String, Media)>,
+    pub has_buttons: bool,
+}
+
+/// Makes the messages of a message, in order. `name` is ours for it; taps bring it back.
+///
+/// # Errors
+/// [`SendError::Rejected`]: it cannot be carried; nothing of it is sent.
+pub fn drafts(message: &Message, name: &str) -> Result<Vec<Draft>, SendError> {
+    let mut drafts: Vec<Draft> = Vec::new();
+    let mut cards: Vec<&RichCard> = Vec::new();
+    for part in &message.parts {
+        if part.disposition == Disposition::Reaction {
+            return Err(rejected(Reason::BadContent, "this way has no reactions"));
+        }
+        if let Body::RichCard(card) = &part.body {
+            cards.push(card);
+            continue;
+        }
+        drafts.extend(carded(&std::mem::take(&mut cards), name)?);
+        match &part.body {
+            Body::Text(text) if text.plain.trim().is_empty() => {}
+            Body::Text(text) => drafts.push(plain(json!({ "textMessage": text.plain }))),
+            Body::Media(media) => {
+                drafts.push(file(media));
+                if let Some(caption) = media
+                    .caption
+                    .as_deref()
+                    .filter(|caption| !caption.trim().is_empty())
+                {
+                    drafts.push(plain(json!({ "textMessage": caption })));
+                }
+            }
+            Body::Location { geo_uri, description } => {
+                let point = geo_uri.strip_prefix("geo:").unwrap_or(geo_uri);
+                let point = point.split([';', '?']).next().unwrap_or_default();
+                let mut place = json!({ "pos": point });
+                if !description.trim().is_empty() {
+                    place["label"] = description.as_str().into();
+                }
+                drafts.push(plain(json!({ "geolocationPushMessage": place })));
+            }
+            Body::Null | Body::Poll { .. } | Body::Other { .. } | Body::RichCard(_) => {
+                return Err(rejected(
+                    Reason::BadContent,
+                    "texts, files, places and cards are sent by RCS, and nothing else",
+                ));
+            }
+        }
+    }
+    drafts.extend(carded(&cards, name)?);
+    match drafts.is_empty() {
+        true => Err(rejected(Reason::BadContent, "there is nothing in it")),
+        false => Ok(drafts),
+    }
+}
+
+fn plain(message: Value) -> Draft {
+    Draft {
+        message,
+        files: Vec::new(),
+        has_buttons: false,
+    }
+}
+
+fn file(media: &Media) -> Draft {
+    let (kind, mut about) = match media.kind {
+        MediaKind::Audio | MediaKind::Voice => ("audioMessage", json!({})),
+        _ => ("fileMessage", json!({})),
+    };
+    if let Some(length) = media.duration.filter(|_| kind == "audioMessage") {
+        about["playingLength"] = length.div_ceil(1000).into();
+    }
+    Draft {
+        message: json!({ kind: about }),
+        files: vec![(format!("/{kind}"), media.clone())],
+        has_buttons: false,
+    }
+}
+
+fn carded(cards: &[&RichCard], name: &str) -> Result<Option<Draft>, SendError> {
+    let all = || cards.iter().flat_map(|card| &card.buttons).count();
+    if cards.is_empty() {
+        return Ok(None);
+    }
+    if cards.len() > MOST_CARDS {
+        let detail = format!("at most {MOST_CARDS} cards are looked through side by side");
+        return Err(rejected(Reason::BadContent, detail));
+    }
+    let (mut contents, mut files, mut below) = (Vec::new(), Vec::new(), Vec::new());
+    let carousel = cards.len() > 1;
+    for (index, card) in cards.iter().enumerate() {
+        // Words with buttons need no card.
+        let worded = !carousel && card.media.is_none() && card.title.is_none();
+        let mut own = chips(&card.buttons, &format!("{name}/{index}"))?;
+        below.extend(own.split_off(if worded { 0 } else { own.len().min(ON_CARD) }));
+        if worded {
+            let Some(text) = card.text.as_deref().filter(|text| !text.trim().is_empty()) else {
+                return Err(rejected(Reason::BadContent, "there is nothing above the buttons"));
+            };
+            let mut draft = plain(json!({ "textMessage": text }));
+            put_below(&mut draft, &below)?;
+            return Ok(Some(draft));
+        }
+        contents.push(face(card, &own)?);
+        if let Some(media) = &card.media {
+            let pointer = match carousel {
+                true => format!("/richcardMessage/message/generalPurposeCardCarousel/content/{index}/media"),
+                false => "/richcardMessage/message/generalPurposeCard/content/media".to_owned(),
+            };
+            files.push((pointer, media.clone()));
+        }
+    }
+    let card = match carousel {
+        true => json!({ "generalPurposeCardCarousel": {
+            "layout": { "cardWidth": "MEDIUM_WIDTH" }, "content": contents } }),
+        false => json!({ "generalPurposeCard": {
+            "layout": { "cardOrientation": "VERTICAL" }, "content": contents.remove(0) } }),
+    };
+    let mut draft = Draft {
+        message: json!({ "richcardMessage": { "message": card } }),
+        files,
+        has_buttons: all() > 0,
+    };
+    put_below(&mut draft, &below)?;
+    Ok(Some(draft))
+}
+
+fn face(card: &RichCard, on: &[Chip<'_>]) -> Result<Value, SendError> {
+    let mut face = json!({});
+    for (name, text, most) in [
+        ("title", &card.title, LONGEST_TITLE),
+        ("description", &card.text, LONGEST_DESCRIPTION),
+    ] {
+        let Some(text) = text else { continue };
+        if text.chars().count() > most {
+            let detail = format!("the {name} of a card has more than {most} characters");
+            return Err(rejected(Reason::BadContent, detail));
+        }
+        face[name] = text.as_str().into();
+    }
+    if card.media.is_some() {
+        face["media"] = json!({ "height": "MEDIUM_HEIGHT" });
+    }
+    if face.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Err(rejected(Reason::BadContent, "there is nothing on a card"));
+    }
+    if !on.is_empty() {
+        face["suggestions"] = on.iter().map(suggestion).collect();
+    }
+    Ok(face)
+}
+
+fn put_below(draft: &mut Draft, chips: &[Chip<'_>]) -> Result<(), SendError> {
+    if chips.len() > BELOW {
+        return Err(rejected(
+            Reason::BadContent,
+            format!("there are too many buttons: {ON_CARD} stand on a card and {BELOW} below a message"),
+        ));
+    }
+    if !chips.is_empty() {
+        let suggestions: Vec<Value> = chips.iter().map(suggestion).collect();
+        draft.message["suggestedChipList"] = json!({ "suggestions": suggestions });
+        draft.has_buttons = true;
+    }
+    Ok(())
+}
+
+fn suggestion(chip: &Chip<'_>) -> Value {
+    let mut inner = json!({ "displayText": chip.label, "postback": { "data": chip.postback } });
+    match chip.deed {
+        Deed::Reply => return json!({ "reply": inner }),
+        Deed::Open(address) => inner["urlAction"] = json!({ "openUrl": { "url": address } }),
+        Deed::Dial(number) => inner["dialerAction"] = json!({ "dialPhoneNumber": { "phoneNumber": number } }),
+    }
+    json!({ "action": inner })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swingbridge_domain::message::{Button, Part};
+
+    fn card(title: Option<&str>, buttons: usize) -> RichCard {
+        let button = |n| Button {
+            label: format!("Choice {n}"),
+            deed: Deed::Reply,
+        };
+        RichCard {
+            title: title.map(str::to_owned),
+            text: Some("Which?".into()),
+            media: None,
+            buttons: (0..buttons).map(button).collect(),
+        }
+    }
+
+    fn of(cards: Vec<RichCard>) -> Message {
+        let part = |card| Part {
+            disposition: Disposition::Render,
+            body: Body::RichCard(card),
+        };
+        Message {
+            parts: cards.into_iter().map(part).collect(),
+            ..Message::default()
+        }
+    }
+
+    #[test]
+    fn cards_and_their_buttons_take_the_forms_of_the_api() {
+        let one = &drafts(&of(vec![card(Some("A"), 5)]), "m").unwrap()[0];
+        let content = one
+            .message
+            .pointer("/richcardMessage/message/generalPurposeCard/content")
+            .unwrap();
+        assert_eq!(content["suggestions"].as_array().unwrap().len(), 4);
+        let below = one
+            .message
+            .pointer("/suggestedChipList/suggestions/0/reply/postback/data")
+            .unwrap();
+        assert_eq!(below, "swingbridge:m/0:4");
+        let two = &drafts(&of(vec![card(Some("A"), 1), card(Some("B"), 1)]), "m").unwrap()[0];
+        assert!(
+            two.message
+                .pointer("/richcardMessage/message/generalPurposeCardCarousel/content/1/title")
+                .is_some()
+        );
+        let worded = &drafts(&of(vec![card(None, 2)]), "m").unwrap()[0];
+        assert_eq!(worded.message["textMessage"], "Which?");
+        assert!(worded.has_buttons);
+        assert!(drafts(&of(vec![card(None, 12)]), "m").is_err());
+    }
+}

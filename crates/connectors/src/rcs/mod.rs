@@ -1,0 +1,76 @@
+//! What the connectors to RCS services share: names for messages, buttons, files, HTTP, and how they are.
+
+pub mod buttons;
+pub mod files;
+pub mod http;
+pub mod pulse;
+pub mod recent;
+
+use sha2::{Digest, Sha256};
+use swingbridge_domain::address::Address;
+use swingbridge_domain::connector::SendError;
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::inbox::NetworkAddress;
+
+/// A UUID (RFC 9562) that is the same for the same parts, with the marks of one made from a name.
+pub fn uuid(parts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for part in parts {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part.as_bytes());
+    }
+    let digest = digest.finalize();
+    let mut octets = [0; 16];
+    octets.copy_from_slice(&digest[..16]);
+    octets[6] = (octets[6] & 0x0F) | 0x50;
+    octets[8] = (octets[8] & 0x3F) | 0x80;
+    let hex = data_encoding::HEXLOWER.encode(&octets);
+    let (a, b, c, d, e) = (&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]);
+    format!("{a}-{b}-{c}-{d}-{e}")
+}
+
+/// The one number that a message goes to, with its `+`.
+///
+/// # Errors
+/// [`SendError::Rejected`]: these services know one number at a time.
+pub fn recipient(to: &[Address]) -> Result<&str, SendError> {
+    match to {
+        [Address::Number(number)] => Ok(number),
+        [_] => Err(rejected(
+            Reason::BadAddress,
+            "RCS reaches phone numbers with a country code only",
+        )),
+        _ => Err(rejected(
+            Reason::BadAddress,
+            "this connector sends to one number at a time",
+        )),
+    }
+}
+
+pub fn rejected(reason: Reason, detail: impl Into<String>) -> SendError {
+    SendError::Rejected {
+        reason,
+        detail: detail.into(),
+    }
+}
+
+pub fn network_address(text: &str) -> NetworkAddress {
+    NetworkAddress {
+        text: text.to_owned(),
+        hint: swingbridge_domain::address::Hint::International,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_the_same_for_the_same_parts_and_no_other() {
+        let one = uuid(&["key", "0"]);
+        assert_eq!(one, uuid(&["key", "0"]));
+        assert_ne!(one, uuid(&["key0", ""]));
+        assert_eq!(one.len(), 36);
+        assert_eq!(&one[14..15], "5");
+    }
+}
