@@ -17,4 +17,8 @@ pub mod program;
 pub mod sms_gateway;
 pub mod smsc;
 pub mod synapse;
+pub mod telnyx;
 pub mod termux;
+pub mod trouble;
+pub mod twilio;
+pub mod webhook_http;

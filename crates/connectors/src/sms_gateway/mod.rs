@@ -19,7 +19,7 @@ mod connector;
 mod hook;
 mod memory;
 mod send;
-mod time;
+pub(crate) mod time;
 mod watch;
 
 pub use config::Config;

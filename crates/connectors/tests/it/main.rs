@@ -16,6 +16,7 @@ mod inbound;
 mod jasmin;
 mod link;
 mod others;
+mod providers;
 mod rough;
 mod session;
 mod sms_gateway;
