@@ -1,5 +1,6 @@
 //! An account at a provider while it is at work: its inbox, its health, and the sends that have begun.
 
+use super::files::sweep;
 use super::http::{Http, later};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -10,13 +11,15 @@ use swingbridge_domain::connector::{ConnectorError, Health, Link, SendError, Shu
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::{Arrival, Inbox, InboxError};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How many messages are handed to a provider at once.
 pub const AT_ONCE: u32 = 16;
+/// How often old files are taken away.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// How long sends that have begun are waited for when the program stops.
 const LAST_SENDS: Duration = Duration::from_secs(4);
 
@@ -80,11 +83,20 @@ impl Account {
         let _ = self.inbox.set(inbox);
         tokio::select! {
             () = task => {}
+            () = self.sweep() => {}
             () = shutdown.requested() => {}
         }
         self.stopping.cancel();
         self.sends.close();
         let _ = timeout(LAST_SENDS, self.sends.wait()).await;
+    }
+
+    /// Takes old files away, now and then.
+    async fn sweep(&self) {
+        loop {
+            sweep(&self.media, self.clock.now());
+            sleep(SWEEP).await;
+        }
     }
 
     /// Counts a send until the token is dropped.

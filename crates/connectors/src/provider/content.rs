@@ -1,8 +1,9 @@
 //! A message of ours as providers take it: words, and links to files.
 
 use super::http::rejected;
+use sha2::{Digest, Sha256};
 use swingbridge_domain::address::Address;
-use swingbridge_domain::connector::SendError;
+use swingbridge_domain::connector::{Outbound, SendError};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::message::{Body, Message};
 
@@ -70,4 +71,18 @@ pub fn number(to: &[Address]) -> Result<&str, SendError> {
             "this connector sends to one number at a time",
         )),
     }
+}
+
+/// Names a message for good: the same for a repetition of the same.
+pub fn key(outbound: &Outbound) -> String {
+    if !outbound.key.is_empty() {
+        return outbound.key.clone();
+    }
+    // It was lined up by a version that gave no key.
+    let mut digest = Sha256::new();
+    let said = serde_json::to_vec(outbound).unwrap_or_default();
+    digest.update(said);
+    data_encoding::BASE32_NOPAD
+        .encode(&digest.finalize()[..15])
+        .to_lowercase()
 }

@@ -5,10 +5,14 @@ use crate::journal::{make_folder, private};
 use reqwest::RequestBuilder;
 use std::io::Write;
 use std::path::Path;
+use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
 
 /// How often a file is asked for before the message is handed in without it. Providers wait seconds for an answer to their webhook.
 const TRIES: usize = 2;
+/// How long a file is kept for the homeserver's side to take it.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// The longest name of a file.
 const LONGEST_NAME: usize = 80;
 
@@ -40,6 +44,23 @@ pub async fn fetch(
         }
     }
     Ok(missing(told.mime))
+}
+
+/// Takes away what is older than two weeks: it was handed in long ago. Blocks for a moment.
+pub fn sweep(folder: &Path, now: Timestamp) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|about| about.modified()).ok();
+        let since_epoch = modified
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+            .and_then(|since| i64::try_from(since.as_millis()).ok());
+        let old = since_epoch.is_some_and(|at| now.since(Timestamp(at)) > KEPT);
+        if old && let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(error = %error.kind(), "an old file cannot be removed from the media folder");
+        }
+    }
 }
 
 /// A file that is not there.
@@ -143,6 +164,22 @@ mod tests {
         ] {
             assert_eq!(name(given, mime), kept);
         }
+    }
+
+    #[test]
+    fn old_files_are_taken_away_and_new_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "x").unwrap();
+        let at = std::fs::metadata(folder.path().join("a"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+        sweep(folder.path(), Timestamp(at) + KEPT);
+        assert!(folder.path().join("a").exists());
+        sweep(folder.path(), Timestamp(at + 2) + KEPT);
+        assert!(!folder.path().join("a").exists());
+        sweep(&folder.path().join("none"), Timestamp(at));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub struct Memory {
     pending: BTreeMap<String, Pending>,
     #[serde(skip)]
     seen: (HashSet<String>, VecDeque<String>),
+    #[serde(skip)]
+    missed: HashSet<String>,
 }
 
 /// A message of ours that has no last word.
@@ -109,7 +111,19 @@ impl Memory {
         self.seen.0.contains(id)
     }
 
+    /// Its webhook came and could not be taken.
+    pub fn missed(&mut self, id: &str) {
+        if self.missed.len() < SEEN {
+            self.missed.insert(id.to_owned());
+        }
+    }
+
+    pub fn has_missed(&self, id: &str) -> bool {
+        self.missed.contains(id)
+    }
+
     pub fn saw(&mut self, id: &str) {
+        self.missed.remove(id);
         if self.seen.0.insert(id.to_owned()) {
             self.seen.1.push_back(id.to_owned());
         }

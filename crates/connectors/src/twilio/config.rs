@@ -97,7 +97,7 @@ pub struct Timing {
     #[serde(with = "crate::seconds")]
     #[schemars(with = "f64")]
     pub longest_wait: Duration,
-    /// How long a message may be without a last word before it is asked after.
+    /// How long a message of ours may be without a last word before it is asked after, and one that comes without its webhook before it is read.
     #[serde(with = "crate::seconds")]
     #[schemars(with = "f64")]
     pub ask_after: Duration,

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 
 /// How far back each reading goes before the last one.
 const OVERLAP: Duration = Duration::from_secs(60 * 60);
-/// How far Twilio's clock may be behind ours at the first start.
+/// How far Twilio's clock may be from ours.
 const SKEW: Duration = Duration::from_secs(120);
 /// The most pages of one reading.
 const PAGES: usize = 50;
@@ -87,7 +87,7 @@ async fn round(shared: &Shared) -> Result<(), Stop> {
         false => Some(shared.config.number.clone()),
     };
     if let Some(own) = own {
-        read_list(shared, &own, from).await?;
+        read_list(shared, &own, from, now).await?;
     }
     ask_after_ours(shared, now).await?;
     shared.kept.change(|memory| {
@@ -113,7 +113,7 @@ async fn get(shared: &Shared, url: &str) -> Result<Value, Stop> {
 }
 
 /// Hands in the messages to `own` that were sent since `from` and not handed in before, the oldest first.
-async fn read_list(shared: &Shared, own: &str, from: Timestamp) -> Result<(), Stop> {
+async fn read_list(shared: &Shared, own: &str, from: Timestamp, now: Timestamp) -> Result<(), Stop> {
     let day = from.to_string();
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("To", own)
@@ -128,7 +128,7 @@ async fn read_list(shared: &Shared, own: &str, from: Timestamp) -> Result<(), St
         fresh.extend(
             messages
                 .iter()
-                .filter(|item| is_fresh(shared, item, from))
+                .filter(|item| is_fresh(shared, item, from, now))
                 .cloned(),
         );
         match page.get("next_page_uri").and_then(Value::as_str) {
@@ -146,11 +146,15 @@ async fn read_list(shared: &Shared, own: &str, from: Timestamp) -> Result<(), St
     Ok(())
 }
 
-fn is_fresh(shared: &Shared, item: &Value, from: Timestamp) -> bool {
+fn is_fresh(shared: &Shared, item: &Value, from: Timestamp, now: Timestamp) -> bool {
     let inbound = text(item, "direction") == "inbound";
-    let known = shared.kept.look(|memory| memory.has_seen(text(item, "sid")));
-    // What comes just now may still be told by its webhook, and then is known by its SID.
-    inbound && !known && sent_at(item).is_some_and(|at| at >= from)
+    let sid = text(item, "sid");
+    let (seen, missed) = shared
+        .kept
+        .look(|memory| (memory.has_seen(sid), memory.has_missed(sid)));
+    // What came just now may still be told by its webhook, which says more.
+    let due = |at: Timestamp| missed || at + shared.config.timing.ask_after <= now + SKEW;
+    inbound && !seen && sent_at(item).is_some_and(|at| at >= from && due(at))
 }
 
 async fn hand_in(shared: &Shared, item: &Value) -> Result<(), Stop> {

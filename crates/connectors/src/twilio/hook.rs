@@ -41,7 +41,7 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
                 Ok(arrival) => vec![arrival],
                 Err(error) => {
                     tracing::warn!(connector = %shared.account.id, error = %error.kind(), "a file cannot be kept");
-                    return later(shared);
+                    return later(shared, sid);
                 }
             }
         }
@@ -55,12 +55,13 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
             });
             TAKEN
         }
-        Err(_) => later(shared),
+        Err(_) => later(shared, sid),
     }
 }
 
 /// Twilio may not come again: it is read a little later.
-fn later(shared: &Shared) -> Response {
+fn later(shared: &Shared, sid: &str) -> Response {
+    shared.kept.change(|memory| memory.missed(sid));
     shared.gap.notify_one();
     LATER
 }

@@ -4,7 +4,10 @@
 //! A connector is added by a file that implements [`Provider`], and a line in `suite!`.
 
 mod checks;
+mod oracle;
+mod telnyx;
 mod twilio;
+mod webhook_http;
 
 use crate::device::Device;
 use crate::harness::Recorder;
@@ -129,11 +132,6 @@ impl<P: Provider> House<P> {
         device
     }
 
-    /// Nobody is at the door.
-    pub fn closes(&self) {
-        self.mounted.lock().unwrap().0 = None;
-    }
-
     /// The requests that came in, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.mounted.lock().unwrap().1.clone()
@@ -188,4 +186,6 @@ macro_rules! suite {
 
 suite! {
     twilio: crate::providers::twilio::TwilioHouse,
+    telnyx: crate::providers::telnyx::TelnyxHouse,
+    webhook_http: crate::providers::webhook_http::HttpHouse,
 }
