@@ -48,6 +48,8 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
         python::nio(&folder)?;
         python::typedstream(&folder)?;
         python::sms_gateway(&folder)?;
+        python::twilio(&folder)?;
+        python::telnyx(&folder)?;
         if long {
             python::jasmin(&folder)?;
         }

@@ -37,6 +37,12 @@ const MENDED: &[(&str, &str, &str)] = &[
 /// A client of the Android app "SMS Gateway" by its own makers.
 const SMS_GATEWAY: &[&str] = &["android-sms-gateway[requests]==4.3.3"];
 
+/// Twilio's own SDK: a client of its API, and the check of its signatures.
+const TWILIO: &[&str] = &["twilio==9.13.0"];
+
+/// Telnyx's own SDK, likewise.
+const TELNYX: &[&str] = &["telnyx==4.189.0", "PyNaCl==1.6.2"];
+
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
 
@@ -54,6 +60,14 @@ pub fn typedstream(peers: &Path) -> Result<()> {
 
 pub fn sms_gateway(peers: &Path) -> Result<()> {
     environment(&peers.join("sms-gateway"), SMS_GATEWAY, &[])
+}
+
+pub fn twilio(peers: &Path) -> Result<()> {
+    environment(&peers.join("twilio"), TWILIO, &[])
+}
+
+pub fn telnyx(peers: &Path) -> Result<()> {
+    environment(&peers.join("telnyx"), TELNYX, &[])
 }
 
 pub fn jasmin(peers: &Path) -> Result<()> {

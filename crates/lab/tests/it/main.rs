@@ -8,5 +8,7 @@ mod kannel;
 mod page;
 mod sms_gateway;
 mod synapse;
+mod telnyx;
 mod tls;
+mod twilio;
 mod typedstream;
