@@ -174,6 +174,9 @@ pub struct InboundMessage {
     /// It is old: the network's history was read. It is shown with its own time, and nobody is called for it.
     #[serde(default)]
     pub history: bool,
+    /// The network has answered it by itself (a STOP, START or HELP that it knows): no such answer of ours is due.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub answered: bool,
     /// The network's id, where it gives one.
     pub network_id: Option<NetworkId>,
     /// When it was sent, where the network says so.
@@ -200,6 +203,7 @@ impl InboundMessage {
             group: None,
             own: false,
             history: false,
+            answered: false,
             network_id: None,
             sent_at: None,
             message,

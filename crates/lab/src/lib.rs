@@ -19,4 +19,8 @@ pub mod rbm;
 pub mod sms_gateway;
 pub mod smsc;
 pub mod synapse;
+pub mod telnyx;
 pub mod termux;
+pub mod trouble;
+pub mod twilio;
+pub mod webhook_http;

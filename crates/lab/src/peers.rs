@@ -38,6 +38,20 @@ pub fn rcs_chatbot_python() -> Option<PathBuf> {
     found("rcs-chatbot", python.exists().then_some(python))
 }
 
+/// The Python that has Twilio's SDK.
+#[must_use]
+pub fn twilio_python() -> Option<PathBuf> {
+    let python = folder().join("twilio/bin/python");
+    found("twilio", python.exists().then_some(python))
+}
+
+/// The Python that has Telnyx's SDK.
+#[must_use]
+pub fn telnyx_python() -> Option<PathBuf> {
+    let python = folder().join("telnyx/bin/python");
+    found("telnyx", python.exists().then_some(python))
+}
+
 /// The folder in which `node` finds the package `smpp`.
 #[must_use]
 pub fn node_smpp() -> Option<PathBuf> {

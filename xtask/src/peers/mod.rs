@@ -49,6 +49,8 @@ pub fn set_up(long: bool, required: bool) -> Result<Peers> {
         python::typedstream(&folder)?;
         python::sms_gateway(&folder)?;
         python::rcs_chatbot(&folder)?;
+        python::twilio(&folder)?;
+        python::telnyx(&folder)?;
         if long {
             python::jasmin(&folder)?;
         }

@@ -39,6 +39,11 @@ const SMS_GATEWAY: &[&str] = &["android-sms-gateway[requests]==4.3.3"];
 
 /// A bot for GSMA's chatbot API that others wrote. It does not name what it needs itself.
 const RCS_CHATBOT: &[&str] = &["rcs-chatbot==0.0.6", "requests==2.32.5"];
+/// Twilio's own SDK: a client of its API, and the check of its signatures.
+const TWILIO: &[&str] = &["twilio==9.13.0"];
+
+/// Telnyx's own SDK, likewise.
+const TELNYX: &[&str] = &["telnyx==4.189.0", "PyNaCl==1.6.2"];
 
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
@@ -61,6 +66,14 @@ pub fn sms_gateway(peers: &Path) -> Result<()> {
 
 pub fn rcs_chatbot(peers: &Path) -> Result<()> {
     environment(&peers.join("rcs-chatbot"), RCS_CHATBOT, &[])
+}
+
+pub fn twilio(peers: &Path) -> Result<()> {
+    environment(&peers.join("twilio"), TWILIO, &[])
+}
+
+pub fn telnyx(peers: &Path) -> Result<()> {
+    environment(&peers.join("telnyx"), TELNYX, &[])
 }
 
 pub fn jasmin(peers: &Path) -> Result<()> {

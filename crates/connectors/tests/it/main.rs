@@ -18,6 +18,7 @@ mod link;
 mod maap;
 mod others;
 mod rbm;
+mod providers;
 mod rough;
 mod session;
 mod sms_gateway;

@@ -9,5 +9,7 @@ mod maap;
 mod page;
 mod sms_gateway;
 mod synapse;
+mod telnyx;
 mod tls;
+mod twilio;
 mod typedstream;

@@ -1,0 +1,208 @@
+//! Files that came: fetched from the provider, and kept on this device.
+
+use super::http::{Answer, call};
+use crate::journal::{make_folder, private};
+use reqwest::RequestBuilder;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
+
+/// How often a file is asked for before the message is handed in without it. Providers wait seconds for an answer to their webhook.
+const TRIES: usize = 2;
+/// How long a file is kept for the homeserver's side to take it.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// The longest name of a file.
+const LONGEST_NAME: usize = 80;
+
+/// What the provider tells of a file.
+pub struct Told<'a> {
+    /// Names the message and the place in it, for good: nothing of it goes into a path but letters and digits.
+    pub identity: &'a str,
+    pub name: Option<&'a str>,
+    pub mime: Option<&'a str>,
+}
+
+/// Fetches one file into `folder`. A file that cannot be had, or has more than `most` octets, is named in its place: the message must
+/// not be lost for it.
+///
+/// # Errors
+/// The disk; worth a retry.
+pub async fn fetch(
+    request: impl Fn() -> RequestBuilder,
+    told: Told<'_>,
+    folder: &Path,
+    most: usize,
+) -> std::io::Result<Part> {
+    for _ in 0..TRIES {
+        match call(request(), most).await {
+            Ok(answer) if answer.is_success() && answer.whole => return keep(&answer, &told, folder),
+            // It will not be there at the next try either.
+            Ok(answer) if answer.status < 500 && answer.status != 429 => break,
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(missing(told.mime))
+}
+
+/// Takes away what is older than two weeks: it was handed in long ago. Blocks for a moment.
+pub fn sweep(folder: &Path, now: Timestamp) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let modified = entry.metadata().and_then(|about| about.modified()).ok();
+        let since_epoch = modified
+            .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
+            .and_then(|since| i64::try_from(since.as_millis()).ok());
+        let old = since_epoch.is_some_and(|at| now.since(Timestamp(at)) > KEPT);
+        if old && let Err(error) = std::fs::remove_file(entry.path()) {
+            tracing::warn!(error = %error.kind(), "an old file cannot be removed from the media folder");
+        }
+    }
+}
+
+/// A file that is not there.
+pub fn missing(mime: Option<&str>) -> Part {
+    Part {
+        disposition: Disposition::Attachment,
+        body: Body::Other {
+            kind: mime.unwrap_or("application/octet-stream").to_owned(),
+            fallback: Some("a file that could not be fetched from the provider".to_owned()),
+        },
+    }
+}
+
+fn keep(answer: &Answer, told: &Told<'_>, folder: &Path) -> std::io::Result<Part> {
+    make_folder(folder)?;
+    let safe: String = told
+        .identity
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
+    let path = folder.join(safe);
+    let mut file = private(&path)?;
+    file.write_all(&answer.octets)?;
+    file.sync_all()?;
+    let mime = told
+        .mime
+        .or(answer.mime.as_deref())
+        .and_then(|mime| mime.split(';').next())
+        .map(|mime| mime.trim().to_owned());
+    let media = Media {
+        kind: kind(mime.as_deref().unwrap_or_default()),
+        name: name(told.name, mime.as_deref().unwrap_or_default()),
+        size: Some(answer.octets.len() as u64),
+        uri: url::Url::from_file_path(std::path::absolute(&path)?)
+            .map(String::from)
+            .unwrap_or_default(),
+        mime,
+        ..Media::default()
+    };
+    Ok(Part {
+        disposition: Disposition::Attachment,
+        body: Body::Media(media),
+    })
+}
+
+fn kind(mime: &str) -> MediaKind {
+    match mime.split('/').next() {
+        Some("image") => MediaKind::Image,
+        Some("audio") => MediaKind::Audio,
+        Some("video") => MediaKind::Video,
+        _ => MediaKind::File,
+    }
+}
+
+/// What it is called: by the sender, where that is known, and else by what it is.
+fn name(given: Option<&str>, mime: &str) -> String {
+    let given = given.unwrap_or_default();
+    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    if !clean.trim_matches('.').is_empty() {
+        return clean;
+    }
+    let ending = match mime {
+        "image/jpeg" => "jpg",
+        "image/png" => "png",
+        "image/gif" => "gif",
+        "image/webp" => "webp",
+        "video/mp4" => "mp4",
+        "video/3gpp" => "3gp",
+        "audio/mpeg" => "mp3",
+        "audio/amr" => "amr",
+        "audio/ogg" => "ogg",
+        "text/vcard" | "text/x-vcard" => "vcf",
+        "application/pdf" => "pdf",
+        _ => return "attachment".to_owned(),
+    };
+    format!("attachment.{ending}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_name_leads_nowhere() {
+        for (given, mime, kept) in [
+            (Some("../../etc/passwd"), "", "passwd"),
+            (Some(".."), "image/png", "attachment.png"),
+            (None, "image/jpeg", "attachment.jpg"),
+            (None, "application/x-strange", "attachment"),
+        ] {
+            assert_eq!(name(given, mime), kept);
+        }
+    }
+
+    #[test]
+    fn old_files_are_taken_away_and_new_ones_are_not() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a"), "x").unwrap();
+        let at = std::fs::metadata(folder.path().join("a"))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let at = at.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as i64;
+        sweep(folder.path(), Timestamp(at) + KEPT);
+        assert!(folder.path().join("a").exists());
+        sweep(folder.path(), Timestamp(at + 2) + KEPT);
+        assert!(!folder.path().join("a").exists());
+        sweep(&folder.path().join("none"), Timestamp(at));
+    }
+
+    #[test]
+    fn a_file_stays_in_its_folder_whatever_it_is_called() {
+        let folder = tempfile::tempdir().unwrap();
+        let answer = Answer {
+            status: 200,
+            retry_after: None,
+            mime: Some("image/png; x=y".into()),
+            octets: vec![1, 2, 3],
+            whole: true,
+        };
+        let told = Told {
+            identity: "../../MM1/0",
+            name: None,
+            mime: None,
+        };
+        let part = keep(&answer, &told, folder.path()).unwrap();
+        let Body::Media(media) = part.body else { panic!() };
+        assert_eq!(media.mime.as_deref(), Some("image/png"));
+        assert_eq!(
+            std::fs::read(folder.path().join("______MM1_0")).unwrap(),
+            [1, 2, 3]
+        );
+    }
+}

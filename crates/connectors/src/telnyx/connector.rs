@@ -1,0 +1,157 @@
+//! The connector: one number at Telnyx as the rest of the program sees it.
+
+use super::config::Config;
+use super::{hook, send, watch};
+use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::provider::memory::Kept;
+use crate::webhook::{Request, Response, Webhook};
+use async_trait::async_trait;
+use reqwest::RequestBuilder;
+use std::path::Path;
+use std::sync::Arc;
+use swingbridge_domain::capability::{Capabilities, Support};
+use swingbridge_domain::clock::Clock;
+use swingbridge_domain::connector::{
+    Accepted, Connector, ConnectorError, Health, Outbound, SendError, Shutdown,
+};
+use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::path::Place;
+
+/// Ten segments in the GSM alphabet.
+const LONGEST_TEXT: u32 = 1530;
+
+/// A connector for one number at Telnyx.
+pub struct TelnyxConnector {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the parts of the connector share.
+pub(super) struct Shared {
+    pub account: Account,
+    pub config: Config,
+    pub kept: Kept,
+    pub key: [u8; 32],
+    ours: Place,
+}
+
+impl TelnyxConnector {
+    /// A connector that asks nothing yet. `state_folder` is its own, and is made; files that come lie below it. `ours`: where this program
+    /// runs, the gateway or the user's device. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The settings or what lies in the folder cannot be used; a person must act.
+    pub fn new(
+        id: ConnectorId,
+        config: Config,
+        state_folder: &Path,
+        ours: Place,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectorError> {
+        config.validate().map_err(|error| ConnectorError {
+            connector: id.clone(),
+            cause: error.to_string(),
+            cure: SETTINGS.to_owned(),
+        })?;
+        let kept = Kept::open(state_folder, &id)?;
+        let account = Account::new(
+            id,
+            clock,
+            config.ca_file.as_deref(),
+            config.timing.request,
+            state_folder.join("media"),
+        )?;
+        let key = config.key().unwrap_or_default();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                account,
+                config,
+                kept,
+                key,
+                ours,
+            }),
+        })
+    }
+}
+
+impl Shared {
+    pub fn url(&self, path: &str) -> String {
+        format!("{}/v2{path}", self.config.url.trim_end_matches('/'))
+    }
+
+    pub fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        request.bearer_auth(self.config.api_key.expose())
+    }
+
+    pub fn refused(&self) -> &'static str {
+        let detail = "Telnyx refuses the account's credentials: compare api_key with the portal";
+        self.account.refused(detail);
+        detail
+    }
+}
+
+#[async_trait]
+impl Connector for TelnyxConnector {
+    fn id(&self) -> &ConnectorId {
+        &self.shared.account.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let config = &self.shared.config;
+        Capabilities {
+            networks: vec!["sms".to_owned(), "mms".to_owned()],
+            max_text: Some(LONGEST_TEXT),
+            // Only some countries and carriers take files, and under 1 MB.
+            media: Support::Partial,
+            media_links: true,
+            // Eight people besides us, in the United States and Canada.
+            groups: Support::Partial,
+            delivery_receipts: match config.receipts {
+                true => Support::Full,
+                false => Support::Absent,
+            },
+            at_once: Some(AT_ONCE),
+            way: way(
+                "Telnyx",
+                false,
+                &self.shared.ours,
+                &[config.url.as_str(), config.public_url.as_str()],
+            ),
+            idempotent_sends: true,
+            ..Capabilities::default()
+        }
+    }
+
+    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
+        let shared = &self.shared;
+        if shared.config.url.starts_with("http:") {
+            tracing::warn!(connector = %shared.account.id, "no TLS: the API key and all texts travel in clear to it");
+        }
+        shared.account.work(inbox, shutdown, watch::run(shared)).await;
+        if let Err(error) = shared.kept.write() {
+            tracing::warn!(connector = %shared.account.id, %error, "states that come late may be missed after a restart");
+        }
+        Ok(())
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
+        let _sending = self.shared.account.begin_send()?;
+        send::send(&self.shared, &outbound).await
+    }
+
+    async fn probe(&self) -> Health {
+        self.shared.account.health()
+    }
+}
+
+#[async_trait]
+impl Webhook for TelnyxConnector {
+    async fn receive(&self, request: Request) -> Response {
+        hook::receive(&self.shared, &request).await
+    }
+
+    /// Files are told by their addresses.
+    fn largest_body(&self) -> usize {
+        256 << 10
+    }
+}

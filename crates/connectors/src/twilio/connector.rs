@@ -1,0 +1,168 @@
+//! The connector: one sender at Twilio as the rest of the program sees it.
+
+use super::config::Config;
+use super::{gap, hook, send};
+use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::provider::memory::Kept;
+use crate::webhook::{Request, Response, Webhook};
+use async_trait::async_trait;
+use reqwest::RequestBuilder;
+use std::path::Path;
+use std::sync::Arc;
+use swingbridge_domain::capability::{Capabilities, Support};
+use swingbridge_domain::clock::Clock;
+use swingbridge_domain::connector::{
+    Accepted, Connector, ConnectorError, Health, Outbound, SendError, Shutdown,
+};
+use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::path::{Leg, Place};
+use tokio::sync::Notify;
+
+/// The most characters that Twilio takes at once.
+const LONGEST_TEXT: u32 = 1600;
+
+/// A connector for one number or RCS sender at Twilio.
+pub struct TwilioConnector {
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What the parts of the connector share.
+pub(super) struct Shared {
+    pub account: Account,
+    pub config: Config,
+    pub kept: Kept,
+    /// A webhook could not be taken: what it told should be read.
+    pub gap: Notify,
+    ours: Place,
+}
+
+impl TwilioConnector {
+    /// A connector that asks nothing yet. `state_folder` is its own, and is made; files that come lie below it. `ours`: where this program
+    /// runs, the gateway or the user's device. Blocks on the disk.
+    ///
+    /// # Errors
+    /// The settings or what lies in the folder cannot be used; a person must act.
+    pub fn new(
+        id: ConnectorId,
+        config: Config,
+        state_folder: &Path,
+        ours: Place,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, ConnectorError> {
+        config.validate().map_err(|error| ConnectorError {
+            connector: id.clone(),
+            cause: error.to_string(),
+            cure: SETTINGS.to_owned(),
+        })?;
+        let kept = Kept::open(state_folder, &id)?;
+        let account = Account::new(
+            id,
+            clock,
+            config.ca_file.as_deref(),
+            config.timing.request,
+            state_folder.join("media"),
+        )?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                account,
+                config,
+                kept,
+                gap: Notify::new(),
+                ours,
+            }),
+        })
+    }
+}
+
+impl Shared {
+    /// The whole address of something of the account's.
+    pub fn url(&self, path: &str) -> String {
+        let base = self.config.url.trim_end_matches('/');
+        format!("{base}/2010-04-01/Accounts/{}{path}", self.config.account_sid)
+    }
+
+    /// Gives the request the account's credentials.
+    pub fn authorised(&self, request: RequestBuilder) -> RequestBuilder {
+        match &self.config.api_key {
+            Some(key) => request.basic_auth(key, Some(self.config.api_secret.expose())),
+            None => request.basic_auth(&self.config.account_sid, Some(self.config.auth_token.expose())),
+        }
+    }
+
+    /// The legs of a message, by whichever channel it came.
+    pub fn way(&self, rcs: bool) -> Vec<Leg> {
+        let urls = [self.config.url.as_str(), self.config.public_url.as_str()];
+        way("Twilio", rcs, &self.ours, &urls)
+    }
+}
+
+#[async_trait]
+impl Connector for TwilioConnector {
+    fn id(&self) -> &ConnectorId {
+        &self.shared.account.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        let config = &self.shared.config;
+        let networks: &[&str] = match config.is_rcs() {
+            true => &["rcs"],
+            false => &["sms", "mms"],
+        };
+        let receipts = match config.receipts {
+            true => Support::Full,
+            false => Support::Absent,
+        };
+        Capabilities {
+            networks: networks.iter().map(|&network| network.to_owned()).collect(),
+            max_text: Some(LONGEST_TEXT),
+            // By SMS only some countries and carriers take files.
+            media: match config.is_rcs() {
+                true => Support::Full,
+                false => Support::Partial,
+            },
+            media_links: true,
+            delivery_receipts: receipts,
+            read_receipts: match config.is_rcs() {
+                true => receipts,
+                false => Support::Absent,
+            },
+            at_once: Some(AT_ONCE),
+            way: self.shared.way(config.is_rcs()),
+            ..Capabilities::default()
+        }
+    }
+
+    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
+        let shared = &self.shared;
+        if shared.config.url.starts_with("http:") {
+            tracing::warn!(connector = %shared.account.id, "no TLS: the account's credentials and all texts travel in clear to it");
+        }
+        shared.account.work(inbox, shutdown, gap::run(shared)).await;
+        if let Err(error) = shared.kept.write() {
+            tracing::warn!(connector = %shared.account.id, %error, "what was read last is read once more after the start");
+        }
+        Ok(())
+    }
+
+    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
+        let _sending = self.shared.account.begin_send()?;
+        send::send(&self.shared, &outbound).await
+    }
+
+    async fn probe(&self) -> Health {
+        self.shared.account.health()
+    }
+}
+
+#[async_trait]
+impl Webhook for TwilioConnector {
+    async fn receive(&self, request: Request) -> Response {
+        hook::receive(&self.shared, &request).await
+    }
+
+    /// Files are told by their addresses.
+    fn largest_body(&self) -> usize {
+        256 << 10
+    }
+}

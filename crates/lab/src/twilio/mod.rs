@@ -1,0 +1,184 @@
+//! Twilio: its Messages API and its webhooks, with the phones behind it.
+//!
+//! Parameters, forms and errors follow Twilio's OpenAPI file as its SDK for Python was made of it; that SDK is run against this
+//! (`tests/it/twilio.rs`). Its rule for webhooks is kept, too: one try, whatever is answered. *Emulated*: it was compared with no account.
+
+mod hooks;
+mod routes;
+mod state;
+
+pub use hooks::signature;
+pub use state::{Incoming, Sent};
+
+use crate::trouble::{Trouble, Troubles, client};
+use state::{Shared, World};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+/// The account.
+pub const ACCOUNT: &str = "ACaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// Its auth token, which also signs webhooks.
+pub const AUTH_TOKEN: &str = "0123456789abcdef0123456789abcdef";
+/// The account's number.
+pub const NUMBER: &str = "+15005550001";
+/// The account's RCS sender.
+pub const RCS_SENDER: &str = "acme_x1y2z3_agent";
+/// The account's Messaging Service, which has both in its pool.
+pub const SERVICE: &str = "MGbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// A running Twilio. It ends when this is dropped.
+#[derive(Debug)]
+pub struct Twilio {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Twilio {
+    /// Starts it on a free port. `now`: its clock, in seconds since the epoch; it moves a second with each message.
+    ///
+    /// # Errors
+    /// No port is free, or no HTTP client can be made.
+    pub async fn start(now: i64) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        // Files lie at another host than the API.
+        let files = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            world: World::at(now).into(),
+            troubles: Troubles::default(),
+            client: client()?,
+            api: format!("http://{address}"),
+            files: format!("http://{}", files.local_addr()?),
+        });
+        let serve = |listener, app| {
+            tokio::spawn(async move {
+                // It ends with the task, never by itself.
+                let _ = axum::serve(listener, app).await;
+            })
+        };
+        let tasks = vec![
+            serve(listener, routes::routes(shared.clone())),
+            serve(files, routes::files(shared.clone())),
+        ];
+        Ok(Self {
+            address,
+            shared,
+            tasks,
+        })
+    }
+
+    /// Where the API is.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Says where messages to the account's number and RCS sender are told.
+    pub fn webhook(&self, url: &str) {
+        url.clone_into(&mut self.shared.world().webhook);
+    }
+
+    /// A phone texts the account's number; gives the message's SID.
+    pub fn receives(&self, from: &str, text: &str) -> String {
+        self.comes(Incoming::new(from, NUMBER, text))
+    }
+
+    /// A phone sends files: MIME type and octets.
+    pub fn receives_mms(&self, from: &str, text: &str, files: &[(&str, &[u8])]) -> String {
+        let files = files
+            .iter()
+            .map(|(mime, octets)| ((*mime).to_owned(), octets.to_vec()))
+            .collect();
+        self.comes(Incoming {
+            files,
+            ..Incoming::new(from, NUMBER, text)
+        })
+    }
+
+    /// A phone writes to the RCS sender.
+    pub fn receives_rcs(&self, from: &str, text: &str) -> String {
+        self.comes(Incoming::new(
+            &format!("rcs:{from}"),
+            &format!("rcs:{RCS_SENDER}"),
+            text,
+        ))
+    }
+
+    /// A phone texts STOP, START or HELP, which Twilio (with Advanced Opt-Out) answers and acts on by itself.
+    pub fn receives_keyword(&self, from: &str, word: &str) -> String {
+        {
+            let mut world = self.shared.world();
+            match word {
+                "STOP" => _ = world.opted_out.insert(from.to_owned()),
+                "START" => _ = world.opted_out.remove(from),
+                _ => {}
+            }
+        }
+        self.comes(Incoming {
+            opt_out: Some(word.to_owned()),
+            ..Incoming::new(from, NUMBER, word)
+        })
+    }
+
+    fn comes(&self, incoming: Incoming) -> String {
+        let incoming = self.shared.world().receive(incoming);
+        hooks::tell_of(&self.shared, &incoming);
+        incoming.sid
+    }
+
+    /// From now on the phone has no RCS.
+    pub fn loses_rcs(&self, number: &str) {
+        self.shared.world().without_rcs.insert(number.to_owned());
+    }
+
+    /// All that was taken to be sent, in order.
+    #[must_use]
+    pub fn sent(&self) -> Vec<Sent> {
+        self.shared.world().sent.clone()
+    }
+
+    /// Waits until `many` were taken, half a minute at most.
+    ///
+    /// # Errors
+    /// They were not.
+    pub async fn sends(&self, many: usize) -> std::io::Result<Vec<Sent>> {
+        for _ in 0..3000 {
+            let sent = self.sent();
+            if sent.len() >= many {
+                return Ok(sent);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Err(std::io::Error::other("Twilio was given no such many"))
+    }
+
+    /// A message's status changes: `sent`, `delivered`, `read`, or `undelivered` and `failed` with an error code.
+    pub fn reaches(&self, sid: &str, status: &str, error: Option<u32>) {
+        let changed = self.shared.world().reach(sid, status, error);
+        if let Some(sent) = changed {
+            hooks::tell_state(&self.shared, &sent);
+        }
+    }
+
+    /// Changes what goes wrong.
+    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
+        self.shared.troubles.change(change);
+    }
+
+    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
+    pub async fn lets_go(&self) -> Vec<u16> {
+        self.shared.troubles.let_go(&self.shared.client).await
+    }
+}
+
+impl Drop for Twilio {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
