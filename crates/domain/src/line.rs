@@ -3,6 +3,7 @@
 use crate::address::{Address, Region};
 use crate::consent::{self, Downgrade};
 use crate::id::{ConnectorId, LineId, RoomId, UserId};
+use crate::limits::{Limits, OptOut};
 use serde::{Deserialize, Serialize};
 
 /// An address of ours on a phone network, served by a connector.
@@ -24,6 +25,10 @@ pub struct Line {
     pub consent: consent::Rule,
     /// What is done with a message that would go less protected than the one before it.
     pub downgrade: Downgrade,
+    /// What it may be used for, and how much.
+    pub limits: Limits,
+    /// What is done when contacts wish no more texts from it.
+    pub opt_out: OptOut,
 }
 
 /// Who may use a line.
