@@ -70,6 +70,13 @@ pub enum Event {
         event: EventId,
         answer: Result<Accepted, SendError>,
     },
+    /// A row may not leave any more: its turn came, and something stands against it since it was written.
+    Barred {
+        row: OutboxRow,
+        event: EventId,
+        words: String,
+        reason: &'static str,
+    },
     /// A row was in flight when the program stopped.
     Lost {
         row: OutboxRow,

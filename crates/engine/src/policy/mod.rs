@@ -1,10 +1,11 @@
-//! Whether a message may go its way: consent, keys, and how well it is protected beside the one before it.
+//! Whether a message may go its way: limits, consent, keys, and how well it is protected beside the one before it.
 //!
 //! Architecture Invariant: every message in either direction passes [`leaving`] or [`arriving`] before its row may leave. What
 //! is not known to be agreed to waits.
 
 pub(crate) mod answers;
 mod consent;
+pub mod limits;
 mod pins;
 mod standing;
 mod way;

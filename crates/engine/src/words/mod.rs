@@ -3,11 +3,13 @@
 mod encryption;
 mod groups;
 mod lacks;
+mod limits;
 mod trust;
 
 pub use encryption::*;
 pub use groups::*;
 pub use lacks::*;
+pub use limits::*;
 pub use trust::*;
 
 use swingbridge_domain::delivery::Reason;
