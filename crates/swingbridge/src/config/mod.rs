@@ -14,6 +14,7 @@ pub mod encryption;
 pub mod environment;
 pub mod fingerprint;
 pub mod homeserver;
+pub mod limits;
 pub mod lines;
 pub mod logging;
 mod meaning;
@@ -55,6 +56,8 @@ const SECTIONS: &[&str] = &[
     "lines",
     "permissions",
     "messages",
+    "limits",
+    "opt_out",
     "encryption",
     "privacy",
     "provisioning",
@@ -76,6 +79,8 @@ pub struct Config {
     pub lines: Vec<Line>,
     pub permissions: Permissions,
     pub messages: messages::Messages,
+    pub limits: limits::Limits,
+    pub opt_out: limits::OptOut,
     pub encryption: encryption::Encryption,
     pub privacy: privacy::Privacy,
     pub provisioning: provisioning::Provisioning,
@@ -245,6 +250,8 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         lines: Vec::new(),
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
+        limits: section(root, "limits", problems),
+        opt_out: section(root, "opt_out", problems),
         encryption: section(root, "encryption", problems),
         privacy: section(root, "privacy", problems),
         provisioning: section(root, "provisioning", problems),

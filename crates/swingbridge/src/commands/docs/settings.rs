@@ -2,7 +2,7 @@
 
 use crate::config::connectors::GATEWAY;
 use crate::config::{
-    appservice, database, encryption, homeserver, lines, logging, messages, operations, privacy,
+    appservice, database, encryption, homeserver, limits, lines, logging, messages, operations, privacy,
     provisioning, retention, secrets,
 };
 use schemars::JsonSchema;
@@ -47,6 +47,8 @@ pub fn markdown() -> String {
          exact one counts. Values: `user` may use the lines that name them, `admin` may also use the admin commands.\n",
     );
     section::<messages::Messages>("messages", &mut out);
+    section::<limits::Limits>("limits", &mut out);
+    section::<limits::OptOut>("opt_out", &mut out);
     section::<encryption::Encryption>("encryption", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
@@ -93,6 +95,8 @@ pub fn device() -> String {
     );
     table::<lines::Line>("lines.NAME", &mut out);
     section::<messages::Messages>("messages", &mut out);
+    section::<limits::Limits>("limits", &mut out);
+    section::<limits::OptOut>("opt_out", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<device::Webhooks>("webhooks", &mut out);
     section::<operations::Operations>("operations", &mut out);
