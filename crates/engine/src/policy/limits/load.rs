@@ -72,10 +72,13 @@ impl Work<'_> {
         if asks {
             self.load_suppression(state)?;
         }
-        if loops.same > 0 || (asks && loops.exchanges > 0) {
-            let machines = self.machines(state, Some(&text))?;
-            // Where no machine writes, nothing need be remembered of what people write.
-            state.machines = Some(machines).filter(|machines| asks || machines.exchanges > 0);
+        // Where no machine writes, nothing need be remembered of what people write.
+        let watched = match asks {
+            true => loops.same > 0 || loops.exchanges > 0,
+            false => loops.same > 0 && self.machines(state, None)?.exchanges > 0,
+        };
+        if watched {
+            state.machines = Some(self.machines(state, Some(&text))?);
         }
         Ok(())
     }
@@ -148,13 +151,14 @@ impl Work<'_> {
         let begin = self.now - within;
         let end = self.now + Duration::from_millis(1);
         let exchanges = self.tables.tallies(&keys.exchanges, begin, end)?;
-        let repeated = self.tables.tallies(&keys.repeated, begin, end)?;
-        if exchanges.is_empty() && repeated.is_empty() && text.is_none() {
+        // Nothing else matters where no machine wrote.
+        if exchanges.is_empty() && text.is_none() {
             return Ok(Machines {
                 keys,
                 ..Machines::default()
             });
         }
+        let repeated = self.tables.tallies(&keys.repeated, begin, end)?;
         let person = self
             .tables
             .tallies(&keys.person, begin, end)?
@@ -221,6 +225,19 @@ impl Work<'_> {
             }
         }
         Ok(barred)
+    }
+
+    /// What a group wished goes along when its network calls it something else.
+    pub fn move_suppression(&mut self, line: &LineId, from: ContactId, to: ContactId) -> Loaded<()> {
+        let Some(line) = self.site.line(line) else {
+            return Ok(());
+        };
+        let own = self.own(line);
+        if let Some(wish) = self.tables.suppression(&own, from)? {
+            self.tables
+                .suppression_set(&Suppression { contact: to, ..wish })?;
+        }
+        Ok(())
     }
 
     /// Who wishes no texts, for those who look after that.

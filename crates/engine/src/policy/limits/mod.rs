@@ -15,6 +15,7 @@ pub(crate) mod opt_out;
 mod quiet;
 
 pub use loops::Machines;
+use meters::Counted;
 pub use meters::Meter;
 pub(crate) use opt_out::{heard, told};
 
@@ -157,7 +158,11 @@ pub(crate) fn judge(
     if let Some(barred) = destination::judge(line, &talk.address) {
         return Err(Refusal::new(barred.words, barred.reason).logged(talk, user, barred.detail));
     }
-    let parts = parts(scene.site, talk, message, quotes, writer(user));
+    let spends = scene.state.meters.iter().any(|meter| meter.of == Counted::Spend);
+    let parts = match line.limits.parts.is_some() || spends {
+        true => parts(scene.site, talk, message, quotes, writer(user)),
+        false => 1,
+    };
     if let Some(most) = line.limits.parts.filter(|most| parts > *most) {
         return Err(Refusal::new(words::too_many_parts(parts, most), "too_long"));
     }

@@ -87,6 +87,7 @@ const HELP: &[&str] = &["help", "info", "aide", "hilfe", "ayuda", "ajuda", "aiut
 pub(crate) fn reading(text: &str, more: &[String]) -> Option<Heard> {
     /// Nothing on the lists is longer, in characters.
     const LONGEST: usize = 60;
+    let text = text.trim();
     if text.chars().count() > LONGEST {
         return None;
     }
@@ -218,6 +219,8 @@ mod tests {
             assert_eq!(reading(text, &[]), Some(Heard::Start), "{text}");
         }
         assert_eq!(reading("Help?", &[]), Some(Heard::Help));
+        let padded = format!("stop{}", " ".repeat(100));
+        assert_eq!(reading(&padded, &[]), Some(Heard::Stop));
         for text in [
             "",
             "!!!",
