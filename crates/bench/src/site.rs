@@ -68,6 +68,8 @@ pub fn site() -> Site {
             signature: None,
             consent: Rule::Policy,
             downgrade: Downgrade::Tell,
+            limits: Default::default(),
+            opt_out: Default::default(),
         }],
         capabilities: Default::default(),
         permissions: Permissions(vec![(DOMAIN.into(), Permission::User)]),

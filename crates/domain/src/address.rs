@@ -174,6 +174,39 @@ impl Address {
         }
     }
 
+    /// The country that a number belongs to; that of `own`, where a short code means something. `None` for what belongs to no
+    /// country, or is of none that is known.
+    pub fn country(&self, own: Option<Region>) -> Option<Region> {
+        match self {
+            Address::Number(number) => {
+                let parsed = phonenumber::parse(None, number).ok()?;
+                let exact = parsed.country().id().map(Region);
+                // A range that is not known yet, or of a test: the country that the code belongs to in the first place.
+                exact.or_else(|| {
+                    let regions = phonenumber::metadata::DATABASE.region(&parsed.code().value())?;
+                    regions.first()?.parse().ok()
+                })
+            }
+            Address::Short(_) => own,
+            Address::Name(_) | Address::Mail(_) | Address::Group(_) => None,
+        }
+    }
+
+    /// Whether it is a number of a premium or shared-cost service, as far as libphonenumber's data tells.
+    pub fn is_premium(&self) -> bool {
+        use phonenumber::Type;
+        let Address::Number(number) = self else {
+            return false;
+        };
+        // The international premium rate service (ITU-T E.169.2): a country code of its own.
+        if number.starts_with("+979") {
+            return true;
+        }
+        let database = &phonenumber::metadata::DATABASE;
+        phonenumber::parse(None, number)
+            .is_ok_and(|parsed| matches!(parsed.number_type(database), Type::PremiumRate | Type::SharedCost))
+    }
+
     /// Whether a message can be sent to it.
     pub fn can_reply(&self) -> bool {
         !matches!(self, Address::Name(_))
@@ -301,7 +334,12 @@ fn number(text: &str, region: Option<Region>, trust: Trust) -> Option<Address> {
 /// Whether `dialled` is an emergency number: those that every GSM phone knows (3GPP TS 22.101 section 10.1.1, 112 and
 /// 911, with 999 and 000), and those of the region.
 pub fn is_emergency(dialled: &str, region: Option<Region>) -> bool {
-    let digits = dialled.trim_start_matches('+');
+    // Whatever stands between or around them, and in the digits of whichever script: nothing of it makes another number.
+    let digits: String = dialled.chars().filter_map(digit).collect();
+    if dialled.chars().any(char::is_alphabetic) {
+        return false;
+    }
+    let digits = digits.as_str();
     let national: &[&str] = match region.as_ref().map(Region::as_str) {
         Some("AR") => &["100", "101", "107"],
         Some("AT") => &["122", "133", "144"],
@@ -343,6 +381,19 @@ pub fn is_emergency(dialled: &str, region: Option<Region>) -> bool {
     matches!(digits, "112" | "911" | "999" | "000") || national.contains(&digits)
 }
 
+/// A decimal digit of ASCII or of another script that phones and keyboards write numbers in.
+fn digit(c: char) -> Option<char> {
+    /// The zeros: Arabic-Indic, its Eastern form, Devanagari, Bengali, Thai, fullwidth.
+    const ZEROS: [u32; 6] = [0x0660, 0x06F0, 0x0966, 0x09E6, 0x0E50, 0xFF10];
+    if c.is_ascii_digit() {
+        return Some(c);
+    }
+    let value = ZEROS
+        .iter()
+        .find_map(|zero| u32::from(c).checked_sub(*zero).filter(|value| *value < 10))?;
+    char::from_digit(value, 10)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -380,6 +431,11 @@ mod tests {
             ("110", "DE"),
             ("17", "FR"),
             ("+911", "US"),
+            ("911#", "US"),
+            ("*112#", "DE"),
+            ("(999)", "GB"),
+            ("\u{ff19}\u{ff11}\u{ff11}", "GB"),
+            ("\u{0661}\u{0661}\u{0662}", "GB"),
         ] {
             assert_eq!(
                 Address::from_user(typed, region(code)),
@@ -426,6 +482,29 @@ mod tests {
                 "{given}"
             );
         }
+    }
+
+    #[test]
+    fn numbers_belong_to_countries_and_classes() {
+        for (number, country, premium) in [
+            ("+447400123456", Some("GB"), false),
+            ("+447700900456", Some("GB"), false),
+            ("+12125550123", Some("US"), false),
+            ("+14165550123", Some("CA"), false),
+            ("+18765550123", Some("JM"), false),
+            ("+447911123456", Some("GG"), false),
+            ("+449098790000", Some("GB"), true),
+            ("+19002530000", Some("US"), true),
+            ("+979123456789", None, true),
+        ] {
+            let address = Address::Number(number.into());
+            let found = address.country(None);
+            assert_eq!(found.as_ref().map(Region::as_str), country, "{number}");
+            assert_eq!(address.is_premium(), premium, "{number}");
+        }
+        let short = Address::Short("12345".into());
+        assert_eq!(short.country(region("DE")), region("DE"));
+        assert_eq!(Address::Mail("a@example.org".into()).country(region("DE")), None);
     }
 
     #[test]

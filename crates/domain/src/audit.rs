@@ -79,6 +79,10 @@ kinds! {
     PinChanged = "pin.changed",
     /// A policy decided something that a user or an operator would want to look up.
     PolicyApplied = "policy.applied",
+    /// A contact wishes no more texts from a line.
+    OptedOut = "optout.set",
+    /// That ended: by the contact, or by an admin whose reason the detail gives.
+    OptOutLifted = "optout.lifted",
 }
 
 /// Who did it.

@@ -148,6 +148,8 @@ pub enum Inbound {
     Group(GroupChange),
     /// Somebody began to write, or stopped. Handed in with [`Dedupe::Harmless`]; it is of no use later.
     Typing(Typing),
+    /// The network tells whether a contact wishes texts from us.
+    Preference(Preference),
     /// A session of a connector began or ended; written by connectors that use [`Dedupe::Digest`], so that a
     /// redelivery can be told from two equal texts.
     Session {
@@ -155,6 +157,16 @@ pub enum Inbound {
         session: SessionId,
         ended: bool,
     },
+}
+
+/// Whether a contact wishes texts from us, as the network or the provider tells it (an opt-out that it keeps itself, UNSUBSCRIBE of RCS).
+/// What the contact is to be answered, the network has answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Preference {
+    pub connector: ConnectorId,
+    pub from: NetworkAddress,
+    pub to: NetworkAddress,
+    pub wanted: bool,
 }
 
 /// A message, or one part of it, from a phone.

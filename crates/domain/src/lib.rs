@@ -19,6 +19,7 @@ pub mod directory;
 pub mod homeserver;
 pub mod id;
 pub mod inbox;
+pub mod limits;
 pub mod line;
 pub mod message;
 pub mod path;

@@ -3,6 +3,7 @@
 use crate::address::{Address, Region};
 use crate::consent::{self, Downgrade};
 use crate::id::{ConnectorId, LineId, RoomId, UserId};
+use crate::limits::{Limits, OptOut};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -28,6 +29,10 @@ pub struct Line {
     /// The line that a message goes by when this one does not bring it to the phone. What phones send to that line comes into this one's
     /// conversations.
     pub fallback: Option<Fallback>,
+    /// What it may be used for, and how much.
+    pub limits: Limits,
+    /// What is done when contacts wish no more texts from it.
+    pub opt_out: OptOut,
 }
 
 /// Another way for what a line does not bring to the phone.

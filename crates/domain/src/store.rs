@@ -184,6 +184,43 @@ pub struct Pin {
     pub rejected: bool,
 }
 
+/// A contact's wish to get no more texts from an address of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppression {
+    /// A blind index of our own address: a line that is renamed, or moved to another connector, keeps it.
+    pub own: [u8; 32],
+    pub contact: ContactId,
+    pub by: SuppressedBy,
+    pub at: Timestamp,
+}
+
+/// How a wish became known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SuppressedBy {
+    /// The contact wrote STOP, or another word for it.
+    Contact,
+    /// The network or the provider told.
+    Network,
+}
+
+impl SuppressedBy {
+    pub fn word(self) -> &'static str {
+        match self {
+            SuppressedBy::Contact => "contact",
+            SuppressedBy::Network => "network",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        [SuppressedBy::Contact, SuppressedBy::Network]
+            .into_iter()
+            .find(|by| by.word() == word)
+    }
+}
+
+/// What is counted, and over which period: a keyed digest that the engine makes.
+pub type TallyKey = [u8; 16];
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From Matrix to a phone.
@@ -492,6 +529,22 @@ pub trait Tables {
     fn outbox_held(&mut self, conversation: Option<ConversationId>) -> Result<Vec<OutboxRow>>;
     /// Rows to phones that are queued and that `writer` wrote, in their order.
     fn outbox_leaving(&mut self, writer: &UserId) -> Result<Vec<OutboxRow>>;
+
+    // Opt-out and limits
+
+    fn suppression(&mut self, own: &[u8; 32], contact: ContactId) -> Result<Option<Suppression>>;
+    /// Writes it; the first one stays.
+    fn suppression_set(&mut self, suppression: &Suppression) -> Result<()>;
+    /// Answers whether there was one.
+    fn suppression_lift(&mut self, own: &[u8; 32], contact: ContactId) -> Result<bool>;
+    /// The latest first.
+    fn suppressions(&mut self, limit: u32) -> Result<Vec<Suppression>>;
+    /// Adds to what was counted at `at`, which is where a period begins, or any other moment.
+    fn tally_add(&mut self, key: &TallyKey, at: Timestamp, amount: i64) -> Result<()>;
+    /// What was counted from `from` to before `to`, in order.
+    fn tallies(&mut self, key: &TallyKey, from: Timestamp, to: Timestamp) -> Result<Vec<(Timestamp, i64)>>;
+    /// Forgets what was counted before `before`, a bounded number at a time; answers how many.
+    fn prune_tallies(&mut self, before: Timestamp) -> Result<u64>;
 
     // Rooms
 

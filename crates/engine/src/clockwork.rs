@@ -20,6 +20,8 @@ const RECONCILE_TICKS: u64 = 300;
 /// would forget nothing.
 const PRUNE_TICKS: u64 = 3600;
 const FIRST_PRUNE: u64 = 2;
+/// Nothing is counted over a longer time than a month.
+const LONGEST_COUNT: Duration = Duration::from_secs(35 * 24 * 3600);
 const TOKEN: &str = "homeserver_token";
 
 /// Timers, expiries, health.
@@ -109,6 +111,7 @@ fn forget(work: &mut Work<'_>) -> Result<u64, Fault> {
         audit::append(work.tables, work.keys, now, &erased)?;
     }
     forgotten += buried;
+    forgotten += work.tables.prune_tallies(now - LONGEST_COUNT)?;
     match audit::prune(work.tables, work.keys, now - policy.audit_retention, BATCH) {
         Ok(entries) => forgotten += entries,
         // What was tampered with stays for those who look into it; the rest is forgotten all the same.

@@ -12,12 +12,14 @@ use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::Action;
 use swingbridge_domain::id::{
-    AssemblyId, ConnectorId, ConversationId, EventId, LineId, MessageId, NetworkId, OutboxId, RoomId, UserId,
+    AssemblyId, ConnectorId, ContactId, ConversationId, EventId, LineId, MessageId, NetworkId, OutboxId,
+    RoomId, UserId,
 };
 use swingbridge_domain::inbox::{Membership, PartOf, Receipt};
 use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::{
-    Contact, Detour, Lane, MessageRecord, PartRecord, Pin, RoomRole, Target, Timer, Trust,
+    Contact, Detour, Lane, MessageRecord, PartRecord, Pin, RoomRole, SuppressedBy, TallyKey, Target, Timer,
+    Trust,
 };
 
 #[derive(Clone, Debug, PartialEq)]
@@ -141,6 +143,24 @@ pub enum Effect {
     Signal(ConnectorId, Signal),
     /// Shows in a room what is of no use later.
     Show(Box<Action>),
+    /// Remembers that a contact wishes no texts from the line's address. What waits to leave for them comes back as
+    /// [`crate::event::Event::Barred`], where the line enforces that.
+    Suppress {
+        line: LineId,
+        conversation: ConversationId,
+        contact: ContactId,
+        by: SuppressedBy,
+    },
+    LiftSuppression {
+        line: LineId,
+        contact: ContactId,
+    },
+    /// Counts what is limited.
+    Tally {
+        key: TallyKey,
+        at: Timestamp,
+        amount: i64,
+    },
     /// Writes to the audit log.
     Audit(NewEntry),
     /// For the metrics: a message came to an end, or to a new state.

@@ -97,6 +97,13 @@ pub enum Event {
         conversation: ConversationId,
         from: LineId,
     },
+    /// A row may not leave any more: its turn came, and something stands against it since it was written.
+    Barred {
+        row: OutboxRow,
+        event: EventId,
+        words: String,
+        reason: &'static str,
+    },
     /// A row was in flight when the program stopped.
     Lost {
         row: OutboxRow,

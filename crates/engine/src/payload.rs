@@ -75,6 +75,9 @@ pub struct Say {
     /// What it asks, so that a reaction to it is an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
+    /// What goes to the phone once this stands in the room: an answer of the gateway's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub then: Option<String>,
 }
 
 impl Say {
@@ -91,6 +94,7 @@ impl Say {
             sent_at: None,
             way: Vec::new(),
             question: None,
+            then: None,
         }
     }
 }
@@ -157,4 +161,14 @@ pub struct Send {
     /// What protected it on its way to us.
     #[serde(default)]
     pub room: Protection,
+    /// It waits until then: minutes that are full, quiet hours.
+    #[serde(default, skip_serializing_if = "is_at_once")]
+    pub not_before: Timestamp,
+    /// The gateway answers by itself.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub automatic: bool,
+}
+
+fn is_at_once(at: &Timestamp) -> bool {
+    *at == Timestamp::default()
 }

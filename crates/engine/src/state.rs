@@ -1,23 +1,25 @@
 //! What is known when something happens.
 
 use crate::assembly::Piece;
+use crate::policy::limits::{Machines, Meter};
 use crate::site::Site;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Health;
 use swingbridge_domain::consent::{Consent, Question};
 use swingbridge_domain::homeserver::Ghost;
-use swingbridge_domain::id::{ConnectorId, NetworkId, RoomId, UserId};
+use swingbridge_domain::id::{ConnectorId, ContactId, LineId, NetworkId, RoomId, UserId};
 use swingbridge_domain::inbox::Membership;
 use swingbridge_domain::line::{Display, Line};
 use swingbridge_domain::message::Media;
 use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::{
     Assembly, BuriedRow, Contact, Conversation, MessageRecord, OutboxRow, PartRecord, Pin, QueueDepth,
-    RoomRole,
+    RoomRole, SuppressedBy, Suppression,
 };
 
 /// What the decision about one event may look at. Only what the event needs is filled in.
@@ -65,6 +67,12 @@ pub struct State {
     pub pins: Vec<Pin>,
     /// The conversation with the same contact on the line that this one is to be moved to.
     pub twin: Option<Conversation>,
+    /// The contact wishes no more texts from the line's address.
+    pub suppressed: Option<Suppression>,
+    /// What was sent, where it is limited.
+    pub meters: Vec<Meter>,
+    /// What machines said lately, where that matters.
+    pub machines: Option<Machines>,
     /// For commands.
     pub survey: Survey,
     pub health: BTreeMap<ConnectorId, Health>,
@@ -105,6 +113,19 @@ pub struct Survey {
     pub latest: Option<MessageRecord>,
     /// The contact of a ghost who was invited.
     pub invited: Option<Address>,
+    /// Contacts who wish no texts, the latest first.
+    pub opted_out: Vec<OptedOut>,
+}
+
+/// A contact who wishes no texts from a line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OptedOut {
+    pub line: LineId,
+    pub contact: ContactId,
+    /// As people may see it.
+    pub shown: String,
+    pub by: SuppressedBy,
+    pub at: Timestamp,
 }
 
 impl Talk {

@@ -40,6 +40,11 @@ pub(crate) const SERIES: &[Migration] = &[
         name: "cards",
         text: include_str!("../migrations/0005_cards.sql"),
     },
+    Migration {
+        number: 6,
+        name: "limits",
+        text: include_str!("../migrations/0006_limits.sql"),
+    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

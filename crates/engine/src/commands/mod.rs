@@ -1,5 +1,6 @@
 //! Bot commands: read, and run as part of a decision.
 
+mod opt_outs;
 mod run;
 mod swap;
 mod trust;
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Queues,
     Buried,
     Requeue,
+    OptOuts(OptOuts),
     /// A known command with the wrong words after it: how it is used.
     Usage(&'static str),
     /// The word that is none, or nothing at all.
@@ -80,8 +82,18 @@ pub(crate) enum Verdict {
     Reject,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum OptOuts {
+    List,
+    /// Of a line's contact, as the list names them; of the room's without one.
+    Lift {
+        whose: Option<(String, i64)>,
+        reason: String,
+    },
+}
+
 /// Every command: its name, what comes after it, what it does, and whether only admins may use it.
-pub(crate) const ALL: [(&str, &str, &str, bool); 20] = [
+pub(crate) const ALL: [(&str, &str, &str, bool); 21] = [
     ("help", "", "shows this", false),
     ("version", "", "which Swingbridge this is", false),
     ("ping", "", "whether the lines are connected", false),
@@ -154,6 +166,12 @@ pub(crate) const ALL: [(&str, &str, &str, bool); 20] = [
         "buried",
         "",
         "what arrived and could not be processed, without contents",
+        true,
+    ),
+    (
+        "optouts",
+        "[lift [LINE/CONTACT] REASON]",
+        "who asked for no more texts; and ends that for one of them, for a reason",
         true,
     ),
     ("requeue", "", "processes what was buried once more", true),
@@ -248,6 +266,7 @@ fn parse(text: &str, reply_to: Option<EventId>) -> Command {
         "queues" => Command::Queues,
         "buried" => Command::Buried,
         "requeue" => Command::Requeue,
+        "optouts" => opt_outs(rest),
         _ => Command::Unknown(word.to_owned()),
     }
 }
@@ -311,6 +330,30 @@ fn swap(rest: &str) -> Option<Swap> {
         conversation,
         line: line.to_owned(),
     })
+}
+
+fn opt_outs(rest: &str) -> Command {
+    let (word, rest) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let rest = rest.trim();
+    let named = |word: &str| {
+        let (line, contact) = word.rsplit_once('/')?;
+        Some((line.to_owned(), contact.parse().ok()?))
+    };
+    let (first, after) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (whose, reason) = match named(first) {
+        Some(whose) => (Some(whose), after.trim()),
+        None => (None, rest),
+    };
+    match word {
+        "" | "list" => Command::OptOuts(OptOuts::List),
+        "lift" if !reason.is_empty() => Command::OptOuts(OptOuts::Lift {
+            whose,
+            reason: reason.to_owned(),
+        }),
+        _ => Command::Usage(
+            "optouts, or optouts lift LINE/CONTACT REASON with both as the list shows them; in a conversation's room optouts lift REASON",
+        ),
+    }
 }
 
 fn consent(rest: &str) -> Command {
@@ -379,6 +422,21 @@ mod tests {
                 Command::Usage("status, as a reply to a message, or status EVENT-ID"),
             ),
             ("admin queues", Command::Queues),
+            ("optouts", Command::OptOuts(OptOuts::List)),
+            (
+                "optouts lift main/7 asked by phone",
+                Command::OptOuts(OptOuts::Lift {
+                    whose: Some(("main".into(), 7)),
+                    reason: "asked by phone".into(),
+                }),
+            ),
+            (
+                "optouts lift asked by phone",
+                Command::OptOuts(OptOuts::Lift {
+                    whose: None,
+                    reason: "asked by phone".into(),
+                }),
+            ),
             ("hlep", Command::Unknown("hlep".into())),
         ] {
             assert_eq!(in_management(&Message::text(text)), Some(expected), "{text}");

@@ -1,6 +1,6 @@
 //! What commands do.
 
-use super::{ALL, Command, nearest, swap, trust};
+use super::{ALL, Command, nearest, opt_outs, swap, trust};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::Payload;
@@ -22,7 +22,11 @@ use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, Roo
 pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Vec<Effect> {
     let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
     let admin = scene.site.permissions.of(&event.sender) == Some(Permission::Admin);
-    if matches!(command, Command::Queues | Command::Buried | Command::Requeue) && !admin {
+    let for_admins = matches!(
+        command,
+        Command::Queues | Command::Buried | Command::Requeue | Command::OptOuts(_)
+    );
+    if for_admins && !admin {
         let mut effects = vec![audited(event, Kind::AdminRefused)];
         effects.extend(reply("Only admins of this gateway may do that.".to_owned()));
         return effects;
@@ -47,6 +51,7 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         },
         Command::Reach => reach(scene, event),
         Command::Swap(wanted) => swap::run(scene, event, wanted),
+        Command::OptOuts(what) => opt_outs::run(scene, event, what),
         Command::Queues => reply(queues(scene)),
         Command::Buried => reply(buried(scene)),
         Command::Requeue => {
@@ -125,7 +130,7 @@ fn connection(scene: &Scene<'_>, line: &Line) -> String {
     }
 }
 
-fn ago(now: Timestamp, at: Timestamp) -> String {
+pub(super) fn ago(now: Timestamp, at: Timestamp) -> String {
     let seconds = now.since(at).as_secs();
     match seconds {
         0..=119 => format!("{seconds} s"),

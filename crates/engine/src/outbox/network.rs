@@ -5,6 +5,7 @@ use crate::event::Event;
 use crate::kernel::{Kernel, NoLink};
 use crate::lanes::Change;
 use crate::payload::{Payload, Send};
+use crate::policy;
 use crate::process::{Fault, Work};
 use crate::render;
 use crate::step::matrix::writer;
@@ -140,12 +141,15 @@ fn depart_one(
         Payload::Reach { line, event } => return question(work, row, line, event),
         _ => return Ok(None),
     };
+    if !policy::limits::departing(work, &row, &send)? {
+        return Ok(None);
+    }
     let Send {
         mut outbound,
         event,
         quote: quoted,
         writer: by,
-        room: _,
+        ..
     } = send;
     let media = to_be_fetched(work, &outbound);
     if brought.is_none() && (quoted.is_some() || media.is_some()) {

@@ -1,4 +1,4 @@
-//! Whether a message may go its way: consent, keys, and how well it is protected beside the one before it.
+//! Whether a message may go its way: limits, consent, keys, and how well it is protected beside the one before it.
 //!
 //! Architecture Invariant: every message in either direction passes [`leaving`] or [`arriving`] before its row may leave. What
 //! is not known to be agreed to waits.
@@ -6,6 +6,7 @@
 pub(crate) mod answers;
 mod consent;
 mod fallback;
+pub mod limits;
 mod pins;
 mod standing;
 mod way;

@@ -125,6 +125,19 @@ impl Work<'_> {
                 self.tables.inbox_exhume()?;
                 self.backlog.perhaps();
             }
+            Effect::Suppress {
+                line,
+                conversation,
+                contact,
+                by,
+            } => return Ok(self.suppress(&line, conversation, contact, by)?),
+            Effect::LiftSuppression { line, contact } => {
+                if let Some(line) = self.site.line(&line) {
+                    let own = self.own(line);
+                    self.tables.suppression_lift(&own, contact)?;
+                }
+            }
+            Effect::Tally { key, at, amount } => self.tables.tally_add(&key, at, amount)?,
             Effect::Audit(entry) => {
                 audit::append(self.tables, self.keys, self.now, &entry)?;
             }

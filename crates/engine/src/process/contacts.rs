@@ -91,6 +91,7 @@ impl Work<'_> {
         };
         let contact = self.contact(address)?;
         self.tables.conversation_set_contact(conversation, contact.id)?;
+        self.move_suppression(line, found.contact, contact.id)?;
         self.set_card(contact, card)
     }
 

@@ -34,6 +34,7 @@ impl Work<'_> {
                     self.load_members(&mut state)?;
                     self.load_agreed(&mut state)?;
                     self.load_inbound(&mut state, message)?;
+                    self.load_heard(&mut state, message)?;
                 }
             }
             Event::Network(Inbound::Identity(identity)) => {
@@ -72,6 +73,12 @@ impl Work<'_> {
                 }
             }
             Event::Network(Inbound::Session { .. }) => {}
+            Event::Network(Inbound::Preference(told)) => {
+                if let Some(found) = self.conversation_of(&told.connector, &told.to, &told.from, None)? {
+                    self.load_talk(&mut state, found)?;
+                    self.load_suppression(&mut state)?;
+                }
+            }
             Event::Network(Inbound::Card(entry)) => self.load_entry(&mut state, entry)?,
             Event::Network(Inbound::Group(change)) => self.load_group(&mut state, change)?,
             Event::Network(Inbound::Typing(typing)) => self.load_typing(&mut state, typing)?,
@@ -89,6 +96,7 @@ impl Work<'_> {
                     {
                         self.load_agreed(&mut state)?;
                         self.load_inbound(&mut state, inbound)?;
+                        self.load_heard(&mut state, inbound)?;
                     }
                 }
             }
@@ -148,6 +156,11 @@ impl Work<'_> {
                     }
                 }
             }
+            Event::Barred { row, .. } => {
+                if let Some(message) = row.message {
+                    self.load_record(&mut state, message)?;
+                }
+            }
             Event::Lost { row } | Event::Expired { row } => {
                 if let Some(message) = row.message {
                     self.load_message(&mut state, message)?;
@@ -201,8 +214,10 @@ impl Work<'_> {
                     self.load_named(state, withdrawn)?;
                     self.load_reference(state, message)?;
                     self.load_said(state, &event.sender)?;
+                    self.load_limits(state, &event.sender, message)?;
                 } else if state.talk.is_some() {
                     self.load_said(state, &event.sender)?;
+                    self.load_limits(state, &event.sender, message)?;
                     self.load_reference(state, message)?;
                     if let Some(asked) = reacted_to(message) {
                         state.question = self.tables.question(asked)?;
@@ -224,7 +239,9 @@ impl Work<'_> {
                 if let Some(connector) = state.talk.as_ref().map(|talk| talk.line.connector.clone()) {
                     state.named = self.name_of(up_to, &connector)?;
                 }
+                self.load_suppression(state)?;
             }
+            RoomEventKind::Typing { .. } => self.load_suppression(state)?,
             _ => {}
         }
         Ok(())
@@ -260,6 +277,10 @@ impl Work<'_> {
             Command::Consent(..) => state.consents = self.tables.consents_of(user, None)?,
             Command::Pins(_) => self.load_pins(state)?,
             Command::Queues => state.survey.queues = self.tables.queue_depths()?,
+            Command::OptOuts(_) => {
+                self.load_suppression(state)?;
+                self.survey_opted_out(state)?;
+            }
             Command::Buried => state.survey.buried = self.tables.inbox_buried(LISTED)?,
             _ => {}
         }

@@ -146,6 +146,20 @@ fn withdrawn(
     Some(refused(scene, talk, row, message, event, &words, "no_consent"))
 }
 
+/// Something stands against it since it was written.
+pub(super) fn barred(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    event: &EventId,
+    words: &str,
+    reason: &'static str,
+) -> Vec<Effect> {
+    match (&scene.state.talk, &scene.state.message) {
+        (Some(talk), Some(message)) => refused(scene, talk, row, message, event, words, reason),
+        _ => vec![Effect::Remove(row.id)],
+    }
+}
+
 /// It will not leave: its row goes, and its sender is told why.
 fn refused(
     scene: &Scene<'_>,

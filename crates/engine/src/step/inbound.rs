@@ -195,6 +195,7 @@ fn said(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect>
         }
         effects.extend(show(scene, talk, one));
     }
+    effects.extend(policy::limits::heard(scene, talk, inbound));
     effects
 }
 

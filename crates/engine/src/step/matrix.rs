@@ -4,6 +4,7 @@ use super::{Scene, answer_in, direct, failure};
 use crate::commands;
 use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::payload::{Payload, Send, Status};
+use crate::policy::limits::Granted;
 use crate::policy::{self, Admission, answers};
 use crate::process::refer::{own_reaction, target_of_own_reaction};
 use crate::render::{self, Rendered};
@@ -119,6 +120,10 @@ fn admitted(
     message: Message,
     quote: Option<EventId>,
 ) -> Vec<Effect> {
+    let granted = match policy::limits::judge(scene, talk, event, &message, quote.is_some()) {
+        Ok(granted) => granted,
+        Err(refusal) => return refusal.effects(talk, &event.event),
+    };
     let path = policy::outward(scene.site, &talk.line, talk.way(), event.protection);
     let mut effects = vec![Effect::Touch(talk.conversation.id)];
     match policy::leaving(scene, talk, &event.sender, &path) {
@@ -127,17 +132,13 @@ fn admitted(
             if !(talk.is_direct() && talk.conversation.trust.detour.is_some()) {
                 effects.extend(told);
             }
-            effects.push(send(
-                talk,
-                event,
-                leaves(scene, event, message, path),
-                quote,
-                false,
-            ));
+            effects.extend(granted.tell(scene, talk, &event.event));
+            let leaving = leaves(scene, event, message, path, &granted);
+            effects.push(send(talk, event, leaving, quote, false));
         }
         Admission::Hold { ask, words } => {
             effects.extend(ask);
-            let mut waits = leaves(scene, event, message, path);
+            let mut waits = leaves(scene, event, message, path, &granted);
             waits.record.state = Delivery::Held;
             waits.record.detail = Some(words.clone());
             effects.push(send(talk, event, waits, quote, true));
@@ -147,6 +148,7 @@ fn admitted(
             return failure(talk, &event.event, Delivery::Rejected, &words, reason, false);
         }
     }
+    effects.extend(granted.counted);
     effects
 }
 
@@ -211,12 +213,17 @@ struct Leaving {
     message: Message,
     record: MessageRecord,
     expires_at: Timestamp,
+    not_before: Timestamp,
 }
 
-fn leaves(scene: &Scene<'_>, event: &RoomEvent, message: Message, path: Path) -> Leaving {
+fn leaves(scene: &Scene<'_>, event: &RoomEvent, message: Message, path: Path, granted: &Granted) -> Leaving {
+    let not_before = granted
+        .wait
+        .as_ref()
+        .map_or(Timestamp::default(), |(until, _)| *until);
     let expires_at = message
         .expires
-        .unwrap_or(event.sent_at.max(scene.now) + scene.site.policy.validity);
+        .unwrap_or(event.sent_at.max(scene.now).max(not_before) + scene.site.policy.validity);
     let record = MessageRecord {
         id: MessageId(0),
         conversation: ConversationId(0),
@@ -235,6 +242,7 @@ fn leaves(scene: &Scene<'_>, event: &RoomEvent, message: Message, path: Path) ->
         message,
         record,
         expires_at,
+        not_before,
     }
 }
 
@@ -243,6 +251,7 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
         message,
         mut record,
         expires_at,
+        not_before,
     } = leaving;
     record.conversation = talk.conversation.id;
     // Under this name the reaction is found again when it is taken back.
@@ -270,6 +279,8 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
             quote,
             writer: event.sender.clone(),
             room: event.protection,
+            not_before,
+            automatic: false,
         }),
         expires_at: Some(expires_at),
         message: Carried::New(Box::new(NewMessage {

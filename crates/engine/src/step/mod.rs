@@ -50,6 +50,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         Event::Network(Inbound::Session { .. }) => Vec::new(),
         Event::Network(Inbound::Card(entry)) => group::entry(&scene, entry),
         Event::Network(Inbound::Group(change)) => group::changed(&scene, change),
+        Event::Network(Inbound::Preference(preference)) => policy::limits::told(&scene, preference),
         Event::Network(Inbound::Typing(typing)) => moment::typing(&scene, typing),
         Event::Room(
             moment @ RoomEvent {
@@ -110,6 +111,12 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             reach,
         } => fallback::reached(&scene, row, line, event, *reach),
         Event::Swapped { from, .. } => swap::swapped(&scene, from),
+        Event::Barred {
+            row,
+            event,
+            words,
+            reason,
+        } => answer::barred(&scene, row, event, words, reason),
         Event::Lost { row } => answer::lost(&scene, row),
         Event::Expired { row } => answer::expired(&scene, row),
         Event::Timer(Timer::AssemblyDue(_)) => assembly::due(&scene),

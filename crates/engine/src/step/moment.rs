@@ -2,6 +2,7 @@
 
 use super::Scene;
 use crate::effect::Effect;
+use crate::policy;
 use swingbridge_domain::capability::Support;
 use swingbridge_domain::connector::{Signal, SignalKind};
 use swingbridge_domain::homeserver::{Action, Sender};
@@ -29,7 +30,8 @@ pub(super) fn of_a_user(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     let Some(talk) = &scene.state.talk else {
         return Vec::new();
     };
-    if !scene.may_use(&event.sender, &talk.line) || !talk.can_reply(scene.site) {
+    let barred = policy::limits::is_barred(scene, talk);
+    if barred || !scene.may_use(&event.sender, &talk.line) || !talk.can_reply(scene.site) {
         return Vec::new();
     }
     let able = scene.site.capabilities_of(&talk.line);

@@ -192,6 +192,7 @@ pub(super) fn performed(
     }
     if let (Payload::Say(say), Some(talk), Some(event)) = (payload, &scene.state.talk, &performed.event) {
         effects.extend(protected(talk, performed.protection));
+        effects.extend(policy::limits::automatic::said(scene, talk, say, event));
         effects.extend(
             say.question
                 .iter()

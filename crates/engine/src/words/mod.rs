@@ -4,12 +4,14 @@ mod encryption;
 mod fallback;
 mod groups;
 mod lacks;
+mod limits;
 mod trust;
 
 pub use encryption::*;
 pub use fallback::*;
 pub use groups::*;
 pub use lacks::*;
+pub use limits::*;
 pub use trust::*;
 
 use swingbridge_domain::delivery::Reason;

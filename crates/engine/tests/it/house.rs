@@ -14,6 +14,7 @@ use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
+use swingbridge_domain::limits::{Limits, OptOut};
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
 use swingbridge_domain::message::{Media, Message};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme};
@@ -416,6 +417,8 @@ pub fn site() -> Site {
         consent: Rule::Policy,
         downgrade: Downgrade::Ask,
         fallback: None,
+        limits: Limits::default(),
+        opt_out: OptOut::default(),
     };
     Site {
         bot: UserId::new("@smsbot:example.org"),

@@ -51,6 +51,8 @@ const COUNTED: &[(&str, &str)] = &[
     ("consents", "SELECT count(*), min(at) FROM consents"),
     ("questions", "SELECT count(*), min(at) FROM questions"),
     ("pins", "SELECT count(*), min(at) FROM pins"),
+    ("suppressions", "SELECT count(*), min(at) FROM suppressions"),
+    ("tallies", "SELECT count(*), min(at) FROM tallies"),
     ("rooms", "SELECT count(*), CAST(NULL AS BIGINT) FROM rooms"),
     ("members", "SELECT count(*), CAST(NULL AS BIGINT) FROM members"),
     ("timers", "SELECT count(*), CAST(NULL AS BIGINT) FROM timers"),

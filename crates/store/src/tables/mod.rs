@@ -6,6 +6,7 @@ mod contacts;
 mod conversations;
 mod holdings;
 mod inbox;
+mod limits;
 mod messages;
 mod outbox;
 mod rooms;
@@ -185,6 +186,34 @@ impl Tables for Session<'_> {
 
     fn outbox_leaving(&mut self, writer: &UserId) -> Result<Vec<OutboxRow>> {
         outbox::leaving(self, writer)
+    }
+
+    fn suppression(&mut self, own: &[u8; 32], contact: ContactId) -> Result<Option<Suppression>> {
+        limits::suppression(self, own, contact)
+    }
+
+    fn suppression_set(&mut self, suppression: &Suppression) -> Result<()> {
+        limits::suppression_set(self, suppression)
+    }
+
+    fn suppression_lift(&mut self, own: &[u8; 32], contact: ContactId) -> Result<bool> {
+        limits::suppression_lift(self, own, contact)
+    }
+
+    fn suppressions(&mut self, limit: u32) -> Result<Vec<Suppression>> {
+        limits::suppressions(self, limit)
+    }
+
+    fn tally_add(&mut self, key: &TallyKey, at: Timestamp, amount: i64) -> Result<()> {
+        limits::tally_add(self, key, at, amount)
+    }
+
+    fn tallies(&mut self, key: &TallyKey, from: Timestamp, to: Timestamp) -> Result<Vec<(Timestamp, i64)>> {
+        limits::tallies(self, key, from, to)
+    }
+
+    fn prune_tallies(&mut self, before: Timestamp) -> Result<u64> {
+        limits::prune(self, before)
     }
 
     fn conversation_touch(&mut self, id: ConversationId, now: Timestamp) -> Result<()> {

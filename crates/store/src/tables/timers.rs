@@ -6,7 +6,7 @@ use swingbridge_domain::id::{AssemblyId, ConnectorId, LineId, MessageId, Network
 use swingbridge_domain::store::{Direction, LineDepth, QueueDepth, Result, StoreError, Timer};
 
 /// How many rows of a kind are forgotten at once, so that nobody waits long behind it.
-const PRUNED_AT_ONCE: i64 = 50_000;
+pub(super) const PRUNED_AT_ONCE: i64 = 50_000;
 
 /// A timer as it stands in its columns: kind, number, connector, network id.
 fn columns(timer: &Timer) -> (&'static str, i64, &str, &str) {

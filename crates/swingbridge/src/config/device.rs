@@ -22,6 +22,8 @@ const SECTIONS: &[&str] = &[
     "connectors",
     "lines",
     "messages",
+    "limits",
+    "opt_out",
     "privacy",
     "webhooks",
     "operations",
@@ -112,6 +114,8 @@ pub struct DeviceConfig {
     /// In the order of the file.
     pub lines: Vec<Line>,
     pub messages: messages::Messages,
+    pub limits: limits::Limits,
+    pub opt_out: limits::OptOut,
     pub privacy: privacy::Privacy,
     pub webhooks: Webhooks,
     pub operations: operations::Operations,
@@ -149,6 +153,8 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
         connectors: Vec::new(),
         lines: Vec::new(),
         messages: section(&root, "messages", problems_of),
+        limits: section(&root, "limits", problems_of),
+        opt_out: section(&root, "opt_out", problems_of),
         privacy: section(&root, "privacy", problems_of),
         webhooks: section(&root, "webhooks", problems_of),
         operations: match root.get("operations") {
@@ -225,6 +231,8 @@ fn check(config: &mut DeviceConfig, named: &Named, problems: &mut Vec<Problem>) 
         display: Display::Name,
         consent: config.privacy.consent,
         downgrade: config.privacy.downgrade,
+        limits: &config.limits,
+        opt_out: &config.opt_out,
     };
     config.lines = meaning::connectors_and_lines(named, &defaults, problems);
     for line in &config.lines {

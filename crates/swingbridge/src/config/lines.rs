@@ -1,3 +1,4 @@
+use super::limits::{Limits, OptOut};
 use super::problem::{Problem, did_you_mean};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -35,6 +36,12 @@ pub struct Line {
     /// What becomes of a message on this line that would go less protected, where it is not what `privacy.downgrade` says.
     #[schemars(with = "Option<String>")]
     pub downgrade: Option<consent::Downgrade>,
+    /// Texts of this line go to many: they keep `limits.quiet_hours`.
+    pub bulk: bool,
+    /// What this line is limited to, where it is not what `limits` says: the same settings. Lists and `prices` take the place of those.
+    pub limits: Limits,
+    /// What becomes of STOP on this line, where it is not what `opt_out` says: the same settings.
+    pub opt_out: OptOut,
 }
 
 /// What a line has that does not say otherwise.
@@ -43,6 +50,8 @@ pub struct Defaults<'a> {
     pub display: line::Display,
     pub consent: consent::Rule,
     pub downgrade: consent::Downgrade,
+    pub limits: &'a Limits,
+    pub opt_out: &'a OptOut,
 }
 
 /// The longest sender's name in letters (3GPP TS 23.040 section 9.1.2.5).
@@ -106,6 +115,11 @@ impl Line {
                     .cure("room ids begin with `!`; clients show them in the room's advanced settings"),
             );
         }
+        self.limits.check(&path("limits"), problems);
+        self.opt_out.check(&path("opt_out"), problems);
+        let limits = defaults
+            .limits
+            .of_line(&self.limits, self.bulk, &format!("lines.{id}"), problems);
         if problems.len() > before {
             return None;
         }
@@ -123,6 +137,10 @@ impl Line {
             signature: self.signature.clone(),
             consent: self.consent.unwrap_or(defaults.consent),
             downgrade: self.downgrade.unwrap_or(defaults.downgrade),
+            limits,
+            opt_out: defaults
+                .opt_out
+                .of_line(&self.opt_out, self.inbox_room.is_some() || users.len() > 1),
         })
     }
 }

@@ -35,6 +35,8 @@ pub(super) fn check(config: &mut Config, root: &Node, named: &Named, problems: &
         display: Display::Masked,
         consent: config.privacy.consent,
         downgrade: config.privacy.downgrade,
+        limits: &config.limits,
+        opt_out: &config.opt_out,
     };
     config.lines = connectors_and_lines(named, &defaults, problems);
     for line in &config.lines {
@@ -91,6 +93,8 @@ pub(super) fn connectors_and_lines(
             Problem::new("lines", "there is none").cure("describe the number that the connector serves"),
         );
     }
+    defaults.limits.check("limits", problems);
+    defaults.opt_out.check("opt_out", problems);
     let known = || named.connector_names.iter().map(String::as_str);
     let lines: Vec<Line> = named
         .lines

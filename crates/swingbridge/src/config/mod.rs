@@ -15,6 +15,7 @@ pub mod environment;
 pub mod files;
 pub mod fingerprint;
 pub mod homeserver;
+pub mod limits;
 pub mod lines;
 pub mod logging;
 mod meaning;
@@ -56,6 +57,8 @@ const SECTIONS: &[&str] = &[
     "lines",
     "permissions",
     "messages",
+    "limits",
+    "opt_out",
     "encryption",
     "files",
     "privacy",
@@ -78,6 +81,8 @@ pub struct Config {
     pub lines: Vec<Line>,
     pub permissions: Permissions,
     pub messages: messages::Messages,
+    pub limits: limits::Limits,
+    pub opt_out: limits::OptOut,
     pub encryption: encryption::Encryption,
     pub files: files::Files,
     pub privacy: privacy::Privacy,
@@ -251,6 +256,8 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         lines: Vec::new(),
         permissions: Permissions(permissions.into_iter().collect()),
         messages: section(root, "messages", problems),
+        limits: section(root, "limits", problems),
+        opt_out: section(root, "opt_out", problems),
         encryption: section(root, "encryption", problems),
         files: section(root, "files", problems),
         privacy: section(root, "privacy", problems),

@@ -77,6 +77,65 @@ fn a_good_configuration_is_understood() {
 }
 
 #[test]
+fn a_line_has_the_limits_of_all_lines_but_for_its_own() {
+    let text = format!(
+        "{}\nlimits:\n  user: {{ minute: 10, day: 500 }}\n  spend: {{ day: 20 }}\n  prices: {{ \"+44\": 0.04, default: 0.12 }}\n  countries: [GB]\n  \
+         quiet_hours: \"22:30-07:00\"\nopt_out:\n  help: Example Ltd\n",
+        with(
+            "    region: GB",
+            "    region: GB\n    bulk: true\n    limits: { user: { day: 9 }, loops: { within: 1h } }\n    opt_out: { rule: enforce }"
+        )
+    );
+    let config = load_text(&text, &[]).unwrap();
+    let limits = &config.lines[0].limits;
+    assert_eq!((limits.user.minute, limits.user.day), (Some(10), Some(9)));
+    assert_eq!(
+        limits.spend_day.map(|price| price.to_string()).as_deref(),
+        Some("20.00")
+    );
+    let to = |number: &str| limits.price_to(number).map(|price| price.to_string());
+    assert_eq!(to("+447700900456").as_deref(), Some("0.04"));
+    assert_eq!(to("+12125550123").as_deref(), Some("0.12"));
+    assert_eq!(limits.countries.as_ref().map(Vec::len), Some(1));
+    assert!(limits.bulk && limits.quiet.holds(6 * 60) && !limits.quiet.holds(22 * 60));
+    assert_eq!(limits.loops.within.as_secs(), 3600);
+    let rules = &config.lines[0].opt_out;
+    assert_eq!(rules.rule, swingbridge_domain::limits::OptOutRule::Enforce);
+    assert_eq!(rules.help.as_deref(), Some("Example Ltd"));
+    // A line of one person shows, unless it is told otherwise.
+    let plain = load_text(GOOD, &[]).unwrap();
+    assert_eq!(
+        plain.lines[0].opt_out.rule,
+        swingbridge_domain::limits::OptOutRule::Show
+    );
+}
+
+#[test]
+fn limits_that_make_no_sense_are_told() {
+    let text = format!(
+        "{GOOD}\nlimits:\n  user: {{ day: 0 }}\n  spend: {{ day: 1 }}\n  prices: {{ \"44\": 0.04 }}\n  quiet_hours: night\n  countries: []\n  \
+         denied_prefixes: [\"x\"]\n"
+    );
+    let told = problems(&text, &[]);
+    for part in [
+        "limits.user.day",
+        "`44` is no beginning of a number",
+        "limits.quiet_hours",
+        "limits.countries",
+        "`x` is no beginning of a number",
+        "there is no `default` price",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let wrong = format!("{GOOD}\nlimits:\n  spend: {{ day: -1 }}\n");
+    assert!(
+        problems(&wrong, &[]).contains("is no amount"),
+        "{}",
+        problems(&wrong, &[])
+    );
+}
+
+#[test]
 fn every_wrong_setting_is_told_with_its_place_and_cure() {
     let mut told = String::new();
     for (name, text) in [

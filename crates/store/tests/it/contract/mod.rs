@@ -6,6 +6,7 @@ mod conversations;
 mod dedupe;
 mod inbox;
 mod jobs;
+mod limits;
 mod messages;
 mod outbox;
 mod rooms;
@@ -111,6 +112,11 @@ promises! {
         a_pin_keeps_the_first_key_beside_the_new_one,
         what_a_conversation_was_told_is_kept,
         held_rows_wait_and_count_nowhere;
+    limits:
+        a_wish_for_no_texts_is_kept_until_it_is_lifted,
+        the_latest_wishes_come_first,
+        what_is_counted_adds_up_and_is_found_by_its_time,
+        old_counts_are_forgotten;
     jobs:
         a_failing_job_is_undone_alone,
         a_panicking_job_is_undone_alone,

@@ -2,8 +2,8 @@
 
 use crate::config::connectors::GATEWAY;
 use crate::config::{
-    appservice, database, encryption, files, homeserver, lines, logging, messages, operations, privacy,
-    provisioning, retention, secrets,
+    appservice, database, encryption, files, homeserver, limits, lines, logging, messages, operations,
+    privacy, provisioning, retention, secrets,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -47,6 +47,8 @@ pub fn markdown() -> String {
          exact one counts. Values: `user` may use the lines that name them, `admin` may also use the admin commands.\n",
     );
     section::<messages::Messages>("messages", &mut out);
+    section::<limits::Limits>("limits", &mut out);
+    section::<limits::OptOut>("opt_out", &mut out);
     section::<encryption::Encryption>("encryption", &mut out);
     section::<files::Files>("files", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
@@ -94,6 +96,8 @@ pub fn device() -> String {
     );
     table::<lines::Line>("lines.NAME", &mut out);
     section::<messages::Messages>("messages", &mut out);
+    section::<limits::Limits>("limits", &mut out);
+    section::<limits::OptOut>("opt_out", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<device::Webhooks>("webhooks", &mut out);
     section::<operations::Operations>("operations", &mut out);

@@ -281,6 +281,18 @@ messages:
   # Where phones reach such links; a proxy passes them on to the port above.
   #public_url: https://sms.example.org
 
+# How much may be sent, where to and at what cost; nothing is limited but premium numbers. docs/guide/limits.md tells of each.
+limits:
+  #user: { minute: 10, day: 500 }
+  #contact: { hour: 30 }
+  #parts: 6
+  #countries: [GB, IE]
+
+# STOP, START and HELP: enforced on lines that people share. Texts to answer with, where the provider does not answer itself.
+opt_out:
+  #confirm_stop: "Example Ltd: you get no more texts from us. START ends that."
+  #help: "Example Ltd, 020 7946 0000. STOP for no more texts."
+
 provisioning:
   # A secret with which a program acts for any user at /_matrix/provision/v3. Without it, only people's own access tokens
   # count. `disable` turns the API off.

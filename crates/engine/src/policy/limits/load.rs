@@ -1,0 +1,261 @@
+//! What the limits look at.
+
+use super::loops::{Keys, Machines, by_a_machine};
+use super::meters::{AHEAD, Counted, Meter, Per};
+use super::opt_out;
+use crate::event::Event;
+use crate::payload::Payload;
+use crate::process::Work;
+use crate::state::{OptedOut, State};
+use crate::words;
+use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::id::{ContactId, ConversationId, LineId, UserId};
+use swingbridge_domain::inbox::InboundMessage;
+use swingbridge_domain::limits::OptOutRule;
+use swingbridge_domain::line::Line;
+use swingbridge_domain::message::Message;
+use swingbridge_domain::store::{
+    Lane, OutboxState, StoreError, SuppressedBy, Suppression, TallyKey, Target, seal,
+};
+
+type Loaded<T> = Result<T, StoreError>;
+
+/// Wishes that the list shows.
+const LISTED: u32 = 200;
+
+impl Work<'_> {
+    /// The blind index of a line's own address: it stays when the line is called something else.
+    pub fn own(&self, line: &Line) -> [u8; 32] {
+        self.keys.index("line", &line.address.canonical())
+    }
+
+    pub fn load_suppression(&mut self, state: &mut State) -> Loaded<()> {
+        if let Some(talk) = &state.talk {
+            let own = self.own(&talk.line);
+            state.suppressed = self.tables.suppression(&own, talk.contact.id)?;
+        }
+        Ok(())
+    }
+
+    /// For something that a user writes.
+    pub fn load_limits(&mut self, state: &mut State, writer: &UserId, message: &Message) -> Loaded<()> {
+        self.load_suppression(state)?;
+        self.load_meters(state, writer)?;
+        let Some(talk) = &state.talk else {
+            return Ok(());
+        };
+        let loops = talk.line.limits.loops;
+        if loops.exchanges > 0 || (loops.same > 0 && by_a_machine(message)) {
+            state.machines = Some(self.machines(state, None)?);
+        }
+        Ok(())
+    }
+
+    /// For something that came from a phone.
+    pub fn load_heard(&mut self, state: &mut State, inbound: &InboundMessage) -> Loaded<()> {
+        let Some(talk) = &state.talk else {
+            return Ok(());
+        };
+        let Some(text) = inbound
+            .message
+            .first_text()
+            .map(|text| text.plain.trim().to_lowercase())
+        else {
+            return Ok(());
+        };
+        if inbound.own || inbound.history {
+            return Ok(());
+        }
+        let asks = opt_out::reading(&text, &talk.line.opt_out.words).is_some();
+        let loops = talk.line.limits.loops;
+        if asks {
+            self.load_suppression(state)?;
+        }
+        // Where no machine writes, nothing need be remembered of what people write.
+        let watched = match asks {
+            true => loops.same > 0 || loops.exchanges > 0,
+            false => loops.same > 0 && self.machines(state, None)?.exchanges > 0,
+        };
+        if watched {
+            state.machines = Some(self.machines(state, Some(&text))?);
+        }
+        Ok(())
+    }
+
+    fn load_meters(&mut self, state: &mut State, writer: &UserId) -> Loaded<()> {
+        let Some(talk) = &state.talk else {
+            return Ok(());
+        };
+        let (line, limits) = (&talk.line, &talk.line.limits);
+        let own = data_encoding::HEXLOWER.encode(&self.own(line)[..16]);
+        let rates = [
+            (Counted::Line, limits.line, String::new()),
+            (Counted::User, limits.user, writer.to_string()),
+            (Counted::Contact, limits.contact, talk.contact.id.to_string()),
+        ];
+        let mut wanted: Vec<(Counted, Per, Option<i64>, &str)> = Vec::new();
+        for (of, rate, whom) in &rates {
+            let periods = [
+                (Per::Minute, rate.minute),
+                (Per::Hour, rate.hour),
+                (Per::Day, rate.day),
+            ];
+            wanted.extend(periods.map(|(per, limit)| (*of, per, limit.map(i64::from), whom.as_str())));
+        }
+        let spend = [(Per::Day, limits.spend_day), (Per::Month, limits.spend_month)];
+        wanted.extend(spend.map(|(per, limit)| (Counted::Spend, per, limit.map(|price| price.0), "")));
+        for (of, per, limit, whom) in wanted {
+            let Some(limit) = limit else {
+                continue;
+            };
+            let key = self.tally_key(&format!("{own}/{of:?}/{}/{whom}", per.word()));
+            let from = per.begin(self.now);
+            let to = match per {
+                Per::Minute => from + AHEAD,
+                _ => per.end(self.now),
+            };
+            let counts = self.tables.tallies(&key, from, to)?;
+            state.meters.push(Meter {
+                of,
+                per,
+                limit,
+                key,
+                counts,
+            });
+        }
+        Ok(())
+    }
+
+    fn tally_key(&self, name: &str) -> TallyKey {
+        let mut key = TallyKey::default();
+        key.copy_from_slice(&self.keys.index("tally", name)[..16]);
+        key
+    }
+
+    /// What machines said. `text`: what has come now.
+    fn machines(&mut self, state: &State, text: Option<&str>) -> Loaded<Machines> {
+        let Some(talk) = &state.talk else {
+            return Ok(Machines::default());
+        };
+        let id = talk.conversation.id;
+        let within = talk.line.limits.loops.within;
+        let key = |what: &str| self.tally_key(&format!("{what}/{id}"));
+        let keys = Keys {
+            exchanges: key("exchanges"),
+            person: key("person"),
+            repeated: key("repeated"),
+            told: key("told"),
+            same: text.map(|text| key(&format!("same/{text}"))),
+        };
+        let begin = self.now - within;
+        let end = self.now + Duration::from_millis(1);
+        let exchanges = self.tables.tallies(&keys.exchanges, begin, end)?;
+        // Nothing else matters where no machine wrote.
+        if exchanges.is_empty() && text.is_none() {
+            return Ok(Machines {
+                keys,
+                ..Machines::default()
+            });
+        }
+        let repeated = self.tables.tallies(&keys.repeated, begin, end)?;
+        let person = self
+            .tables
+            .tallies(&keys.person, begin, end)?
+            .last()
+            .map(|(at, _)| *at);
+        let since = |counts: &[(Timestamp, i64)]| -> i64 {
+            let later = counts
+                .iter()
+                .filter(|(at, _)| person.is_none_or(|person| *at > person));
+            later.map(|(_, count)| count).sum()
+        };
+        let same = match keys.same {
+            Some(same) => self.tables.tallies(&same, begin, end)?,
+            None => Vec::new(),
+        };
+        Ok(Machines {
+            keys,
+            exchanges: since(&exchanges),
+            same: since(&same),
+            repeated: since(&repeated) > 0,
+            told: since(&self.tables.tallies(&keys.told, begin, end)?) > 0,
+        })
+    }
+
+    /// Remembers a contact's wish; gives what waits to leave for them and may not any more.
+    pub fn suppress(
+        &mut self,
+        line: &LineId,
+        conversation: ConversationId,
+        contact: ContactId,
+        by: SuppressedBy,
+    ) -> Loaded<Vec<Event>> {
+        let Some(line) = self.site.line(line) else {
+            return Ok(Vec::new());
+        };
+        let wish = Suppression {
+            own: self.own(line),
+            contact,
+            by,
+            at: self.now,
+        };
+        self.tables.suppression_set(&wish)?;
+        if line.opt_out.rule != OptOutRule::Enforce {
+            return Ok(Vec::new());
+        }
+        let mut barred = Vec::new();
+        for head in self.tables.outbox_heads()? {
+            let waits = matches!(head.state, OutboxState::Queued | OutboxState::Held);
+            if !waits || head.target == Target::Homeserver || head.lane != Lane::Conversation(conversation) {
+                continue;
+            }
+            let Some(row) = self.tables.outbox(head.id)? else {
+                continue;
+            };
+            if let Payload::Send(send) = self.open(seal::OUTBOX, &row.sealed)?
+                && !send.automatic
+            {
+                barred.push(Event::Barred {
+                    row,
+                    event: send.event,
+                    words: words::opted_out_refused(),
+                    reason: "opted_out",
+                });
+            }
+        }
+        Ok(barred)
+    }
+
+    /// What a group wished goes along when its network calls it something else.
+    pub fn move_suppression(&mut self, line: &LineId, from: ContactId, to: ContactId) -> Loaded<()> {
+        let Some(line) = self.site.line(line) else {
+            return Ok(());
+        };
+        let own = self.own(line);
+        if let Some(wish) = self.tables.suppression(&own, from)? {
+            self.tables
+                .suppression_set(&Suppression { contact: to, ..wish })?;
+        }
+        Ok(())
+    }
+
+    /// Who wishes no texts, for those who look after that.
+    pub fn survey_opted_out(&mut self, state: &mut State) -> Loaded<()> {
+        for wish in self.tables.suppressions(LISTED)? {
+            let line = self.site.lines.iter().find(|line| self.own(line) == wish.own);
+            let (Some(line), Some(contact)) = (line, self.tables.contact(wish.contact)?) else {
+                continue;
+            };
+            let shown = line.display.of(&self.address(&contact)?, None);
+            state.survey.opted_out.push(OptedOut {
+                line: line.id.clone(),
+                contact: wish.contact,
+                shown,
+                by: wish.by,
+                at: wish.at,
+            });
+        }
+        Ok(())
+    }
+}

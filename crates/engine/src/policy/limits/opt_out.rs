@@ -1,0 +1,248 @@
+//! STOP and its kin: a contact wishes no more texts, wishes them again, or asks for help.
+
+use super::automatic;
+use super::loops;
+use crate::effect::Effect;
+use crate::policy::answers::logged;
+use crate::state::Talk;
+use crate::step::{Scene, notice};
+use crate::words;
+use swingbridge_domain::audit::Kind;
+use swingbridge_domain::inbox::{InboundMessage, Preference};
+use swingbridge_domain::limits::OptOutRule;
+use swingbridge_domain::store::SuppressedBy;
+
+/// What a contact asks of the line, by a text that says nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    Stop,
+    Start,
+    Help,
+}
+
+/// Words for STOP: those of the FCC's rule (47 CFR 64.1200(a)(10)) and of providers, and what networks of other tongues use. Letters are small,
+/// and what separates words is one space.
+const STOP: &[&str] = &[
+    "stop",
+    "stopall",
+    "stop all",
+    "end",
+    "quit",
+    "cancel",
+    "unsubscribe",
+    "revoke",
+    "opt out",
+    "optout",
+    // French
+    "arret",
+    "arrêt",
+    "désabonner",
+    "desabonner",
+    // German, Dutch and the north
+    "stopp",
+    "stoppen",
+    "abmelden",
+    "abbestellen",
+    "afmelden",
+    "uitschrijven",
+    "avsluta",
+    "afmeld",
+    // Spanish, Portuguese, Italian
+    "alto",
+    "baja",
+    "darse de baja",
+    "parar",
+    "pare",
+    "sair",
+    "cancelar",
+    "cancella",
+    "annulla",
+    // Polish, Czech, Turkish
+    "rezygnuję",
+    "rezygnuje",
+    "odhlásit",
+    "iptal",
+    // Russian and Ukrainian, Greek, Arabic, Hebrew
+    "стоп",
+    "отписаться",
+    "відписатися",
+    "στοπ",
+    "διακοπη",
+    "διακοπή",
+    "إيقاف",
+    "توقف",
+    "הסר",
+    // Chinese, Japanese, Korean
+    "退订",
+    "退訂",
+    "停止",
+    "配信停止",
+    "수신거부",
+];
+/// YES is no word for it: people say it to other questions.
+const START: &[&str] = &["start", "unstop", "opt in", "optin", "subscribe", "старт"];
+const HELP: &[&str] = &["help", "info", "aide", "hilfe", "ayuda", "ajuda", "aiuto"];
+
+/// Reads the whole of a text; `more` is what the operator understands as STOP besides.
+pub(crate) fn reading(text: &str, more: &[String]) -> Option<Heard> {
+    /// Nothing on the lists is longer, in characters.
+    const LONGEST: usize = 60;
+    let text = text.trim();
+    if text.chars().count() > LONGEST {
+        return None;
+    }
+    let text = folded(text);
+    let is = |words: &[&str]| words.contains(&text.as_str());
+    if is(STOP) || (!text.is_empty() && more.iter().any(|word| folded(word) == text)) {
+        Some(Heard::Stop)
+    } else if is(START) {
+        Some(Heard::Start)
+    } else if is(HELP) {
+        Some(Heard::Help)
+    } else {
+        None
+    }
+}
+
+/// Small letters, words with one space between them, nothing before and behind.
+fn folded(text: &str) -> String {
+    let small: String = text.chars().flat_map(char::to_lowercase).collect();
+    let words = small.split(|c: char| !c.is_alphanumeric() && !is_mark(c));
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+/// A combining accent belongs to the letter before it.
+fn is_mark(c: char) -> bool {
+    ('\u{300}'..='\u{36f}').contains(&c)
+}
+
+/// What follows from a text of a contact besides its being shown.
+pub(crate) fn heard(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
+    if inbound.own || inbound.history {
+        return Vec::new();
+    }
+    let mut effects = loops::came(scene, talk);
+    let said = inbound
+        .message
+        .first_text()
+        .filter(|_| inbound.message.parts.len() == 1);
+    let rules = &talk.line.opt_out;
+    let answer = |text: &Option<String>| match text {
+        Some(text) => automatic::answer(scene, talk, text),
+        None => Vec::new(),
+    };
+    match said.and_then(|text| reading(&text.plain, &rules.words)) {
+        Some(Heard::Stop) if scene.state.suppressed.is_none() => {
+            effects.extend(stopped(talk, SuppressedBy::Contact));
+            effects.extend(answer(&rules.confirm_stop));
+        }
+        Some(Heard::Start) if scene.state.suppressed.is_some() => {
+            effects.extend(started(talk));
+            effects.extend(answer(&rules.confirm_start));
+        }
+        Some(Heard::Help) => effects.extend(answer(&rules.help)),
+        _ => {}
+    }
+    effects
+}
+
+/// The network tells what a contact wishes. It has answered the contact itself.
+pub(crate) fn told(scene: &Scene<'_>, preference: &Preference) -> Vec<Effect> {
+    let Some(talk) = &scene.state.talk else {
+        return Vec::new();
+    };
+    match (preference.wanted, &scene.state.suppressed) {
+        (false, None) => stopped(talk, SuppressedBy::Network),
+        (true, Some(_)) => started(talk),
+        _ => Vec::new(),
+    }
+}
+
+fn stopped(talk: &Talk, by: SuppressedBy) -> Vec<Effect> {
+    let enforced = talk.line.opt_out.rule == OptOutRule::Enforce;
+    let detail = match enforced {
+        true => format!("by the {}", by.word()),
+        false => format!("by the {}; shown, not enforced", by.word()),
+    };
+    vec![
+        Effect::Suppress {
+            line: talk.line.id.clone(),
+            conversation: talk.conversation.id,
+            contact: talk.contact.id,
+            by,
+        },
+        logged(Kind::OptedOut, talk, None, detail),
+        notice(talk, words::opted_out(&talk.shown(), enforced, by), None),
+    ]
+}
+
+fn started(talk: &Talk) -> Vec<Effect> {
+    vec![
+        Effect::LiftSuppression {
+            line: talk.line.id.clone(),
+            contact: talk.contact.id,
+        },
+        logged(Kind::OptOutLifted, talk, None, "by the contact"),
+        notice(talk, words::opted_in(&talk.shown()), None),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whole_bodies_are_read_in_any_dress() {
+        for text in [
+            "STOP",
+            "stop",
+            " Stop. ",
+            "\"STOP!\"",
+            "StopAll",
+            "stop  all",
+            "OPT-OUT",
+            "opt out",
+            "Arrêt",
+            "ARRET",
+            "UNSUBSCRIBE",
+            "СТОП",
+            "退订",
+            "*stop*",
+            "STOP\u{1f6d1}",
+        ] {
+            assert_eq!(reading(text, &[]), Some(Heard::Stop), "{text}");
+        }
+        for text in ["START", "unstop"] {
+            assert_eq!(reading(text, &[]), Some(Heard::Start), "{text}");
+        }
+        assert_eq!(reading("Help?", &[]), Some(Heard::Help));
+        let padded = format!("stop{}", " ".repeat(100));
+        assert_eq!(reading(&padded, &[]), Some(Heard::Stop));
+        for text in [
+            "",
+            "!!!",
+            "yes",
+            "please stop",
+            "stop it",
+            "don't stop",
+            "the end",
+            "stop stop",
+            "the bus stop",
+            "nonstop",
+        ] {
+            assert_eq!(reading(text, &[]), None, "{text}");
+        }
+        assert_eq!(reading("Nie Wieder!", &["nie wieder".into()]), Some(Heard::Stop));
+        assert_eq!(reading("", &["!".into()]), None);
+    }
+
+    #[test]
+    fn the_lists_are_written_as_they_are_compared() {
+        for word in STOP.iter().chain(START).chain(HELP) {
+            assert_eq!(&folded(word), word);
+        }
+    }
+}
