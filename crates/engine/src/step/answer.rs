@@ -224,12 +224,30 @@ pub(super) fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> 
     )
 }
 
-/// The row was in flight when the program stopped: nobody knows whether it left.
+/// The row was in flight when the program stopped: nobody knows whether it left. What the network takes only once is handed over
+/// again.
 pub(super) fn lost(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
-    match &scene.state.message {
-        Some(message) => unsure(scene, row, message, words::STOPPED),
-        None => vec![Effect::Remove(row.id)],
+    let Some(message) = &scene.state.message else {
+        return vec![Effect::Remove(row.id)];
+    };
+    match takes_once(scene, &row.target) {
+        true => vec![Effect::Requeue {
+            id: row.id,
+            lane: row.lane.clone(),
+            target: row.target.clone(),
+            not_before: scene.now,
+            counts: false,
+        }],
+        false => unsure(scene, row, message, words::STOPPED),
     }
+}
+
+fn takes_once(scene: &Scene<'_>, target: &Target) -> bool {
+    let Target::Connector(connector) = target else {
+        return false;
+    };
+    let able = scene.site.capabilities.get(connector);
+    able.is_some_and(|able| able.idempotent_sends)
 }
 
 fn unsure(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord, cause: &str) -> Vec<Effect> {
