@@ -9,7 +9,7 @@ mod pins;
 mod standing;
 mod way;
 
-pub(crate) use consent::{Stand, stand, terms, version};
+pub(crate) use consent::{Stand, is_unknown_beyond, stand, terms, version};
 pub(crate) use pins::seen;
 pub(crate) use standing::{describe, surprised};
 pub(crate) use way::{inward, outward, rerouted, room_now, to_us, went};
