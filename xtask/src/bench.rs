@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what the gateway carries, beside others.
+//! `cargo xtask bench`: what the gateway carries, beside others; and by itself, how the device does.
 
 use anyhow::{Result, bail};
 
@@ -6,6 +6,9 @@ use crate::{
     peers,
     process::{cargo, run as run_shown, target, told},
 };
+
+/// What is measured of a program that is built with its device; `device` is all of it.
+const DEVICE: [&str; 4] = ["device", "mirror", "conversations", "chatdb"];
 
 pub fn run(options: &[&str]) -> Result<()> {
     // What is released is what is measured; `quick` saves minutes of building while one works on it.
@@ -22,18 +25,26 @@ pub fn run(options: &[&str]) -> Result<()> {
         .filter(|option| !option.starts_with('-'))
         .copied()
         .collect();
+    let of_device = |name: &&str| DEVICE.contains(name);
+    let device = names.iter().any(of_device);
+    if device && !names.iter().all(of_device) {
+        bail!(
+            "the device is measured alone, with a program that is built for it: name nothing else beside it"
+        );
+    }
     let profile = if quick { "quick" } else { "release" };
-    let folder = peers::set_up_bench(long)?;
+    let folder = match device {
+        true => peers::set_up_device()?,
+        false => peers::set_up_bench(long)?,
+    };
+    let mut build = cargo();
+    build.args(["build", "--profile", profile]);
+    build.args(["--package", "swingbridge", "--package", "swingbridge-bench"]);
+    if device {
+        build.args(["--features", "swingbridge/device", "--package", "swingbridge-lab"]);
+    }
     told(&format!("building with the profile {profile}"), || {
-        run_shown(cargo().args([
-            "build",
-            "--profile",
-            profile,
-            "--package",
-            "swingbridge",
-            "--package",
-            "swingbridge-bench",
-        ]))
+        run_shown(&mut build)
     })?;
     let mut bench = std::process::Command::new(target().join(profile).join("swingbridge-bench"));
     bench

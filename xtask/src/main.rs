@@ -26,7 +26,8 @@ cargo xtask demo --device android|mac [--check] [--fresh]
                                      the relay on a user's own device (emulated), encrypted to a Matrix client of yours
 cargo xtask bench [--quick] [--long] [NAME]
                                      measure what the gateway carries beside others: session, queue, absorb, roundtrip,
-                                     memory; --quick builds faster, --long adds Jasmin
+                                     rooms, memory; --quick builds faster, --long adds Jasmin; `device` by itself measures
+                                     the relay on a device
 cargo xtask gen [--check]            write the generated documentation, or compare it
 cargo xtask floors                   prove which crate may use which
 cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml

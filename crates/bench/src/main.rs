@@ -4,6 +4,7 @@
 //! are the same far ends for all, which take everything and do nothing.
 
 mod absorb;
+mod device;
 mod gateway;
 mod homeserver;
 mod jasmin;
@@ -27,13 +28,16 @@ use std::path::PathBuf;
 
 /// Everything that can be measured, in the order in which it is.
 const NAMES: [&str; 6] = ["session", "queue", "absorb", "roundtrip", "rooms", "memory"];
+/// What is measured only when it is named, by itself or all as `device`: it takes a program that is built with its device.
+const DEVICE: [&str; 3] = ["mirror", "conversations", "chatdb"];
 
 /// Measures what Swingbridge carries, beside others.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Serve>,
-    /// What to measure: session, queue, absorb, roundtrip, rooms, memory. Without a name all of it.
+    /// What to measure: session, queue, absorb, roundtrip, rooms, memory. Without a name all of it. And by itself: device,
+    /// or of it mirror, conversations, chatdb.
     names: Vec<String>,
     /// Also beside Jasmin, which takes minutes.
     #[arg(long)]
@@ -72,8 +76,12 @@ fn main() -> Result<()> {
     if let Some(Serve::Serve(options)) = cli.command {
         return serve::run(&options);
     }
-    if let Some(unknown) = cli.names.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        bail!("`{unknown}` cannot be measured; there are {}", NAMES.join(", "));
+    let known = |name: &str| NAMES.contains(&name) || DEVICE.contains(&name) || name == "device";
+    if let Some(unknown) = cli.names.iter().find(|name| !known(name)) {
+        bail!(
+            "`{unknown}` cannot be measured; there are {}, and by itself device",
+            NAMES.join(", ")
+        );
     }
     let program = std::env::current_exe()?;
     let places = Places {
@@ -82,8 +90,10 @@ fn main() -> Result<()> {
         long: cli.long,
     };
     let mut report = Report::new(&cli.profile);
-    let chosen = |name: &str| cli.names.is_empty() || cli.names.iter().any(|asked| asked == name);
-    for name in NAMES.iter().filter(|name| chosen(name)) {
+    let named = |name: &str| cli.names.iter().any(|asked| asked == name);
+    let of_gateway = NAMES.iter().filter(|name| cli.names.is_empty() || named(name));
+    let of_device = DEVICE.iter().filter(|name| named("device") || named(name));
+    for name in of_gateway.chain(of_device) {
         eprintln!("measuring: {name}");
         let part = report.part(name);
         match *name {
@@ -92,6 +102,9 @@ fn main() -> Result<()> {
             "absorb" => absorb::measure(part, &places)?,
             "roundtrip" => roundtrip::measure(part, &places)?,
             "rooms" => rooms::measure(part, &places)?,
+            "mirror" => device::mirror(part, &places)?,
+            "conversations" => device::conversations(part, &places)?,
+            "chatdb" => device::chatdb(part, &places)?,
             _ => memory::measure(part, &places)?,
         }
         print!("{}", part.table());

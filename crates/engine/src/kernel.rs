@@ -158,7 +158,7 @@ impl Kernel {
         if !lost.is_empty() {
             tracing::warn!(
                 count = lost.len(),
-                "texts were in flight when the program stopped: their fate is not known"
+                "texts were in flight when the program stopped: each is repeated where its network takes it once, or told as uncertain"
             );
         }
         for ids in lost.chunks(BATCH as usize) {

@@ -29,6 +29,10 @@ client.on("Room.timeline", (event, _room, toStart) => {
 });
 client.on("Event.decrypted", event => event.getType() === "m.room.message" && !event.isDecryptionFailure() && said(event));
 
+client.on("Room.myMembership", (room, membership) => {
+  if (membership === "invite") tell({ event: "invited", room: room.roomId });
+});
+
 // Emoji verification: it tells `pictures`, is told whether they are the `same` or `different`, and tells `verified`.
 let pictures;
 const compare = async (request, first) => {
@@ -53,8 +57,15 @@ client.on("crypto.verificationRequestReceived", request => compare(request, fals
 const actions = {
   join: async command => {
     await client.joinRoom(command.room);
-    while (!client.getRoom(command.room)?.hasEncryptionStateEvent()) await new Promise(done => setTimeout(done, 50));
-    tell({ event: "joined", room: command.room, encrypted: true });
+    // Until the state is there, an encrypted room cannot be told from another.
+    const known = () => client.getRoom(command.room)?.currentState.getStateEvents("m.room.create", "");
+    while (client.getRoom(command.room)?.getMyMembership() !== "join" || !known()) await new Promise(done => setTimeout(done, 50));
+    tell({ event: "joined", room: command.room, encrypted: client.getRoom(command.room).hasEncryptionStateEvent() });
+  },
+  react: async command => {
+    const relates = { rel_type: "m.annotation", event_id: command.id, key: command.key };
+    const answer = await client.sendEvent(command.room, "m.reaction", { "m.relates_to": relates });
+    tell({ event: "reacted", id: answer.event_id });
   },
   send: async command => {
     const answer = await client.sendEvent(command.room, "m.room.message", { msgtype: "m.text", body: command.body });

@@ -98,6 +98,13 @@ pub fn set_up_client() -> Result<()> {
     python::nio(&folder)
 }
 
+/// Sets up what a device is measured before: a homeserver, and a client that encrypts. Gives back the folder.
+pub fn set_up_device() -> Result<PathBuf> {
+    set_up_homeserver(false)?;
+    set_up_client()?;
+    Ok(folder()?.0)
+}
+
 /// Sets up what the bench measures beside, and gives back the folder. What cannot be had is left out there, by name.
 pub fn set_up_bench(long: bool) -> Result<PathBuf> {
     let (folder, _lock) = folder()?;

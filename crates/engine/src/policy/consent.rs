@@ -7,7 +7,7 @@ use crate::words;
 use swingbridge_domain::consent::{Consent, Rule, Terms};
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::line::Line;
-use swingbridge_domain::path::{Path, Place, Summary};
+use swingbridge_domain::path::{Path, Place, Protection, Summary};
 
 /// Where somebody stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +20,14 @@ pub(crate) enum Stand {
 
 /// What is agreed to for a message by `path`.
 pub(crate) fn terms(site: &Site, line: &Line, path: &Path) -> Terms {
-    let readers = path
+    let mut readers: Vec<String> = path
         .readers()
         .into_iter()
         .map(|place| words::place(site, place))
         .collect();
+    if is_unknown_beyond(path) {
+        readers.push(words::WHOEVER_CARRIES.to_owned());
+    }
     Terms::new(&subject(site, line), readers)
 }
 
@@ -78,9 +81,22 @@ pub(super) fn somebody_agreed(scene: &Scene<'_>, talk: &Talk, path: &Path) -> bo
 fn is_not_asked(talk: &Talk, path: &Path) -> bool {
     let to_device_alone = || {
         let readers = path.readers();
-        path.summary() == Summary::EndsAtDevice && readers.iter().all(|place| **place == Place::Device)
+        path.summary() == Summary::EndsAtDevice
+            && readers.iter().all(|place| **place == Place::Device)
+            && !is_unknown_beyond(path)
     };
     talk.line.consent == Rule::Policy || path.summary() == Summary::EndToEnd || to_device_alone()
+}
+
+/// Nothing is known of what protects it beside the contact's phone: it may be readable by others than those whom the path names.
+pub(crate) fn is_unknown_beyond(path: &Path) -> bool {
+    let beside_phone = path
+        .legs
+        .iter()
+        .filter(|leg| leg.from == Place::Phone || leg.to == Place::Phone);
+    beside_phone
+        .into_iter()
+        .any(|leg| leg.protection == Protection::Unknown)
 }
 
 /// What was said of the conversation itself goes before what was said of its line.

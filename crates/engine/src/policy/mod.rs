@@ -11,7 +11,7 @@ mod pins;
 mod standing;
 mod way;
 
-pub(crate) use consent::{Stand, stand, terms, version};
+pub(crate) use consent::{Stand, is_unknown_beyond, stand, terms, version};
 pub(crate) use fallback::{instead, routed, sent_by};
 pub(crate) use pins::seen;
 pub(crate) use standing::{describe, surprised};

@@ -52,7 +52,8 @@ pub(super) fn answered(
             effects
         }
         Err(SendError::Unknown { detail }) => {
-            doubtful(scene, row, message).unwrap_or_else(|| unsure(scene, row, message, detail))
+            let wait = REPEAT_AFTER * 2u32.saturating_pow(row.attempts.min(8));
+            doubtful(scene, row, message, wait).unwrap_or_else(|| unsure(scene, row, message, detail))
         }
     }
 }
@@ -62,7 +63,12 @@ const REPEAT_AFTER: Duration = Duration::from_secs(2);
 
 /// A send of unknown fate is repeated by itself only where the network tells a repetition from another message. Until it is answered
 /// the message is [`Delivery::Sending`]: it may have left.
-fn doubtful(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord) -> Option<Vec<Effect>> {
+fn doubtful(
+    scene: &Scene<'_>,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    wait: Duration,
+) -> Option<Vec<Effect>> {
     let Target::Connector(connector) = &row.target else {
         return None;
     };
@@ -75,7 +81,6 @@ fn doubtful(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord) -> Opti
         updated_at: scene.now,
         ..message.clone()
     };
-    let wait = REPEAT_AFTER * 2u32.saturating_pow(row.attempts.min(8));
     Some(vec![
         Effect::SaveMessage(Box::new(record)),
         again(row, scene.now + wait, true),
@@ -337,12 +342,12 @@ pub(super) fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> 
     )
 }
 
-/// The row was in flight when the program stopped: nobody knows whether it left.
+/// The row was in flight when the program stopped: nobody knows whether it left. What the network takes only once is handed over
+/// again.
 pub(super) fn lost(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
     match &scene.state.message {
-        Some(message) => {
-            doubtful(scene, row, message).unwrap_or_else(|| unsure(scene, row, message, words::STOPPED))
-        }
+        Some(message) => doubtful(scene, row, message, Duration::ZERO)
+            .unwrap_or_else(|| unsure(scene, row, message, words::STOPPED)),
         None => vec![Effect::Remove(row.id)],
     }
 }

@@ -1,6 +1,6 @@
 //! What people read of who can read their messages.
 
-use crate::policy::terms;
+use crate::policy::{is_unknown_beyond, terms};
 use crate::site::Site;
 use crate::state::Talk;
 use std::fmt::Write as _;
@@ -101,19 +101,29 @@ pub fn standing(site: &Site, talk: &Talk, path: &Path) -> String {
     }
 }
 
+/// Who can read what goes by a way of which nothing is known.
+pub const WHOEVER_CARRIES: &str = "whoever carries it";
+
 pub fn consent_question(site: &Site, talk: &Talk, path: &Path) -> String {
-    let network = network(site, talk);
     let all = match talk.line.consent {
-        swingbridge_domain::consent::Rule::Conversation => {
-            format!("Texts with {} go by {network}", talk.shown())
-        }
-        _ => format!("Texts on {} go by {network}", talk.line.name),
+        swingbridge_domain::consent::Rule::Conversation => format!("Texts with {}", talk.shown()),
+        _ => format!("Texts on {}", talk.line.name),
+    };
+    let readers = listed(site, &path.readers());
+    let case = match is_unknown_beyond(path) {
+        true => format!(
+            "{all}: what protects them on their way to the phone is not known. Take them for readable by whoever carries them, \
+             beside {readers}."
+        ),
+        false => format!(
+            "{all} go by {}. They are not end-to-end encrypted: {readers} can read them.",
+            network(site, talk)
+        ),
     };
     let version = terms(site, &talk.line, path).version;
     format!(
-        "{all}. They are not end-to-end encrypted: {} can read them. Do you agree to that? React with {YES} if you do, with {NO} \
-         if not. Until then nothing is sent and nothing is shown; texts wait, sealed. (Terms {version})",
-        listed(site, &path.readers())
+        "{case} Do you agree to that? React with {YES} if you do, with {NO} if not. Until then nothing is sent and nothing is shown; \
+         texts wait, sealed. (Terms {version})"
     )
 }
 

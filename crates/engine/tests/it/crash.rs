@@ -1,4 +1,5 @@
 use crate::house::*;
+use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
@@ -25,6 +26,44 @@ async fn what_was_in_flight_at_a_crash_is_uncertain_and_not_sent_again() {
         .homeserver
         .until_said("the gateway was stopped while it was on its way")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_in_flight_at_a_crash_is_sent_again_where_the_network_takes_it_once() {
+    let mut site = site();
+    let able = Capabilities {
+        networks: vec!["sms".into()],
+        at_once: Some(AT_ONCE),
+        way: sms_way(),
+        idempotent_sends: true,
+        ..Capabilities::default()
+    };
+    site.capabilities.insert(ConnectorId::new("carrier"), able);
+    let house = House::with(site.clone()).await;
+    let room = house.conversation().await;
+    *house.network.hang.lock().unwrap() = true;
+    let event = house.say(&room, ALICE, Message::text("in flight")).await;
+    house.network.until_sent(1).await;
+    let first = house.network.sent.lock().unwrap()[0].clone();
+    house.say(&room, ALICE, Message::text("queued behind it")).await;
+    let house = house.kill_and_restart_with(site).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["in flight", "queued behind it"]);
+    // The same message to the network, which knows it by what names it.
+    let again = house.network.sent.lock().unwrap()[0].clone();
+    assert_eq!((again.id, again.expires_at), (first.id, first.expires_at));
+    let accepted = |hs: &FakeHomeserver| {
+        hs.statuses()
+            .into_iter()
+            .find(|s| s.event == event && s.state == State::Accepted)
+    };
+    house.homeserver.until("accepted", accepted).await;
+    let statuses = house.homeserver.statuses();
+    assert!(
+        statuses.iter().all(|s| s.state != State::Uncertain),
+        "{statuses:?}"
+    );
+    house.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

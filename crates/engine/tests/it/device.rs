@@ -759,3 +759,33 @@ async fn on_the_users_own_device_they_are_asked_only_before_others_can_read() {
     house.network.until_sent(1).await;
     assert_eq!(house.network.texts(), ["by iMessage"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_way_of_which_nothing_is_known_they_are_asked_before_anything_leaves() {
+    let mut site = device();
+    site.lines[0].consent = Rule::Line;
+    let house = House::with(site).await;
+    // As BlueBubbles, which does not say whether it is iMessage or SMS.
+    let unknown = InboundMessage {
+        way: vec![Leg::new(
+            Place::Phone,
+            Place::Device,
+            Protection::Unknown,
+            Evidence::None,
+        )],
+        ..named("m1", "Hello there")
+    };
+    comes(&house, unknown).await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "Hello there"))
+        .await;
+    say(&house, &room, ALICE, Message::text("by whatever there is")).await;
+    house
+        .homeserver
+        .until_said(
+            "is not known. Take them for readable by whoever carries them, beside your device. Do you agree",
+        )
+        .await;
+    assert_eq!(house.network.texts(), Vec::<String>::new());
+}

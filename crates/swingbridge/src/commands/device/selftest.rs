@@ -5,23 +5,25 @@ use super::{load, runtime};
 use crate::cli::DeviceSelftest;
 use crate::config::Sources;
 use crate::config::device::DeviceConfig;
+use crate::device::sla::is_up;
 use crate::exit::{Ends, Exit, Failure};
-use crate::wiring;
+use crate::{http, wiring};
 use async_trait::async_trait;
 use serde::Serialize;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use swingbridge_domain::address::Address;
-use swingbridge_domain::capability::{Capabilities, Support};
+use swingbridge_domain::capability::Support;
 use swingbridge_domain::clock::Entropy;
-use swingbridge_domain::connector::{Connector, Link, Outbound, SendError, Shutdown};
+use swingbridge_domain::connector::{Connector, Outbound, SendError, Shutdown};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::{MessageId, NetworkId};
 use swingbridge_domain::inbox::{Arrival, Inbound, Inbox, InboxError, What};
 use swingbridge_domain::line::Line;
 use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference, Text};
 use tokio::sync::Notify;
+use tokio::task::JoinHandle;
 
 /// How long each step may take: some phones wake up slowly.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -63,6 +65,17 @@ enum Found {
     NotSeen,
 }
 
+impl Found {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "FAILED",
+            Self::NotOffered => "not offered",
+            Self::NotSeen => "not seen",
+        }
+    }
+}
+
 pub fn run(options: &DeviceSelftest, sources: &Sources) -> Result<ExitCode, Failure> {
     let config = load(sources)?;
     let report = runtime()?.block_on(all(options, config))?;
@@ -85,11 +98,13 @@ pub fn run(options: &DeviceSelftest, sources: &Sources) -> Result<ExitCode, Fail
 }
 
 async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Report, Failure> {
-    // Beside the relay's own memory: what is tried here must not be taken for seen there.
+    // Beside the relay's own memory: what is tried here must not be taken for seen there. What an earlier try left is of no use.
     let folder = config.device.folder.join("selftest");
+    let _ = std::fs::remove_dir_all(&folder);
     crate::device::private_folder(&folder).ends(Exit::File)?;
     config.device.folder = folder.clone();
-    let device = wiring::device(&config)?;
+    let mut device = wiring::device(&config)?;
+    let hooks = webhooks(&config, &mut device).await;
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         at: wiring::clock().now().to_string(),
@@ -115,6 +130,9 @@ async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Repor
         println!("{} by {}:", line.name, line.connector);
         report.lines.push(one(line, &to, connector).await);
     }
+    if let Some(hooks) = hooks {
+        hooks.abort();
+    }
     let _ = std::fs::remove_dir_all(folder);
     if report.lines.is_empty() {
         return Err(Failure::msg(Exit::Config, "there is no such line to test"));
@@ -122,8 +140,30 @@ async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Repor
     Ok(report)
 }
 
+/// Takes what programs on the phone bring, as the relay does. Where the relay itself runs it has the port, and the connectors here ask
+/// for what they are not told.
+async fn webhooks(config: &DeviceConfig, device: &mut wiring::Device) -> Option<JoinHandle<()>> {
+    let address = config.webhooks.listen()?;
+    let webhooks = std::mem::take(&mut device.webhooks);
+    if webhooks.is_empty() {
+        return None;
+    }
+    match http::listen("webhooks.address", &address.ip().to_string(), address.port()).await {
+        Ok(listener) => {
+            let served = http::serve(listener, http::webhooks(webhooks), Shutdown::never());
+            Some(tokio::spawn(served))
+        }
+        Err(failure) => {
+            println!(
+                "no webhooks are taken, what comes is asked for: {}",
+                failure.error
+            );
+            None
+        }
+    }
+}
+
 async fn one(line: &Line, to: &Address, connector: Arc<dyn Connector>) -> LineReport {
-    let able = connector.capabilities();
     let seen = Arc::new(Seen::default());
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let shutdown = Shutdown::when(async {
@@ -137,14 +177,14 @@ async fn one(line: &Line, to: &Address, connector: Arc<dyn Connector>) -> LineRe
         seen,
         steps: Vec::new(),
     };
-    tried.go_through(&able).await;
+    tried.go_through().await;
     let steps = tried.steps;
     let _ = stop.send(());
     let _ = tokio::time::timeout(Duration::from_secs(10), running).await;
     LineReport {
         line: line.id.to_string(),
         connector: line.connector.to_string(),
-        networks: able.networks,
+        networks: connector.capabilities().networks,
         steps,
     }
 }
@@ -158,13 +198,13 @@ struct Tried<'a> {
 }
 
 impl Tried<'_> {
-    async fn go_through(&mut self, able: &Capabilities) {
+    async fn go_through(&mut self) {
         let begun = Instant::now();
         let connector = self.connector.clone();
         let connected = async {
             loop {
                 let health = connector.probe().await;
-                if health.state == Link::Connected {
+                if is_up(health.state) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(250)).await;
@@ -177,6 +217,8 @@ impl Tried<'_> {
         if !connected {
             return;
         }
+        // What some of them can do they know only now.
+        let able = self.connector.capabilities();
         // A word that nobody has written before, so that it is known again.
         let mut drawn = [0; 6];
         crate::edges::SystemEntropy.fill(&mut drawn);
@@ -239,7 +281,8 @@ impl Tried<'_> {
     }
 
     fn note(&mut self, name: &'static str, outcome: Found, begun: Instant, detail: String) {
-        println!("  {:<28} {outcome:?} {detail}", name);
+        let line = format!("  {name:<22}{:<14}{detail}", outcome.words());
+        println!("{}", line.trim_end());
         self.steps.push(Step {
             name,
             outcome,
