@@ -40,6 +40,28 @@ const SMS_GATEWAY: &[&str] = &["android-sms-gateway[requests]==4.3.3"];
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
 
+/// A C compiler and linker for other systems. Pinned by content (Linux and macOS, x86-64 and ARM), since it has its hand in what is handed out.
+const ZIG: &str = "ziglang==0.17.1 \
+    --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \
+    --hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e \
+    --hash=sha256:09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23 \
+    --hash=sha256:4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97\n";
+
+/// Gives back the program.
+pub fn zig(folder: &Path) -> Result<PathBuf> {
+    once(folder, "zig", ZIG, |folder| {
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let pins = folder.join("requirements.txt");
+        fs::write(&pins, ZIG)?;
+        run_quietly(
+            pip(folder)
+                .args(["--only-binary", ":all:", "--require-hashes", "-r"])
+                .arg(pins),
+        )
+    })?;
+    Ok(packages(folder)?.join("ziglang/zig"))
+}
+
 pub fn synapse(peers: &Path) -> Result<()> {
     environment(&peers.join("synapse"), SYNAPSE, &[])
 }
@@ -68,23 +90,19 @@ fn environment(folder: &Path, requirements: &[&str], mended: &[(&str, &str, &str
     let pins = format!("{requirements:?} {mended:?}");
     once(folder, &requirements.join(" "), &pins, |folder| {
         run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        run_quietly(
-            Command::new(folder.join("bin/python"))
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--prefer-binary",
-                ])
-                .args(requirements),
-        )?;
+        run_quietly(pip(folder).arg("--prefer-binary").args(requirements))?;
         let packages = packages(folder)?;
         mended
             .iter()
             .try_for_each(|(file, wrong, right)| mend(&packages.join(file), wrong, right))
     })
+}
+
+/// The pip of an environment, told to install.
+fn pip(folder: &Path) -> Command {
+    let mut command = Command::new(folder.join("bin/python"));
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    command
 }
 
 /// Where pip put the packages.
