@@ -52,6 +52,8 @@ fn checksum(folder: &Path, name: &str) -> Result<String> {
 const AARCH64: u16 = 183;
 const INTERPRETER: u32 = 3;
 const SYMBOLS: u32 = 2;
+/// Where its libc looks for name servers on a phone (see `peers`).
+const NAME_SERVERS: &[u8] = b"/data/data/com.termux/files/usr/etc/resolv.conf\0";
 
 /// Fails unless it is a program of 64 bits for ARM that needs nothing of the system it runs on, and holds no symbols.
 fn for_any_phone(elf: &[u8]) -> Result<()> {
@@ -70,6 +72,10 @@ fn for_any_phone(elf: &[u8]) -> Result<()> {
     ensure!(!segments.is_empty(), "it holds no program");
     ensure!(!segments.contains(&INTERPRETER), "it is not static");
     ensure!(!kinds(40, 58, 60, 4)?.contains(&SYMBOLS), "it is not stripped");
+    ensure!(
+        elf.windows(NAME_SERVERS.len()).any(|part| part == NAME_SERVERS),
+        "it does not know where Termux keeps its name servers"
+    );
     Ok(())
 }
 
@@ -96,7 +102,7 @@ mod tests {
 
     /// A file with one segment and one section.
     fn elf(machine: u16, segment: u32, section: u32) -> Vec<u8> {
-        let mut elf = vec![0; 256];
+        let mut elf = vec![0; 192];
         elf[..6].copy_from_slice(b"\x7fELF\x02\x01");
         elf[18..20].copy_from_slice(&machine.to_le_bytes());
         elf[32] = 64;
@@ -106,6 +112,7 @@ mod tests {
         }
         elf[64..68].copy_from_slice(&segment.to_le_bytes());
         elf[132..136].copy_from_slice(&section.to_le_bytes());
+        elf.extend(NAME_SERVERS);
         elf
     }
 
@@ -118,6 +125,8 @@ mod tests {
         assert_eq!(fails(&elf(AARCH64, INTERPRETER, code)), "it is not static");
         assert_eq!(fails(&elf(AARCH64, load, SYMBOLS)), "it is not stripped");
         assert_eq!(fails(&elf(AARCH64, load, code)[..100]), "it is cut off");
+        let deaf = &elf(AARCH64, load, code)[..192];
+        assert!(fails(deaf).contains("name servers"), "{}", fails(deaf));
         assert_eq!(
             fails(b"#!/bin/sh\n"),
             "it is no ELF file of 64 bits, little-endian"

@@ -47,9 +47,18 @@ const ZIG: &str = "ziglang==0.17.1 \
     --hash=sha256:09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23 \
     --hash=sha256:4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97\n";
 
+/// What is mended in it: Android has no /etc/resolv.conf, and its musl, which becomes part of what is built, would then find no
+/// server by its name. Termux has one elsewhere.
+const RESOLVED: (&str, &str, &str) = (
+    "ziglang/lib/libc/musl/src/network/resolvconf.c",
+    "\tif (!f) switch (errno) {\n",
+    "\tif (!f) f = __fopen_rb_ca(\"/data/data/com.termux/files/usr/etc/resolv.conf\", &_f, _buf, sizeof _buf);\n\
+     \tif (!f) switch (errno) {\n",
+);
+
 /// Gives back the program.
 pub fn zig(folder: &Path) -> Result<PathBuf> {
-    once(folder, "zig", ZIG, |folder| {
+    once(folder, "zig", &format!("{ZIG}{RESOLVED:?}"), |folder| {
         run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
         let pins = folder.join("requirements.txt");
         fs::write(&pins, ZIG)?;
@@ -57,7 +66,9 @@ pub fn zig(folder: &Path) -> Result<PathBuf> {
             pip(folder)
                 .args(["--only-binary", ":all:", "--require-hashes", "-r"])
                 .arg(pins),
-        )
+        )?;
+        let (file, wrong, right) = RESOLVED;
+        mend(&packages(folder)?.join(file), wrong, right)
     })?;
     Ok(packages(folder)?.join("ziglang/zig"))
 }
