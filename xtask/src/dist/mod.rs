@@ -60,6 +60,9 @@ pub fn run(options: &Options) -> Result<PathBuf> {
     let host = rust::host()?;
     let triple = options.target.as_deref().unwrap_or(&host);
     let (folder, _lock) = folder()?;
+    if options.way.is_some() && triple != PHONE {
+        bail!("--std is for {PHONE}: this machine's Rust has its own library");
+    }
     let built = if triple == host {
         told(&format!("building for this machine ({host})"), || {
             run_shown(&mut build())

@@ -39,11 +39,15 @@ pub struct Rust {
 
 impl Way {
     pub fn named(name: &str) -> Result<Self> {
-        match name {
-            "rustup" => Ok(Self::Rustup),
-            "source" => Ok(Self::Source),
-            "debian" => Ok(Self::Debian),
-            _ => bail!("--std is one of rustup, source, debian"),
+        let way = WAYS.into_iter().find(|way| way.name() == name);
+        way.context("--std is one of rustup, source, debian")
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rustup => "rustup",
+            Self::Source => "source",
+            Self::Debian => "debian",
         }
     }
 }
