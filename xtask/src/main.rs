@@ -2,6 +2,7 @@
 
 mod bench;
 mod demo;
+mod dist;
 mod floors;
 mod gen_docs;
 mod licences;
@@ -18,7 +19,8 @@ use anyhow::{Result, bail};
 const HELP: &str = "\
 Chores of the project.
 
-cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests whose names hold it
+cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests whose names hold it;
+                                     --long adds slow peers, and the build for phones under qemu
 cargo xtask demo [--check] [--postgres] [--fresh]
                                      a homeserver, a carrier with web phones and the gateway, to try out;
                                      --check drives it unattended and exits 0 or 1
@@ -28,6 +30,10 @@ cargo xtask bench [--quick] [--long] [NAME]
                                      measure what the gateway carries beside others: session, queue, absorb, roundtrip,
                                      rooms, memory; --quick builds faster, --long adds Jasmin; `device` by itself measures
                                      the relay on a device
+cargo xtask dist [--target aarch64-unknown-linux-musl] [--std rustup|source|debian]
+                                     the program with the relay for devices, into target/dist: for this machine, or as one
+                                     static file for phones. --std says how to come by Rust's library for them, else the
+                                     first way that works is taken
 cargo xtask gen [--check]            write the generated documentation, or compare it
 cargo xtask floors                   prove which crate may use which
 cargo xtask licences                 prove that every dependency's licence is on the list in deny.toml
@@ -56,6 +62,7 @@ fn run(arguments: &[String]) -> Result<()> {
         Some((&"test", rest)) => test::run(&test::Options::parse(rest)?),
         Some((&"demo", rest)) => demo::run(&demo::Options::parse(rest)?),
         Some((&"bench", rest)) => bench::run(rest),
+        Some((&"dist", rest)) => dist::run(&dist::Options::parse(rest)?).map(drop),
         Some((&"gen", [])) => gen_docs::run(gen_docs::Mode::Write),
         Some((&"gen", ["--check"])) => gen_docs::run(gen_docs::Mode::Check),
         Some((&"floors", [])) => floors::run(),

@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{
-    floors, gen_docs, licences,
+    dist, floors, gen_docs, licences,
     peers::{self, Peers},
-    process::{cargo, run as run_shown, seconds, succeeds},
+    process::{cargo, run as run_shown, seconds, succeeds, target},
     units,
 };
 
@@ -39,6 +39,12 @@ impl Options {
             }
         }
         Ok(options)
+    }
+}
+
+impl Options {
+    fn wants(&self, test: &str) -> bool {
+        self.filter.as_ref().is_none_or(|filter| test.contains(filter))
     }
 }
 
@@ -88,6 +94,17 @@ fn steps(options: &Options, report: &mut Report) -> Result<()> {
     let tests = report.step("tests", || run_tests(options, &peers, required, &mut counts));
     report.counts.add(&counts);
     tests?;
+    if options.long && options.wants(ON_A_PHONE) {
+        if peers::can_run_phone() {
+            let mut counts = Counts::default();
+            let tests = report.step("phone build", || test_phone_build(&peers, required, &mut counts));
+            report.counts.add(&counts);
+            tests?;
+        } else {
+            // Named with the peers already, or refused there.
+            println!("\nphone build: skipped, for want of qemu");
+        }
+    }
     if options.filter.is_none() {
         let mut counts = Counts::default();
         let tests = report.step("doc tests", || {
@@ -142,6 +159,40 @@ fn run_tests(options: &Options, peers: &Peers, required: bool, counts: &mut Coun
     if counts.passed == 0 {
         bail!("no test ran");
     }
+    Ok(())
+}
+
+/// The test that is run once more with the program for phones.
+const ON_A_PHONE: &str = "device::a_phone_is_mirrored_encrypted_and_the_homeserver_reads_nothing";
+
+/// Builds the program for phones, and lets it mirror a phone's messages both ways.
+fn test_phone_build(peers: &Peers, required: bool, counts: &mut Counts) -> Result<()> {
+    let program = dist::run(&dist::Options::phone())?;
+    let witness = target().join("dist/started");
+    std::fs::write(&witness, "")?;
+    let mut command = cargo();
+    if succeeds("cargo-nextest", &["nextest", "--version"]) {
+        command.args(["nextest", "run", "--workspace"]).args(WHOLE);
+        command.args(["-E", &format!("package(swingbridge) & test(={ON_A_PHONE})")]);
+    } else {
+        command.args(["test", "--workspace", "--test", "it"]).args(WHOLE);
+        command.args(["--", "--exact", ON_A_PHONE]);
+    }
+    command
+        .envs(peers.environment(required))
+        .env("LAB_PROGRAM", dist::launcher(&program, &witness)?);
+    run_counted(&mut command, counts)?;
+    if counts.passed != 1 {
+        bail!("{} tests ran for one", counts.passed);
+    }
+    let starts = std::fs::read_to_string(&witness)?.lines().count();
+    if starts == 0 {
+        bail!("the test passed, but never started {}", program.display());
+    }
+    println!(
+        "phone build: mirrored both ways; {} was started {starts} times",
+        program.display()
+    );
     Ok(())
 }
 

@@ -4,6 +4,8 @@
 //! builds adapters and opens secrets), `http` (what is served) and `commands` (one file for each subcommand).
 
 mod audit;
+#[cfg(feature = "device")]
+mod authorities;
 mod cli;
 mod commands;
 mod config;
@@ -25,6 +27,8 @@ use exit::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    #[cfg(feature = "device")]
+    authorities::find();
     let cli = Cli::parse();
     match run(cli) {
         Ok(code) => code,

@@ -1,8 +1,8 @@
 //! What comes from Debian: installed when we are root, else named.
 
-use std::{fmt, fs, path::Path, process::Command};
+use std::{collections::VecDeque, fmt, fs, path::Path, process::Command};
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 
 use crate::process::{run_quietly, succeeds, told};
 
@@ -12,6 +12,12 @@ pub struct Need {
     what: &'static str,
     packages: &'static [&'static str],
     present: fn() -> bool,
+}
+
+impl Need {
+    pub fn is_there(&self) -> bool {
+        (self.present)()
+    }
 }
 
 impl fmt::Display for Need {
@@ -68,16 +74,23 @@ pub const REDIS: Need = Need {
     present: || succeeds("redis-server", &["--version"]),
 };
 
+/// Runs what is built for phones.
+pub const QEMU: Need = Need {
+    what: "qemu-aarch64-static",
+    packages: &["qemu-user-static"],
+    present: || cfg!(target_arch = "aarch64") || succeeds("qemu-aarch64-static", &["--version"]),
+};
+
 pub const ALWAYS: &[Need] = &[VENV, NODE, NET_SMPP, TSHARK, POSTGRESQL];
 
 /// What the long tests need beyond that. Jasmin stands on the last two.
-pub const LONG: &[Need] = &[KANNEL, RABBITMQ, REDIS];
+pub const LONG: &[Need] = &[KANNEL, RABBITMQ, REDIS, QEMU];
 
 pub const ADVICE: &str = "install them with apt-get, or run this as root";
 
 /// Installs what is absent if that is possible, and names what is still absent then.
 pub fn set_up(needs: &[Need]) -> Result<Vec<String>> {
-    let absent = || needs.iter().filter(|need| !(need.present)());
+    let absent = || needs.iter().filter(|need| !need.is_there());
     let packages: Vec<&str> = absent().flat_map(|need| need.packages).copied().collect();
     if !packages.is_empty() && is_root() && succeeds("apt-get", &["--version"]) {
         let installed = told(&format!("installing {} from Debian", packages.join(" ")), || {
@@ -89,6 +102,69 @@ pub fn set_up(needs: &[Need]) -> Result<Vec<String>> {
         }
     }
     Ok(absent().map(Need::to_string).collect())
+}
+
+/// Unpacks packages below `folder`, with what they need and this machine has not. The system stays as it is.
+///
+/// apt compares each with the signed lists of the archive.
+pub fn unpack(packages: &[&str], folder: &Path) -> Result<()> {
+    if is_root() {
+        run_quietly(&mut apt_get(&["update", "-q"]))?;
+    }
+    let files = folder.join("packages");
+    fs::create_dir_all(&files)?;
+    run_quietly(
+        apt_get(&["download", "-q"])
+            .args(with_what_they_need(packages)?)
+            .current_dir(&files),
+    )?;
+    for file in fs::read_dir(&files)? {
+        run_quietly(Command::new("dpkg-deb").arg("-x").arg(file?.path()).arg(folder))?;
+    }
+    Ok(fs::remove_dir_all(&files)?)
+}
+
+/// A linker and its libraries must be installed in any case: our own build scripts need them.
+const TAKEN_AS_THERE: [&str; 3] = ["binutils", "gcc", "libc6-dev"];
+
+fn with_what_they_need(packages: &[&str]) -> Result<Vec<String>> {
+    let mut found: Vec<String> = Vec::new();
+    let mut open: VecDeque<String> = packages.iter().map(|name| (*name).to_owned()).collect();
+    while let Some(name) = open.pop_front() {
+        let asked = packages.contains(&name.as_str());
+        if found.contains(&name) || !asked && (TAKEN_AS_THERE.contains(&name.as_str()) || installed(&name)) {
+            continue;
+        }
+        let output = Command::new("apt-cache")
+            .args(["depends", "--important", &name])
+            .output()
+            .context("cannot run apt-cache")?;
+        ensure!(output.status.success(), "this Debian has no package {name}");
+        open.extend(needs(&String::from_utf8_lossy(&output.stdout)));
+        found.push(name);
+    }
+    Ok(found)
+}
+
+fn installed(package: &str) -> bool {
+    let mut query = Command::new("dpkg-query");
+    query.args(["-W", "-f", "${db:Status-Status}\n", package]);
+    query
+        .output()
+        .is_ok_and(|output| output.stdout.starts_with(b"installed"))
+}
+
+/// What `apt-cache depends` names, without what only a virtual package is.
+fn needs(told: &str) -> Vec<String> {
+    let lines = told.lines().filter_map(|line| {
+        let line = line.trim_start();
+        line.strip_prefix("Depends: ")
+            .or_else(|| line.strip_prefix("PreDepends: "))
+    });
+    lines
+        .map(|name| name.trim().to_owned())
+        .filter(|name| !name.starts_with('<'))
+        .collect()
 }
 
 fn apt_get(arguments: &[&str]) -> Command {
@@ -112,4 +188,17 @@ fn has_postgresql() -> bool {
                 .flatten()
                 .any(|version| Path::new(&version.path()).join("bin/initdb").exists())
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_package_needs_is_read() {
+        let told = "rustc-web\n  Depends: libc6\n |Depends: one\n  Depends: other\n  PreDepends: first\n  \
+                    Depends: <libc-dev>\n    libc6-dev\n  Conflicts: rustc\n";
+        // Of two that would do, the last is enough.
+        assert_eq!(needs(told), ["libc6", "other", "first"]);
+    }
 }

@@ -132,6 +132,31 @@ pub fn set_up_bench(long: bool) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Sets up zig in `folder`, and gives back the program.
+pub fn set_up_zig(folder: &Path) -> Result<PathBuf> {
+    let missing = debian::set_up(&[debian::VENV])?;
+    if !missing.is_empty() {
+        bail!("missing: {}; {}", missing.join(", "), debian::ADVICE);
+    }
+    python::zig(folder)
+}
+
+/// Unpacks Debian's newer Rust, compiler and sources, in `folder`.
+pub fn set_up_debian_rust(folder: &Path) -> Result<()> {
+    const PACKAGES: [&str; 2] = ["rustc-web", "rust-web-src"];
+    once(
+        folder,
+        "Debian's Rust",
+        &format!("{} {}", PACKAGES.join(" "), std::env::consts::ARCH),
+        |folder| debian::unpack(&PACKAGES, folder),
+    )
+}
+
+/// Whether what is built for phones can run here.
+pub fn can_run_phone() -> bool {
+    debian::QEMU.is_there()
+}
+
 fn synapse_python(folder: &Path) -> PathBuf {
     folder.join("synapse/bin/python")
 }

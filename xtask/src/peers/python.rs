@@ -48,6 +48,39 @@ const TELNYX: &[&str] = &["telnyx==4.189.0", "PyNaCl==1.6.2"];
 /// What most bridges of its time were built on.
 const MAUTRIX: &[&str] = &["mautrix==0.21.1"];
 
+/// A C compiler and linker for other systems. Pinned by content (Linux and macOS, x86-64 and ARM), since it has its hand in what is handed out.
+const ZIG: &str = "ziglang==0.17.1 \
+    --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \
+    --hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e \
+    --hash=sha256:09953b6af7f64168b915180a42774f520f92d86ef6331b28e33915c7e1f0bb23 \
+    --hash=sha256:4e0b4b9c02b8d0d220e9948010f860b62ff11d96abb39762eca5fa2ef3f7bc97\n";
+
+/// What is mended in it: Android has no /etc/resolv.conf, and its musl, which becomes part of what is built, would then find no
+/// server by its name. Termux has one elsewhere.
+const RESOLVED: (&str, &str, &str) = (
+    "ziglang/lib/libc/musl/src/network/resolvconf.c",
+    "\tif (!f) switch (errno) {\n",
+    "\tif (!f) f = __fopen_rb_ca(\"/data/data/com.termux/files/usr/etc/resolv.conf\", &_f, _buf, sizeof _buf);\n\
+     \tif (!f) switch (errno) {\n",
+);
+
+/// Gives back the program.
+pub fn zig(folder: &Path) -> Result<PathBuf> {
+    once(folder, "zig", &format!("{ZIG}{RESOLVED:?}"), |folder| {
+        run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
+        let pins = folder.join("requirements.txt");
+        fs::write(&pins, ZIG)?;
+        run_quietly(
+            pip(folder)
+                .args(["--only-binary", ":all:", "--require-hashes", "-r"])
+                .arg(pins),
+        )?;
+        let (file, wrong, right) = RESOLVED;
+        mend(&packages(folder)?.join(file), wrong, right)
+    })?;
+    Ok(packages(folder)?.join("ziglang/zig"))
+}
+
 pub fn synapse(peers: &Path) -> Result<()> {
     environment(&peers.join("synapse"), SYNAPSE, &[])
 }
@@ -88,23 +121,19 @@ fn environment(folder: &Path, requirements: &[&str], mended: &[(&str, &str, &str
     let pins = format!("{requirements:?} {mended:?}");
     once(folder, &requirements.join(" "), &pins, |folder| {
         run_quietly(Command::new("python3").args(["-m", "venv"]).arg(folder))?;
-        run_quietly(
-            Command::new(folder.join("bin/python"))
-                .args([
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "--disable-pip-version-check",
-                    "--prefer-binary",
-                ])
-                .args(requirements),
-        )?;
+        run_quietly(pip(folder).arg("--prefer-binary").args(requirements))?;
         let packages = packages(folder)?;
         mended
             .iter()
             .try_for_each(|(file, wrong, right)| mend(&packages.join(file), wrong, right))
     })
+}
+
+/// The pip of an environment, told to install.
+fn pip(folder: &Path) -> Command {
+    let mut command = Command::new(folder.join("bin/python"));
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    command
 }
 
 /// Where pip put the packages.

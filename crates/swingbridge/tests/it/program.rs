@@ -14,9 +14,14 @@ use tokio::net::TcpListener;
 pub const LINE: &str = "+447700900001";
 pub const CONTACT: &str = "+447700900456";
 
+/// The program: our own build, or the one that `LAB_PROGRAM` names, such as one for phones under qemu.
+fn program() -> PathBuf {
+    std::env::var_os("LAB_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_swingbridge").into(), PathBuf::from)
+}
+
 /// A command in `folder`.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_swingbridge"));
+    let mut command = Command::new(program());
     command.current_dir(folder).args(arguments);
     for (name, _) in std::env::vars_os() {
         let ours = |name: &str| {
