@@ -13,6 +13,8 @@ use crate::{
 pub struct Options {
     /// The device whose relay is shown, instead of the gateway.
     device: Option<String>,
+    /// The line reaches phones by RCS first.
+    rcs: bool,
     check: bool,
     postgres: bool,
     fresh: bool,
@@ -24,6 +26,7 @@ impl Options {
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             match *argument {
+                "--rcs" => options.rcs = true,
                 "--check" => options.check = true,
                 "--postgres" => options.postgres = true,
                 "--fresh" => options.fresh = true,
@@ -40,6 +43,9 @@ impl Options {
         if options.device.is_some() && options.postgres {
             bail!("--postgres is for the gateway: a device keeps its data in files");
         }
+        if options.rcs && (options.postgres || options.device.is_some()) {
+            bail!("--rcs is a demo of its own: give it without --postgres and --device");
+        }
         Ok(options)
     }
 
@@ -49,6 +55,7 @@ impl Options {
             given.extend(["--device", device]);
         }
         let flags = [
+            (self.rcs, "--rcs"),
             (self.check, "--check"),
             (self.postgres, "--postgres"),
             (self.fresh, "--fresh"),
@@ -117,6 +124,7 @@ mod tests {
             &["--check", "--postgres", "--fresh"],
             &["--device", "android", "--check"],
             &["--device", "mac", "--fresh"],
+            &["--rcs", "--check"],
         ] {
             assert_eq!(Options::parse(given).unwrap().given(), given);
         }
@@ -130,6 +138,7 @@ mod tests {
             &["--device"][..],
             &["--device", "pager"],
             &["--device", "mac", "--postgres"],
+            &["--rcs", "--postgres"],
             &["--fast"],
         ] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");

@@ -24,6 +24,8 @@ cargo xtask test [--long] [FILTER]   every check; with FILTER only the tests who
 cargo xtask demo [--check] [--postgres] [--fresh]
                                      a homeserver, a carrier with web phones and the gateway, to try out;
                                      --check drives it unattended and exits 0 or 1
+cargo xtask demo --rcs [--check] [--fresh]
+                                      the same with Google's RCS for Business (emulated) first, and SMS where that fails
 cargo xtask demo --device android|mac [--check] [--fresh]
                                      the relay on a user's own device (emulated), encrypted to a Matrix client of yours
 cargo xtask bench [--quick] [--long] [NAME]

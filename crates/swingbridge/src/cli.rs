@@ -75,6 +75,10 @@ pub enum Command {
         #[command(subcommand)]
         act: Retention,
     },
+    /// Let all conversations of a line go by another; stop the gateway first. Rooms, history and ghosts stay
+    Migrate(Migrate),
+    /// Print the addresses at which providers are to call; whoever knows one may try to pass for the provider
+    Webhooks,
     #[cfg(feature = "device")]
     /// Make the Matrix account that a device logs in to
     Register(Box<Register>),
@@ -109,6 +113,21 @@ pub enum Retention {
         #[arg(long)]
         json: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// The line that they are on; it need not be configured any more
+    #[arg(long, value_name = "LINE")]
+    pub from: String,
+
+    /// The line that they are to go by
+    #[arg(long, value_name = "LINE")]
+    pub to: String,
+
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

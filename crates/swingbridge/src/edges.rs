@@ -1,5 +1,7 @@
-//! The clock and the randomness of this machine, which everything else is given as arguments.
+//! The clock, the randomness and the private folders of this machine, which everything else is given as arguments.
 
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::Path;
 use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
 
 pub struct SystemClock;
@@ -24,4 +26,16 @@ impl Entropy for SystemEntropy {
         // than to seal a text. Without a seed it panics, and then nothing here may go on.
         rand::fill(bytes);
     }
+}
+
+/// Makes a folder for its user alone, or makes it so.
+///
+/// # Errors
+/// The disk's.
+pub fn private_folder(path: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }

@@ -1,21 +1,18 @@
 //! The two listeners: one for the homeserver (and for people's clients and phones), one for the operator's tools.
 
+use crate::config::webhooks::Doors;
 use crate::exit::{Exit, Failure};
 use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery};
+use axum::http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
+use axum::response::IntoResponse;
+use axum::routing::any;
 use axum::serve::ListenerExt;
-#[cfg(feature = "device")]
-use axum::{
-    body::Bytes,
-    extract::{DefaultBodyLimit, RawQuery},
-    http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE},
-    routing::any,
-};
 use std::future::IntoFuture;
 use std::net::SocketAddr;
-#[cfg(feature = "device")]
 use std::sync::Arc;
 use std::time::Duration;
-#[cfg(feature = "device")]
 use swingbridge_connectors::webhook::{Request, Webhook};
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_matrix::appservice::AppService;
@@ -69,7 +66,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
         let _ = stream.set_nodelay(true);
     });
     let stopping = shutdown.clone();
-    let served = axum::serve(listener, router)
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stopping.requested().await })
         .into_future();
     let given_up = async {
@@ -86,13 +84,29 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     }
 }
 
-/// What services bring to connectors: each at the address that it says, which only its service knows.
-#[cfg(feature = "device")]
-pub fn webhooks(mounted: Vec<(String, Arc<dyn Webhook>)>) -> Router {
+/// Something that a service calls, at the address that only the service knows.
+pub struct Mounted {
+    pub path: String,
+    pub webhook: Arc<dyn Webhook>,
+    pub doors: Doors,
+}
+
+/// What services bring to connectors.
+pub fn webhooks(mounted: Vec<Mounted>) -> Router {
     let mut router = Router::new();
-    for (path, webhook) in mounted {
+    for Mounted { path, webhook, doors } in mounted {
         let largest = webhook.largest_body();
-        let receive = move |method: Method, RawQuery(query): RawQuery, headers: HeaderMap, body: Bytes| async move {
+        let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>,
+                            method: Method,
+                            RawQuery(query): RawQuery,
+                            headers: HeaderMap,
+                            body: Bytes| async move {
+            let forwarded = headers.get_all("x-forwarded-for").into_iter();
+            let forwarded: Vec<&str> = forwarded.filter_map(|value| value.to_str().ok()).collect();
+            if !doors.admit(peer.ip(), &forwarded) {
+                tracing::warn!("a webhook from a network that is not allowed is refused");
+                return StatusCode::FORBIDDEN.into_response();
+            }
             let headers = headers.iter().filter_map(|(name, value)| {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             });
@@ -109,6 +123,7 @@ pub fn webhooks(mounted: Vec<(String, Arc<dyn Webhook>)>) -> Router {
                 [(CONTENT_TYPE, answer.content_type)],
                 answer.body.into_owned(),
             )
+                .into_response()
         };
         router = router.route(&path, any(receive).layer(DefaultBodyLimit::max(largest)));
     }

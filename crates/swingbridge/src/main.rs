@@ -70,6 +70,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Some(Command::AuditLog { act }) => return audit_log::run(&sources, act),
         Some(Command::Retention { act }) => retention::run(&sources, act)?,
+        Some(Command::Migrate(options)) => commands::migrate::run(&sources, &options)?,
+        Some(Command::Webhooks) => commands::webhooks::run(&sources)?,
         #[cfg(feature = "device")]
         Some(Command::Register(options)) => return commands::register::run(&options, &sources.variables),
         #[cfg(feature = "device")]

@@ -4,6 +4,7 @@
 
 #[cfg(feature = "device")]
 mod device;
+mod providers;
 
 #[cfg(feature = "device")]
 pub use device::*;
@@ -16,6 +17,7 @@ use crate::config::messages::{Fallback, Media, Messages};
 use crate::config::retention::Retention;
 use crate::edges::{SystemClock, SystemEntropy};
 use crate::exit::{Ends, Exit, Failure};
+use crate::http::Mounted;
 use std::sync::Arc;
 use swingbridge_connectors::smpp::SmppConnector;
 use swingbridge_domain::clock::Clock;
@@ -150,10 +152,38 @@ pub fn smpp(config: &Config) -> Result<Vec<Arc<SmppConnector>>, Failure> {
     config.connectors.iter().filter_map(build).collect()
 }
 
-/// All connectors.
-pub fn connectors(config: &Config) -> Result<Vec<Arc<dyn Connector>>, Failure> {
+/// What a gateway speaks to phone networks by.
+pub struct Networks {
+    pub connectors: Vec<Arc<dyn Connector>>,
+    /// What providers call.
+    pub webhooks: Vec<Mounted>,
+}
+
+/// All connectors. Each keeps what it must remember in a folder of its own, beside the database.
+pub fn networks(config: &Config, keys: &Keys) -> Result<Networks, Failure> {
+    let mut networks = Networks {
+        connectors: Vec::new(),
+        webhooks: Vec::new(),
+    };
     let smpp = smpp(config)?.into_iter();
-    Ok(smpp.map(|connector| connector as Arc<dyn Connector>).collect())
+    networks
+        .connectors
+        .extend(smpp.map(|connector| connector as Arc<dyn Connector>));
+    for (name, account) in &config.connectors {
+        providers::add(config, keys, name, account, &mut networks)?;
+    }
+    Ok(networks)
+}
+
+/// Where a provider calls a connector: only who was told knows it.
+pub fn webhook_path(keys: &Keys, name: &str) -> String {
+    format!("/_swingbridge/hook/{name}/{}", keys.pseudonym("webhook", name))
+}
+
+/// A path of the webhooks' listener as the outside sees it.
+pub fn public_url(config: &Config, path: &str) -> String {
+    let base = config.webhooks.public_url.as_deref().unwrap_or_default();
+    format!("{}{path}", base.trim_end_matches('/'))
 }
 
 /// Links to media, where they are turned on.

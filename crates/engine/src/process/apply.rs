@@ -268,6 +268,8 @@ impl Work<'_> {
     }
 
     pub fn open_conversation(&mut self, line: &LineId, address: &Address, then: Then) -> Loaded<Event> {
+        // A line that stands in for another has no conversations of its own.
+        let line = self.site.line(line).map_or(line, |line| &self.site.home(line).id);
         let index = self.index(address);
         let conversation = match self.tables.conversation_by_alias(line, &index)? {
             Some(known) => known.id,

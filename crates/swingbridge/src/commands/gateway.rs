@@ -5,6 +5,7 @@ use crate::config::{self, Config, Sources};
 use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
 use crate::{http, log, stop, wiring};
+use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::connector::{Connector, Shutdown};
@@ -43,7 +44,7 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
 
     let keys = wiring::keys(&config);
     let matrix = wiring::matrix(&config, keys.clone())?;
-    let connectors = wiring::connectors(&config)?;
+    let wiring::Networks { connectors, webhooks } = wiring::networks(&config, &keys)?;
     let appservice = &config.appservice;
     let listener = http::listen("appservice.port", &appservice.hostname, appservice.port).await?;
     let operations = match config.operations.listen() {
@@ -51,6 +52,18 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
             Some(http::listen("operations.address", &address.ip().to_string(), address.port()).await?)
         }
         None => None,
+    };
+    let hooks = match (config.webhooks.listen(), webhooks.is_empty()) {
+        (Some(address), false) => {
+            let listener =
+                http::listen("webhooks.address", &address.ip().to_string(), address.port()).await?;
+            Some((listener, http::webhooks(webhooks)))
+        }
+        (None, false) => {
+            tracing::warn!("webhooks.address is off: nothing that phones send by a provider comes in");
+            None
+        }
+        (_, true) => None,
     };
     let config = Arc::new(config);
     let opening = config.clone();
@@ -91,7 +104,9 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
         exporter,
         shutdown,
     };
-    running.until_stopped(listener, operations, &notifier).await
+    running
+        .until_stopped(listener, operations, hooks, &notifier)
+        .await
 }
 
 /// All the parts, put together.
@@ -111,6 +126,7 @@ impl Running {
         self,
         listener: TcpListener,
         operations: Option<TcpListener>,
+        hooks: Option<(TcpListener, Router)>,
         notifier: &Notifier,
     ) -> Result<(), Failure> {
         let Self {
@@ -141,6 +157,9 @@ impl Running {
         let media = config.messages.media == config::messages::Media::Link;
         let router = http::matrix_side(service, provisioning, media);
         tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        if let Some((listener, router)) = hooks {
+            tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        }
 
         let health = Arc::new(Health::new(
             store.clone(),

@@ -2,12 +2,19 @@ use super::problem::{Problem, did_you_mean};
 use super::read::read;
 use super::tree::{Kind, Node};
 use std::path::{Path, PathBuf};
-use swingbridge_connectors::{bluebubbles, imessage, smpp, sms_gateway, termux};
+use swingbridge_connectors::{
+    bluebubbles, imessage, maap, rbm, smpp, sms_gateway, telnyx, termux, twilio, webhook_http,
+};
 
 /// An account on a phone network, or a device's own way to its messages.
 #[derive(Clone, Debug)]
 pub enum Account {
     Smpp(Box<smpp::Config>),
+    Rbm(Box<rbm::Config>),
+    Maap(Box<maap::Config>),
+    Twilio(Box<twilio::Config>),
+    Telnyx(Box<telnyx::Config>),
+    Webhook(Box<webhook_http::Config>),
     Termux(Box<termux::Config>),
     SmsGateway(Box<sms_gateway::Config>),
     Imessage(Box<imessage::Config>),
@@ -21,7 +28,7 @@ impl Default for Account {
 }
 
 /// The kinds of a gateway, by the word after `type`. The first is meant where there is no `type`.
-pub const GATEWAY: &[&str] = &["smpp"];
+pub const GATEWAY: &[&str] = &["smpp", "rbm", "maap", "twilio", "telnyx", "webhook"];
 /// The kinds of a device.
 pub const DEVICE: &[&str] = &["termux", "sms_gateway", "imessage", "bluebubbles"];
 
@@ -31,6 +38,7 @@ impl Account {
         let path = ["connectors", id];
         let mut node = node.clone();
         let kind = match node.take("type") {
+            // What there was alone at first.
             None if kinds == GATEWAY => "smpp".to_owned(),
             None => {
                 problems.push(
@@ -73,6 +81,11 @@ impl Account {
         };
         match kind.as_str() {
             "smpp" => read(&path, &node, problems).map(|config| Self::Smpp(Box::new(config))),
+            "rbm" => read(&path, &node, problems).map(|config| Self::Rbm(Box::new(config))),
+            "maap" => read(&path, &node, problems).map(|config| Self::Maap(Box::new(config))),
+            "twilio" => read(&path, &node, problems).map(|config| Self::Twilio(Box::new(config))),
+            "telnyx" => read(&path, &node, problems).map(|config| Self::Telnyx(Box::new(config))),
+            "webhook" => read(&path, &node, problems).map(|config| Self::Webhook(Box::new(config))),
             "termux" => read(&path, &node, problems).map(|config| Self::Termux(Box::new(config))),
             "sms_gateway" => read(&path, &node, problems).map(|config| Self::SmsGateway(Box::new(config))),
             "imessage" => read(&path, &node, problems).map(|config| Self::Imessage(Box::new(config))),
@@ -82,8 +95,16 @@ impl Account {
     }
 
     pub(super) fn check(&self, id: &str, problems: &mut Vec<Problem>) {
-        let invalid = match self {
+        // Where it is called is known when it is built.
+        let mut checked = self.clone();
+        checked.called_at("https://example.org/");
+        let invalid = match &checked {
             Self::Smpp(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Rbm(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Maap(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Twilio(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Telnyx(config) => config.validate().err().map(|it| (it.field, it.problem)),
+            Self::Webhook(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::Termux(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::SmsGateway(config) => config.validate().err().map(|it| (it.field, it.problem)),
             Self::Imessage(config) => config.validate().err().map(|it| (it.field, it.problem)),
@@ -106,6 +127,11 @@ impl Account {
                     within(&mut tls.client_key_file);
                 }
             }
+            Self::Rbm(config) => within(&mut config.ca_file),
+            Self::Maap(config) => within(&mut config.ca_file),
+            Self::Twilio(config) => within(&mut config.ca_file),
+            Self::Telnyx(config) => within(&mut config.ca_file),
+            Self::Webhook(config) => within(&mut config.ca_file),
             Self::Termux(config) => within(&mut config.programs),
             Self::SmsGateway(config) => within(&mut config.ca_file),
             // `~/` and a full path are all that a Mac needs.
@@ -114,11 +140,36 @@ impl Account {
         }
     }
 
-    /// Takes the address of its line where it is not set by itself: a device has one number, which stands with the line.
-    #[cfg(feature = "device")]
+    /// Whether its provider calls us.
+    pub fn is_called(&self) -> bool {
+        matches!(
+            self,
+            Self::Rbm(_) | Self::Maap(_) | Self::Twilio(_) | Self::Telnyx(_) | Self::Webhook(_)
+        )
+    }
+
+    /// Takes the address at which its provider calls us, where it must know it and it is not set by itself.
+    pub fn called_at(&mut self, url: &str) {
+        let own = match self {
+            Self::Twilio(config) => &mut config.public_url,
+            Self::Telnyx(config) => &mut config.public_url,
+            Self::Webhook(config) => &mut config.public_url,
+            _ => return,
+        };
+        if own.is_empty() {
+            url.clone_into(own);
+        }
+    }
+
+    /// Takes the address of its line where it is not set by itself.
     pub(super) fn serve(&mut self, address: &str) {
         let own = match self {
             Self::Smpp(_) => return,
+            Self::Rbm(config) => &mut config.number,
+            Self::Maap(config) => &mut config.number,
+            Self::Twilio(config) => &mut config.number,
+            Self::Telnyx(config) => &mut config.number,
+            Self::Webhook(config) => &mut config.number,
             Self::Termux(config) => &mut config.number,
             Self::SmsGateway(config) => &mut config.number,
             Self::Imessage(config) => &mut config.address,

@@ -140,12 +140,7 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     warnings.extend(secrets::readable_by_others(&sources.config));
     known_sections(&root, SECTIONS, &mut problems);
     let formed = problems.len();
-    let mut named = Named::read(&root, connectors::DEVICE, &mut problems);
-    for (id, account) in &mut named.connectors {
-        if let Some((_, line)) = named.lines.iter().find(|(_, line)| &line.connector == id) {
-            account.serve(&line.address);
-        }
-    }
+    let named = Named::read(&root, connectors::DEVICE, &mut problems).serving();
     let problems_of = &mut problems;
     let mut config = DeviceConfig {
         device: section(&root, "device", problems_of),

@@ -1,3 +1,4 @@
+use super::duration::Span;
 use super::limits::{Limits, OptOut};
 use super::problem::{Problem, did_you_mean};
 use schemars::JsonSchema;
@@ -42,6 +43,58 @@ pub struct Line {
     pub limits: Limits,
     /// What becomes of STOP on this line, where it is not what `opt_out` says: the same settings.
     pub opt_out: OptOut,
+    /// The line that messages go by which this one does not bring to the phone, such as SMS behind RCS: `fallback: { line: sms }`. What phones
+    /// send to that line is shown in this one's rooms.
+    pub fallback: Option<Fallback>,
+}
+
+/// Another way for what a line does not bring to the phone.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Fallback {
+    /// The other line, by its name here.
+    pub line: String,
+    /// When it is used: `unreachable` (the phone has not this service), `refused` (the network refused the message, or gave it up), `late`
+    /// (the phone has not got it, and the network takes it back).
+    pub when: Vec<When>,
+    /// How long a phone may be without a message before it is `late`.
+    #[schemars(with = "String")]
+    pub after: Span,
+    /// How long messages go the other way at once, before this line is tried again.
+    #[schemars(with = "String")]
+    pub again: Span,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum When {
+    Unreachable,
+    Refused,
+    Late,
+}
+
+impl Default for Fallback {
+    fn default() -> Self {
+        Self {
+            line: String::new(),
+            when: vec![When::Unreachable, When::Refused, When::Late],
+            after: Span::seconds(120),
+            again: Span::hours(6),
+        }
+    }
+}
+
+impl Fallback {
+    fn made(&self) -> line::Fallback {
+        let when = |when| self.when.contains(&when);
+        line::Fallback {
+            line: LineId::new(&self.line),
+            unreachable: when(When::Unreachable),
+            refused: when(When::Refused),
+            after: when(When::Late).then_some(self.after.0),
+            again: self.again.0,
+        }
+    }
 }
 
 /// What a line has that does not say otherwise.
@@ -141,6 +194,7 @@ impl Line {
             opt_out: defaults
                 .opt_out
                 .of_line(&self.opt_out, self.inbox_room.is_some() || users.len() > 1),
+            fallback: self.fallback.as_ref().map(Fallback::made),
         })
     }
 }

@@ -1,7 +1,7 @@
 //! What the types do not say: what must be set, and what must fit together.
 
 use super::lines::Defaults;
-use super::problem::Problem;
+use super::problem::{Problem, did_you_mean};
 use super::read::read;
 use super::tree::Node;
 use super::{Config, Named, SiteKey, permissions, validate};
@@ -67,6 +67,9 @@ pub(super) fn check(config: &mut Config, root: &Node, named: &Named, problems: &
     config.encryption.check(problems);
     config.files.check(problems);
     config.provisioning.check(problems);
+    let called = named.connectors.iter().any(|(_, account)| account.is_called());
+    let names = named.connector_names.iter().map(String::as_str);
+    config.webhooks.check(names, called, problems);
     config.operations.check(problems);
     config.retention.check(problems);
 }
@@ -115,7 +118,47 @@ pub(super) fn connectors_and_lines(
             );
         }
     }
+    fallbacks(&lines, problems);
     lines
+}
+
+/// Lines that stand in for others: each is there, for one other alone, and not in a circle.
+fn fallbacks(lines: &[Line], problems: &mut Vec<Problem>) {
+    for line in lines {
+        let Some(fallback) = &line.fallback else {
+            continue;
+        };
+        let mut wrong = |cause: String, cure: &str| {
+            problems.push(Problem::new(format!("lines.{}.fallback.line", line.id), cause).cure(cure));
+        };
+        let names = lines.iter().map(|line| line.id.as_str());
+        let Some(other) = lines.iter().find(|other| other.id == fallback.line) else {
+            wrong(
+                format!("there is no line `{}`", fallback.line),
+                &did_you_mean(fallback.line.as_str(), names),
+            );
+            continue;
+        };
+        if other.id == line.id {
+            wrong("is the line itself".to_owned(), "name another line");
+        } else if other.fallback.is_some() {
+            wrong(
+                format!("`{}` has a fallback of its own", other.id),
+                "a message goes at most two ways: take that one's `fallback` out",
+            );
+        }
+        let mut others = lines.iter().filter(|each| each.id != line.id);
+        if let Some(rival) = others.find(|each| {
+            each.fallback
+                .as_ref()
+                .is_some_and(|theirs| theirs.line == fallback.line)
+        }) {
+            wrong(
+                format!("`{}` stands in for line `{}` already", fallback.line, rival.id),
+                "what phones send to it can only come into the rooms of one line: give this one a number of its own",
+            );
+        }
+    }
 }
 
 /// Names of connectors and lines stand in metrics and commands.

@@ -30,6 +30,7 @@ pub mod retention;
 pub mod secrets;
 mod tree;
 mod validate;
+pub mod webhooks;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +64,7 @@ const SECTIONS: &[&str] = &[
     "files",
     "privacy",
     "provisioning",
+    "webhooks",
     "operations",
     "logging",
     "retention",
@@ -87,6 +89,7 @@ pub struct Config {
     pub files: files::Files,
     pub privacy: privacy::Privacy,
     pub provisioning: provisioning::Provisioning,
+    pub webhooks: webhooks::Webhooks,
     pub operations: operations::Operations,
     pub logging: logging::Logging,
     pub retention: retention::Retention,
@@ -245,7 +248,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
     known_sections(root, SECTIONS, problems);
     // Problems of form come first, in the order of the file; those of meaning only where the form is right.
     let formed = problems.len();
-    let named = Named::read(root, connectors::GATEWAY, problems);
+    let named = Named::read(root, connectors::GATEWAY, problems).serving();
     let permissions: BTreeMap<String, Permission> = section(root, "permissions", problems);
     let mut config = Config {
         homeserver: section(root, "homeserver", problems),
@@ -262,6 +265,7 @@ fn understand(root: &Node, problems: &mut Vec<Problem>) -> Config {
         files: section(root, "files", problems),
         privacy: section(root, "privacy", problems),
         provisioning: section(root, "provisioning", problems),
+        webhooks: section(root, "webhooks", problems),
         operations: section(root, "operations", problems),
         logging: section(root, "logging", problems),
         retention: section(root, "retention", problems),
@@ -304,6 +308,16 @@ struct Named {
 }
 
 impl Named {
+    /// Each connector with the address of its first line.
+    fn serving(mut self) -> Self {
+        for (id, account) in &mut self.connectors {
+            if let Some((_, line)) = self.lines.iter().find(|(_, line)| &line.connector == id) {
+                account.serve(&line.address);
+            }
+        }
+        self
+    }
+
     fn read(root: &Node, kinds: &[&str], problems: &mut Vec<Problem>) -> Self {
         let accounts = entries(root, "connectors", problems);
         let written = entries(root, "lines", problems);

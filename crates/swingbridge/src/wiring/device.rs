@@ -3,8 +3,10 @@
 use super::clock;
 use crate::config::connectors::Account;
 use crate::config::device::DeviceConfig;
+use crate::config::webhooks::Doors;
 use crate::edges::SystemEntropy;
 use crate::exit::{Ends, Exit, Failure};
+use crate::http::Mounted;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +14,6 @@ use swingbridge_connectors::bluebubbles::BlueBubblesConnector;
 use swingbridge_connectors::imessage::IMessageConnector;
 use swingbridge_connectors::sms_gateway::{SmsGatewayConnector, Where};
 use swingbridge_connectors::termux::TermuxConnector;
-use swingbridge_connectors::webhook::Webhook;
 use swingbridge_domain::connector::Connector;
 use swingbridge_domain::id::{ConnectorId, UserId};
 use swingbridge_domain::line::{Permission, Permissions};
@@ -27,8 +28,8 @@ use url::Url;
 /// What a device speaks to its networks by.
 pub struct Device {
     pub connectors: Vec<Arc<dyn Connector>>,
-    /// What brings requests to those that wait for them, by the path of its address.
-    pub webhooks: Vec<(String, Arc<dyn Webhook>)>,
+    /// What brings requests to those that wait for them.
+    pub webhooks: Vec<Mounted>,
 }
 
 /// The keys of the device.
@@ -120,7 +121,7 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
     };
     for (name, account) in &config.connectors {
         let folder = config.device.folder.join("connectors").join(name);
-        crate::device::private_folder(&folder).ends(Exit::File)?;
+        crate::edges::private_folder(&folder).ends(Exit::File)?;
         let id = ConnectorId::new(name);
         let entropy = Arc::new(SystemEntropy);
         let connector: Arc<dyn Connector> = match account {
@@ -142,7 +143,11 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
                 if let Some(url) = &settings.webhook_url {
                     // Checked when the configuration was read.
                     let path = Url::parse(url).ends(Exit::Config)?.path().to_owned();
-                    device.webhooks.push((path, connector.clone()));
+                    device.webhooks.push(Mounted {
+                        path,
+                        webhook: connector.clone(),
+                        doors: Doors::default(),
+                    });
                 }
                 connector
             }

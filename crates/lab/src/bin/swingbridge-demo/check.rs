@@ -58,12 +58,12 @@ impl<'a> Check<'a> {
         self.nothing_doubled(&room).await
     }
 
-    fn say(&self, words: &str) {
+    pub fn say(&self, words: &str) {
         println!("  {:7.2}   {words}", self.start.elapsed().as_secs_f64());
     }
 
     /// As a person would: tells the bot, and accepts the invitation that comes.
-    async fn start_chat(&self) -> Result<String> {
+    pub async fn start_chat(&self) -> Result<String> {
         let management = self
             .alice
             .create_direct(BOT)
@@ -168,7 +168,7 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    async fn heard_from_the_bot(&self, room: &str, part: &str) -> Result<Seen> {
+    pub async fn heard_from_the_bot(&self, room: &str, part: &str) -> Result<Seen> {
         let seen = self
             .alice
             .wait_for(&format!("the bot's words with {part:?}"), |seen| {

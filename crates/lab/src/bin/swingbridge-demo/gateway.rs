@@ -27,6 +27,8 @@ pub struct Gateway {
     ports: Ports,
     /// The URI of a PostgreSQL database, if that is the engine.
     database: Option<String>,
+    /// Settings of this run alone.
+    settings: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -36,6 +38,7 @@ impl Gateway {
             folder: folder.join("gateway"),
             ports,
             database: None,
+            settings: Vec::new(),
         }
     }
 
@@ -77,6 +80,24 @@ impl Gateway {
     /// When it finds something wrong.
     pub fn check(&self) -> Result<String> {
         told_by(&mut self.command("check"))
+    }
+
+    /// Sets what stands at a path of the configuration, such as `LINES__AGENT__NAME`.
+    pub fn set(&mut self, path: &str, value: impl Into<String>) {
+        self.settings.push((format!("SWINGBRIDGE_{path}"), value.into()));
+    }
+
+    /// Where the provider of a connector is to call.
+    ///
+    /// # Errors
+    /// The program does not say.
+    pub fn webhook_of(&self, connector: &str) -> Result<String> {
+        let told = told_by(&mut self.command("webhooks"))?;
+        let lines = told.lines().filter_map(|line| line.split_once('\t'));
+        let found = lines.into_iter().find(|(name, _)| *name == connector);
+        found
+            .map(|(_, url)| url.to_owned())
+            .with_context(|| format!("`swingbridge webhooks` does not name {connector}:\n{told}"))
     }
 
     pub fn keep_data_in(&mut self, database: String) {
@@ -136,6 +157,7 @@ impl Gateway {
             .env("BRIDGE_SMPP_PORT", smpp.to_string())
             .env("BRIDGE_SMPP_SYSTEM_ID", SYSTEM_ID)
             .env("BRIDGE_SMPP_PASSWORD", PASSWORD);
+        command.envs(self.settings.iter().cloned());
         if let Some(uri) = &self.database {
             command
                 .env("SWINGBRIDGE_DATABASE__TYPE", "postgres")

@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 use crate::{
     gateway::{self, Gateway},
     ports::Ports,
+    rcs::Google,
 };
 
 /// The user of the demo.
@@ -36,12 +37,20 @@ pub struct House {
     synapse: Synapse,
     pub gateway: Gateway,
     pub carrier: smsc::Handle,
+    pub google: Option<Google>,
     pub alice: Client,
     pub ports: Ports,
 }
 
 impl House {
-    pub async fn open(folder: &Path, programs: &Path, python: &Path, postgres: bool) -> Result<Self> {
+    /// `rcs`: Google is there as well, and the line that we text from reaches phones by it first.
+    pub async fn open(
+        folder: &Path,
+        programs: &Path,
+        python: &Path,
+        postgres: bool,
+        rcs: bool,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let ports = Ports::choose(folder)?;
         let carrier = carrier(&ports).await?;
@@ -50,6 +59,10 @@ impl House {
         let mut gateway = Gateway::new(programs, folder, ports);
         ports.keep(folder, &[gateway.config(), gateway.registration()])?;
         gateway.init(&format!("@{USER}:localhost"))?;
+        let google = match rcs {
+            true => Some(Google::start(&mut gateway).await?),
+            false => None,
+        };
 
         let synapse = Synapse::start(
             python,
@@ -79,12 +92,16 @@ impl House {
             })
             .await?;
         tell("the gateway runs and is bound to the carrier");
+        if let Some(google) = &google {
+            google.told_of(&gateway).await?;
+        }
         serve_chat_page(&ports, &alice).await?;
         Ok(Self {
             process,
             synapse,
             gateway,
             carrier,
+            google,
             alice,
             ports,
         })

@@ -6,6 +6,7 @@ mod device;
 mod gateway;
 mod house;
 mod ports;
+mod rcs;
 
 use std::{
     fs::{self, File},
@@ -27,6 +28,9 @@ struct Options {
     /// Show the relay on a device instead of the gateway
     #[arg(long, conflicts_with = "postgres")]
     device: Option<device::Kind>,
+    /// Let the line reach phones by RCS first, and by SMS where that fails
+    #[arg(long, conflicts_with_all = ["postgres", "device"])]
+    rcs: bool,
     /// Drive it unattended, print the transcript, and exit 0 or 1
     #[arg(long)]
     check: bool,
@@ -53,6 +57,9 @@ impl Options {
         if let Some(device) = self.device {
             let check = if self.check { "check-" } else { "" };
             return self.folder.join(format!("{check}device-{}", device.word()));
+        }
+        if self.rcs {
+            return self.folder.join(if self.check { "check-rcs" } else { "rcs" });
         }
         let kind = match (self.check, self.postgres) {
             (false, false) => "sqlite",
@@ -106,9 +113,12 @@ async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
     if let Some(kind) = options.device {
         return device::demonstrate(kind, options.check, &folder, &programs, &python).await;
     }
-    let mut house = House::open(&folder, &programs, &python, options.postgres).await?;
+    let mut house = House::open(&folder, &programs, &python, options.postgres, options.rcs).await?;
     if options.check {
-        let outcome = Check::new(&house).run().await;
+        let outcome = match &house.google {
+            Some(google) => rcs::check::run(&house, google).await,
+            None => Check::new(&house).run().await,
+        };
         if outcome.is_err() {
             eprintln!("\nthe end of the gateway's log:\n{}", house.gateway_log());
         }
@@ -118,6 +128,9 @@ async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
         return Ok(());
     }
     print_welcome(&house);
+    if let Some(google) = &house.google {
+        google.welcome().await?;
+    }
     loop {
         if let Some(error) = house.broken() {
             return Err(error);

@@ -46,7 +46,7 @@ fn load(sources: &Sources) -> Result<DeviceConfig, Failure> {
 /// Opens what is sealed. Makes the device's folder, for its user alone.
 fn secrets(config: &DeviceConfig, sources: &Sources) -> Result<Secrets, Failure> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    crate::device::private_folder(&config.device.folder).map_err(|error| {
+    crate::edges::private_folder(&config.device.folder).map_err(|error| {
         Failure::msg(
             Exit::File,
             format!(

@@ -101,7 +101,7 @@ async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Repor
     // Beside the relay's own memory: what is tried here must not be taken for seen there. What an earlier try left is of no use.
     let folder = config.device.folder.join("selftest");
     let _ = std::fs::remove_dir_all(&folder);
-    crate::device::private_folder(&folder).ends(Exit::File)?;
+    crate::edges::private_folder(&folder).ends(Exit::File)?;
     config.device.folder = folder.clone();
     let mut device = wiring::device(&config)?;
     let hooks = webhooks(&config, &mut device).await;

@@ -3,13 +3,13 @@
 use crate::config::connectors::GATEWAY;
 use crate::config::{
     appservice, database, encryption, files, homeserver, limits, lines, logging, messages, operations,
-    privacy, provisioning, retention, secrets,
+    privacy, provisioning, retention, secrets, webhooks,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 use std::fmt::Write as _;
-use swingbridge_connectors::smpp;
+use swingbridge_connectors::{maap, rbm, smpp, telnyx, twilio, webhook_http};
 
 const HEAD: &str = "# Configuration
 
@@ -35,11 +35,18 @@ pub fn markdown() -> String {
         "\n| setting | default | meaning |\n|---|---|---|\n| `connectors.NAME.type` | `smpp` | The kind of account: {}. |",
         words(GATEWAY)
     );
-    rows(
-        &Described::of(&smpp::Config::default()),
-        "connectors.NAME",
-        &mut out,
-    );
+    let _ = writeln!(out, "\n### `type: smpp`");
+    table::<smpp::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: rbm`");
+    table::<rbm::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: maap`");
+    table::<maap::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: twilio`");
+    table::<twilio::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: telnyx`");
+    table::<telnyx::Config>("connectors.NAME", &mut out);
+    let _ = writeln!(out, "\n### `type: webhook`");
+    table::<webhook_http::Config>("connectors.NAME", &mut out);
     out.push_str("\n## lines\n\nOur own numbers, each under a name of your choice. The first one that a user may use is the user's own.\n");
     table::<lines::Line>("lines.NAME", &mut out);
     out.push_str(
@@ -53,6 +60,7 @@ pub fn markdown() -> String {
     section::<files::Files>("files", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
     section::<provisioning::Provisioning>("provisioning", &mut out);
+    section::<webhooks::Webhooks>("webhooks", &mut out);
     section::<operations::Operations>("operations", &mut out);
     section::<logging::Logging>("logging", &mut out);
     section::<retention::Retention>("retention", &mut out);

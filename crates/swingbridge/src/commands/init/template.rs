@@ -298,6 +298,12 @@ provisioning:
   # count. `disable` turns the API off.
   #shared_secret: disable
 
+webhooks:
+  # Where providers (Twilio, Telnyx, Google and others) bring what phones sent, behind a proxy that speaks TLS; or off.
+  # `swingbridge webhooks` shows the address of each connector.
+  #address: 127.0.0.1:29373
+  #public_url: https://hooks.example.org
+
 operations:
   # Where /health/live, /health/ready and /metrics are served, or off. No password: keep it on loopback.
   address: <operations>
