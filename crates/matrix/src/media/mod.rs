@@ -37,7 +37,7 @@ impl Fetched {
             match tokio::time::timeout(patience, body.chunk()).await {
                 Ok(Ok(Some(piece))) => Some((Ok(piece), Some(body))),
                 Ok(Ok(None)) => None,
-                Ok(Err(error)) => Some((Err(Broken(net(error))), None)),
+                Ok(Err(error)) => Some((Err(Broken(net(&error))), None)),
                 Err(_) => Some((Err(Broken(Failure::away("it stopped sending"))), None)),
             }
         })
@@ -59,7 +59,7 @@ pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
             .plain(&path, Some(matrix.api.token()))
             .send()
             .await
-            .map_err(net)?;
+            .map_err(|error| net(&error))?;
         if answer.status().is_success() {
             let text = |name| answer.headers().get(name)?.to_str().ok().map(str::to_owned);
             return Ok(Fetched {

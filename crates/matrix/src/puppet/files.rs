@@ -156,7 +156,7 @@ impl Puppet {
             let answer = tokio::time::timeout(self.config.request_timeout, request.send()).await;
             let answer = answer
                 .map_err(|_| Failure::away("it did not answer in time"))?
-                .map_err(net)?;
+                .map_err(|error| net(&error))?;
             if answer.status().is_success() {
                 break answer;
             }
@@ -194,7 +194,7 @@ impl Puppet {
             // The next piece, not the whole: the connection may be slow.
             let piece = tokio::time::timeout(self.config.request_timeout, answer.chunk()).await;
             let piece = piece.map_err(|_| Failure::away("it stopped sending"))?;
-            let Some(piece) = piece.map_err(net)? else {
+            let Some(piece) = piece.map_err(|error| net(&error))? else {
                 break;
             };
             size += piece.len() as u64;
