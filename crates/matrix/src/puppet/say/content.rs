@@ -2,6 +2,7 @@
 
 use crate::post::words;
 use crate::puppet::files::Uploaded;
+use crate::puppet::quiet::QUIET;
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
@@ -52,6 +53,9 @@ pub(super) fn content(
     }
     if let Some(at) = post.sent_at {
         content[SENT_AT] = json!(at.millis());
+    }
+    if post.quiet {
+        content[QUIET] = json!(true);
     }
     content
 }
