@@ -42,7 +42,7 @@ pub(crate) fn in_words(cause: &(dyn std::error::Error + 'static)) -> Option<&'st
 }
 
 /// It comes wrapped by those who read from the connection, and each of them keeps it from `source`.
-fn within(cause: &(dyn std::error::Error + 'static)) -> Option<&Error> {
+fn within<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
     match cause.downcast_ref::<Error>() {
         Some(error) => Some(error),
         None => within(cause.downcast_ref::<std::io::Error>()?.get_ref()?),
