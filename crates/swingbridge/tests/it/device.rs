@@ -4,7 +4,7 @@ use crate::program::{code, command, said};
 use serde_json::{Value, json};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 use swingbridge_lab::foreign::{Foreign, Script};
 use swingbridge_lab::process::{End, Process, Start};
@@ -14,12 +14,14 @@ use tempfile::TempDir;
 
 const OWN: &str = "+447700900001";
 const FRIEND: &str = "+447700900456";
-const PASSWORD: &str = "a password";
+pub const PASSWORD: &str = "a password";
+/// The password of the device's account.
+pub const PHONES: &str = "the phone's own";
 /// A word that stands in every text here and nowhere else.
 const WORD: &[u8] = b"heron";
 
 /// The program of the lab that is each `termux-*` command.
-fn termux_api() -> PathBuf {
+pub fn termux_api() -> PathBuf {
     swingbridge_lab::termux::program().unwrap()
 }
 
@@ -33,12 +35,12 @@ struct Device {
     folder: TempDir,
 }
 
-fn private(path: &Path, text: &str) {
+pub fn private(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
-fn device(folder: &Path, arguments: &[&str]) -> Command {
+pub fn device(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = command(folder, &["device"]);
     command.args(arguments);
     // Asking is part of what is looked at here.
@@ -54,21 +56,12 @@ impl Device {
         let folder = TempDir::new().unwrap();
         let synapse = Synapse::for_test(Options::default()).await?;
         synapse.user("alice", PASSWORD).await.unwrap();
-        synapse.user("phone-alice", "the phone's own").await.unwrap();
+        synapse.user("phone-alice", PHONES).await.unwrap();
         let phone = termux::Phone::new(&folder.path().join("phone"), &termux_api()).unwrap();
         phone.contacts(&[("Ada", FRIEND)]).unwrap();
         let at = folder.path();
-        let init = device(at, &["init", "--owner", "@alice:localhost", "--region", "GB"])
-            .args(["--homeserver", synapse.url(), "--number", OWN])
-            .output()
-            .unwrap();
-        assert_eq!(code(&init), 0, "{}", said(&init));
-        private(&at.join("password"), "the phone's own");
-        let login = device(
-            at,
-            &["login", "--user", "phone-alice", "--password-file", "password"],
-        );
-        let login = with_phone(login, &phone).output().unwrap();
+        init(at, synapse.url());
+        let login = log_in(at, &phone, &[]);
         assert_eq!(code(&login), 0, "{}", said(&login));
         assert!(said(&login).contains("recovery key"), "{}", said(&login));
         let alice = Foreign::client(Script::Nio, synapse.url(), "@alice:localhost", PASSWORD).await?;
@@ -81,14 +74,7 @@ impl Device {
             folder,
         };
         // What was on the phone before is none of ours, unless it is asked for.
-        let begun = async {
-            while !device.relay.log_tail(60).contains("the phone answers") {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), begun)
-            .await
-            .unwrap();
+        logs(&device.relay, "the phone answers").await;
         Some(device)
     }
 
@@ -139,14 +125,43 @@ impl Device {
     }
 }
 
-fn with_phone(mut command: Command, phone: &termux::Phone) -> Command {
+/// Waits until the relay has said it.
+pub async fn logs(relay: &Process, words: &str) {
+    let said = async {
+        while !relay.log_tail(60).contains(words) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), said).await;
+    assert!(waited.is_ok(), "{words}: {}", relay.log_tail(60));
+}
+
+/// Writes the configuration, and the password beside it.
+pub fn init(folder: &Path, homeserver: &str) {
+    let init = device(folder, &["init", "--owner", "@alice:localhost", "--region", "GB"])
+        .args(["--homeserver", homeserver, "--number", OWN])
+        .output()
+        .unwrap();
+    assert_eq!(code(&init), 0, "{}", said(&init));
+    private(&folder.join("password"), PHONES);
+}
+
+pub fn log_in(folder: &Path, phone: &termux::Phone, more: &[&str]) -> Output {
+    let login = device(
+        folder,
+        &["login", "--user", "phone-alice", "--password-file", "password"],
+    );
+    with_phone(login, phone).args(more).output().unwrap()
+}
+
+pub fn with_phone(mut command: Command, phone: &termux::Phone) -> Command {
     command.env("SWINGBRIDGE_CONNECTORS__SMS__PROGRAMS", phone.programs());
     command.env("SWINGBRIDGE_CONNECTORS__SMS__POLL", "0.2");
     command.env("SWINGBRIDGE_LOGGING__LEVEL", "debug");
     command
 }
 
-fn start(folder: &Path, phone: &termux::Phone) -> Process {
+pub fn start(folder: &Path, phone: &termux::Phone) -> Process {
     let command = with_phone(device(folder, &[]), phone);
     Process::start(&Start {
         name: "the device",
