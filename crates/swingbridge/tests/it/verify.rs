@@ -179,7 +179,14 @@ async fn a_running_relay_is_verified_at_its_own_terminal_and_nowhere_else() {
     assert_eq!(exit, 0, "{text}");
     assert!(text.contains("Verified."), "{text}");
     home.event("verified").await;
-    assert!(home.trusts().await);
+    let trusted = async {
+        while !home.trusts().await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), trusted)
+        .await
+        .unwrap();
 
     // Who sees others is protected, and who goes away has confirmed nothing.
     for leaves in [false, true] {
