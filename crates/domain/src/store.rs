@@ -237,7 +237,7 @@ pub struct MessageRecord {
     pub direction: Direction,
     /// The Matrix event: the one that was sent to the phone, or the one made of what came.
     pub event: Option<EventId>,
-    /// Who wrote it, when it went out.
+    /// Which user of ours wrote it: in a room, or on the phone itself.
     pub sender: Option<UserId>,
     pub state: State,
     /// Why it is in this state, in words for the sender.

@@ -168,6 +168,11 @@ impl Talk {
         }
     }
 
+    /// Whose phone the line is on, where it is somebody's: what is said on the phone itself is theirs.
+    pub fn owner(&self) -> Option<&UserId> {
+        self.line.access.users.first()
+    }
+
     /// Whether it is with several people.
     pub fn is_group(&self) -> bool {
         matches!(self.address, Address::Group(_))

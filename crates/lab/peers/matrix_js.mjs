@@ -14,8 +14,17 @@ const tell = event => socket.write(JSON.stringify(event) + "\n");
 const login = await sdk.createClient({ baseUrl }).loginRequest({
   type: "m.login.password", identifier: { type: "m.id.user", user: userId }, password,
 });
+// The key of the account's secrets, once it is made.
+let opens;
 const client = sdk.createClient({
   baseUrl, userId: login.user_id, deviceId: login.device_id, accessToken: login.access_token,
+  cryptoCallbacks: {
+    getSecretStorageKey: async ({ keys }) => {
+      const id = Object.keys(keys).find(id => id === opens?.[0]);
+      return id ? opens : null;
+    },
+    cacheSecretStorageKey: (id, _info, key) => { opens = [id, key]; },
+  },
 });
 await client.initRustCrypto({ useIndexedDB: false });
 const crypto = client.getCrypto();
@@ -67,6 +76,17 @@ const actions = {
     const answer = await client.sendEvent(command.room, "m.reaction", { "m.relates_to": relates });
     tell({ event: "reacted", id: answer.event_id });
   },
+  // An encrypted chat with one other user, once they are in it.
+  direct: async command => {
+    const { room_id } = await client.createRoom({
+      is_direct: true, preset: "trusted_private_chat", invite: [command.user],
+      initial_state: [{ type: "m.room.encryption", state_key: "", content: { algorithm: "m.megolm.v1.aes-sha2" } }],
+    });
+    while (client.getRoom(room_id)?.getMember(command.user)?.membership !== "join") {
+      await new Promise(done => setTimeout(done, 50));
+    }
+    tell({ event: "created", room: room_id });
+  },
   send: async command => {
     const answer = await client.sendEvent(command.room, "m.room.message", { msgtype: "m.text", body: command.body });
     tell({ event: "sent", id: answer.event_id });
@@ -88,6 +108,13 @@ const actions = {
     }) });
     tell({ event: "identity" });
   },
+  // A key that opens that identity from another session.
+  recovery: async () => {
+    const key = await crypto.createRecoveryKeyFromPassphrase();
+    await crypto.bootstrapSecretStorage({ createSecretStorageKey: async () => key, setupNewKeyBackup: true });
+    tell({ event: "recovery", key: key.encodedPrivateKey });
+  },
+  echo: () => tell({ event: "echo" }),
   verify: async command => {
     const request = command.room
       ? await crypto.requestVerificationDM(command.user, command.room)
@@ -105,6 +132,11 @@ const actions = {
     const info = await crypto.getEncryptionInfoForEvent(event);
     tell({ event: "warning", id: command.id, colour: info?.shieldColour, reason: info?.shieldReason });
   },
+};
+
+actions.rings = command => {
+  const event = client.getRoom(command.room).findEventById(command.id);
+  tell({ event: "rings", id: command.id, rings: client.getPushActionsForEvent(event, true)?.notify ?? false });
 };
 
 client.once("sync", () => tell({ event: "ready", user: login.user_id, device: login.device_id }));

@@ -46,7 +46,8 @@ pub enum Script {
     /// A Matrix client on matrix-nio. It is given the homeserver, a user and the password.
     Nio,
     /// A Matrix client on matrix-js-sdk, likewise. It also tells a user's `devices`, and the `warning` that it would show at an event;
-    /// it makes an `identity`, and can `verify`: it tells `pictures`, is told `same` or `different`, and tells `verified`.
+    /// it makes an `identity` and a `recovery` key for it, and can `verify`: it tells `pictures`, is told `same` or `different`, and tells `verified`.
+    /// It tells whether it `rings` for an event. It can `echo`.
     MatrixJs,
     /// Both ends of socket.io, on npm `socket.io` and `socket.io-client`.
     SocketIo,
@@ -200,6 +201,18 @@ impl Foreign {
     /// After twenty seconds, or when the script has ended.
     pub async fn event(&mut self, name: &str) -> Result<Value, PeerError> {
         self.event_with(name, |_| true).await
+    }
+
+    /// The event with this name that was told already, if there is one.
+    ///
+    /// # Errors
+    /// When the script has ended.
+    pub async fn event_now(&mut self, name: &str) -> Result<Option<Value>, PeerError> {
+        // What it has written before now is read first: it answers commands in their order.
+        self.tell(serde_json::json!({ "do": "echo" })).await?;
+        self.event("echo").await?;
+        let at = self.told.iter().position(|event| event["event"] == name);
+        Ok(at.and_then(|at| self.told.remove(at)))
     }
 
     /// The next event with this name that `fits`; others stay for later.

@@ -3,6 +3,7 @@
 pub mod bluebubbles;
 pub mod chat;
 pub mod client;
+pub mod edge;
 pub mod faults;
 pub mod foreign;
 pub mod homeserver;

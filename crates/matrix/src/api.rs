@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::tls;
 use bytes::{Bytes, BytesMut};
 use ruma::api::auth_scheme::{AuthScheme, SendAccessToken};
 use ruma::api::path_builder::VersionHistory;
@@ -197,11 +198,11 @@ impl Api {
         let request = request
             .bearer_auth(self.token.expose())
             .timeout(self.http.timeout);
-        let answer = request.send().await.map_err(net)?;
+        let answer = request.send().await.map_err(|error| net(&error))?;
         if !answer.status().is_success() {
             return Err(refused(answer).await);
         }
-        answer.json().await.map_err(net)
+        answer.json().await.map_err(|error| net(&error))
     }
 
     fn address(&self, path: &str, query: &[(&str, &str)]) -> String {
@@ -285,12 +286,12 @@ pub(crate) async fn refused(answer: reqwest::Response) -> Failure {
     let headers = answer.headers().clone();
     match answer.bytes().await {
         Ok(body) => busy(status, &headers, &body),
-        Err(error) => net(error),
+        Err(error) => net(&error),
     }
 }
 
 /// No answer at all. The text names neither path nor query.
-pub(crate) fn net(error: reqwest::Error) -> Failure {
+pub(crate) fn net(error: &reqwest::Error) -> Failure {
     let what = if error.is_timeout() {
         "it did not answer in time"
     } else if error.is_connect() {
@@ -298,10 +299,15 @@ pub(crate) fn net(error: reqwest::Error) -> Failure {
     } else {
         "the connection broke"
     };
-    let error = error.without_url();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(next) = cause.and_then(std::error::Error::source) {
-        cause = Some(next);
+    let mut cause = std::error::Error::source(error);
+    while let Some(this) = cause {
+        if let Some(words) = tls::in_words(this) {
+            return Failure::away(format!("{what}: {words} ({this})"));
+        }
+        match this.source() {
+            Some(next) => cause = Some(next),
+            None => break,
+        }
     }
     Failure::away(match cause {
         Some(cause) => format!("{what} ({cause})"),
@@ -311,7 +317,7 @@ pub(crate) fn net(error: reqwest::Error) -> Failure {
 
 fn failure<E: Into<Failure>>(error: Error<HttpError, E>) -> Failure {
     match error {
-        Error::Response(HttpError::Net(error)) => net(error),
+        Error::Response(HttpError::Net(error)) => net(&error),
         Error::Response(HttpError::Busy(failure)) => failure,
         Error::FromHttpResponse(error) => error.into(),
         _ => Failure::invalid("request"),

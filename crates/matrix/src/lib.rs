@@ -31,6 +31,7 @@ pub mod puppet;
 pub mod registration;
 mod rooms;
 mod routes;
+mod tls;
 
 pub use api::BuildError;
 pub use config::{Config, Names, Protocol};

@@ -108,7 +108,7 @@ impl Matrix {
         let answer = request
             .send()
             .await
-            .map_err(|error| unreachable(crate::api::net(error).to_string()))?;
+            .map_err(|error| unreachable(crate::api::net(&error).to_string()))?;
         if !answer.status().is_success() {
             return Err(unreachable(crate::api::refused(answer).await.to_string()));
         }

@@ -198,7 +198,7 @@ fn sender(talk: &Talk, network: &str, by: &Speaker) -> Sender {
         Speaker::Bot => Sender::Bot,
         Speaker::Contact => Sender::Ghost(talk.ghost(network)),
         Speaker::Member(member) => Sender::Ghost((**member).clone()),
-        Speaker::Owner => match talk.line.access.users.first() {
+        Speaker::Owner => match talk.owner() {
             Some(user) => Sender::Owner(user.clone()),
             None => Sender::Bot,
         },

@@ -300,7 +300,7 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
         conversation: talk.conversation.id,
         direction: Direction::In,
         event: None,
-        sender: None,
+        sender: talk.owner().filter(|_| own).cloned(),
         state: if held { Delivery::Held } else { Delivery::Queued },
         detail: None,
         segments: 0,

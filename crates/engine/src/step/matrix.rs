@@ -298,10 +298,12 @@ fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
         // A redaction of something that was never for the phone.
         return Vec::new();
     };
-    if message.direction == Direction::In {
+    // What others said is not theirs to take back on the phone; what they said on it themselves is, and has left already.
+    let said_there = message.direction == Direction::In;
+    if said_there && message.sender.as_ref() != Some(&event.sender) {
         return Vec::new();
     }
-    match row {
+    match row.as_ref().filter(|_| !said_there) {
         Some(row)
             if row.state != OutboxState::Sending && !super::fallback::is_waiting(message, Some(row)) =>
         {

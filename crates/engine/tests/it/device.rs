@@ -352,6 +352,51 @@ fn withdrawal(event: &EventId) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_user_said_on_the_phone_itself_they_can_take_back_in_the_room() {
+    let house = House::with(device()).await;
+    let own = |message| InboundMessage { own: true, ..message };
+    comes(&house, named("m1", "where are you?")).await;
+    comes(&house, own(named("own1", "on my way"))).await;
+    comes(&house, own(reaction("m1", Some("👍")))).await;
+    comes(&house, named("m2", "well?")).await;
+    house.homeserver.until_said("well?").await;
+    let room = room_of(&house.homeserver, "well?").unwrap();
+    let found = |hs: &FakeHomeserver| {
+        let reacted = hs
+            .actions()
+            .iter()
+            .position(|action| matches!(action, Action::React { .. }))?;
+        let reacted = EventId::new(format!("$done{reacted}"));
+        Some((
+            event_of(hs, "where are you?")?,
+            event_of(hs, "on my way")?,
+            reacted,
+        ))
+    };
+    let (theirs, mine, reacted) = house.homeserver.until("all events", found).await;
+    // What a contact said is only hidden in the room.
+    say(&house, &room, ALICE, withdrawal(&theirs)).await;
+    say(&house, &room, ALICE, withdrawal(&mine)).await;
+    house.network.until_sent(1).await;
+    say(&house, &room, ALICE, withdrawal(&reacted)).await;
+    house.network.until_sent(2).await;
+    let sent = house.network.sent.lock().unwrap().clone();
+    let network = |id: &str| Some(Reference::Network(NetworkId::new(id)));
+    let (unsent, unliked) = (&sent[0].message, &sent[1].message);
+    assert_eq!(
+        (&unsent.replaces, &unsent.parts[0].body),
+        (&network("own1"), &Body::Null)
+    );
+    assert_eq!(unsent.parts[0].disposition, Disposition::Render);
+    assert_eq!(
+        (&unliked.in_reply_to, &unliked.parts[0].body),
+        (&network("m1"), &Body::Null)
+    );
+    assert_eq!(unliked.parts[0].disposition, Disposition::Reaction);
+    assert_eq!(sent.len(), 2, "{sent:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn answers_reactions_edits_and_withdrawals_go_by_the_networks_names() {
     let house = House::with(device()).await;
     comes(&house, named("m1", "Shall we?")).await;

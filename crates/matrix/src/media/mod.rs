@@ -69,7 +69,7 @@ impl Fetched {
             match tokio::time::timeout(patience, body.chunk()).await {
                 Ok(Ok(Some(piece))) => Some((Ok(piece), Some(body))),
                 Ok(Ok(None)) => None,
-                Ok(Err(error)) => Some((Err(Broken(net(error))), None)),
+                Ok(Err(error)) => Some((Err(Broken(net(&error))), None)),
                 Err(_) => Some((Err(Broken(Failure::away("it stopped sending"))), None)),
             }
         })
@@ -91,7 +91,7 @@ pub async fn fetch(matrix: &Matrix, mxc: &str) -> Result<Fetched, Failure> {
         let answer = tokio::time::timeout(matrix.slow.timeout(), asked)
             .await
             .map_err(|_| Failure::away("it did not answer in time"))?
-            .map_err(net)?;
+            .map_err(|error| net(&error))?;
         if answer.status().is_success() {
             return Ok(Fetched::new(answer, matrix.api.timeout()));
         }

@@ -148,7 +148,7 @@ impl Guard {
         let answer = request
             .send()
             .await
-            .map_err(|error| away(net(error).to_string()))?;
+            .map_err(|error| away(net(&error).to_string()))?;
         let status = answer.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(away(format!("status {}", status.as_u16())));

@@ -20,7 +20,7 @@ const METADATA: [&str; 2] = [
     "_matrix/client/v1/auth_metadata",
     "_matrix/client/unstable/org.matrix.msc2965/auth_metadata",
 ];
-const WHOAMI: &str = "_matrix/client/v3/account/whoami";
+pub(super) const WHOAMI: &str = "_matrix/client/v3/account/whoami";
 /// The names that authorization servers of today all know; the stable ones are newer than many.
 const SCOPE: &str = "urn:matrix:org.matrix.msc2967.client:api:* urn:matrix:org.matrix.msc2967.client:device:";
 const HOME: &str = "https://swingbridge.dev/";
@@ -210,7 +210,11 @@ impl Metadata {
 /// What the homeserver says of its authorization server; `None` where it has none.
 async fn metadata(config: &Config, http: &reqwest::Client) -> Result<Option<Metadata>, LoginError> {
     for place in METADATA {
-        let answer = http.get(path(config, place)?).send().await.map_err(net)?;
+        let answer = http
+            .get(path(config, place)?)
+            .send()
+            .await
+            .map_err(|error| net(&error))?;
         if answer.status().is_success() {
             let read = answer.json().await;
             return Ok(Some(read.map_err(|_| {
@@ -243,12 +247,12 @@ async fn answer<T: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result
         .timeout(Duration::from_secs(60))
         .send()
         .await
-        .map_err(net)?;
+        .map_err(|error| net(&error))?;
     let status = answer.status();
     if status.is_server_error() || status.as_u16() == 429 {
         return Err(Failure::away(format!("status {}", status.as_u16())));
     }
-    let bytes = answer.bytes().await.map_err(net)?;
+    let bytes = answer.bytes().await.map_err(|error| net(&error))?;
     let odd = || Failure::away("the authorization server's answer makes no sense");
     match status.is_success() {
         true => serde_json::from_slice(&bytes)

@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use matrix_sdk::Client;
 use matrix_sdk::RoomState;
 use matrix_sdk::ruma::RoomId as MatrixRoomId;
+use std::sync::atomic::Ordering;
 use swingbridge_domain::homeserver::Sender;
 
 /// Marks what was said in the owner's name here, so that it is not taken for their own word when it comes back.
@@ -16,6 +17,9 @@ impl Puppet {
         let (Sender::Owner(_), Some(double)) = (sender, &self.double) else {
             return &self.client;
         };
+        if self.double_ended.load(Ordering::Relaxed) {
+            return &self.client;
+        }
         if double
             .get_room(room)
             .is_some_and(|room| room.state() == RoomState::Joined)

@@ -45,18 +45,14 @@ pub enum RunError {
 
 /// What an HTTP error of the SDK means.
 pub(super) fn http(error: HttpError) -> Failure {
-    match error {
-        HttpError::Reqwest(error) => net(error),
-        other => by_reference(&other),
-    }
+    by_reference(&error)
 }
 
 fn by_reference(error: &HttpError) -> Failure {
     match error {
         HttpError::Cached(error) => by_reference(error),
         HttpError::RefreshToken(_) => unknown_token("the session's token cannot be renewed"),
-        HttpError::Reqwest(error) if error.is_timeout() => Failure::away("it did not answer in time"),
-        HttpError::Reqwest(_) => Failure::away("it cannot be reached"),
+        HttpError::Reqwest(error) => net(error),
         HttpError::IntoHttp(_) => Failure::invalid("request"),
         error => match error.as_ruma_api_error() {
             Some(UiaaResponse::MatrixError(error)) => {

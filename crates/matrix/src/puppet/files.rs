@@ -69,7 +69,7 @@ impl Puppet {
             let answer = tokio::time::timeout(self.config.request_timeout, request.send()).await;
             let answer = answer
                 .map_err(|_| Failure::away("it did not answer in time"))?
-                .map_err(net)?;
+                .map_err(|error| net(&error))?;
             if answer.status().is_success() {
                 break answer;
             }

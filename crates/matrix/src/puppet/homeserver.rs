@@ -1,5 +1,6 @@
 //! The homeserver as the engine sees it, by way of an ordinary client.
 
+use super::say::Reaction;
 use super::{Puppet, failure};
 use async_trait::async_trait;
 use swingbridge_domain::homeserver::{Action, Homeserver, Missed, PerformError, Performed};
@@ -20,7 +21,16 @@ impl Homeserver for Puppet {
                 key,
                 by,
                 way,
-            } => self.react((room, event), key, by, way, transaction).await,
+            } => {
+                let reaction = Reaction {
+                    room,
+                    target: event,
+                    key,
+                    by,
+                    way,
+                };
+                self.react(reaction, transaction).await
+            }
             Action::Redact { room, event, by } => self.redact(by, room, event, transaction).await,
             Action::Typing { room, by, active } => self.typing(by, room, *active).await,
             Action::Join { room } => self.join(room).await,

@@ -4,7 +4,11 @@ use super::{Puppet, failure};
 use crate::failure::Failure;
 use futures_util::FutureExt;
 use matrix_sdk::Client;
+use matrix_sdk::encryption::BundleImportError;
+use matrix_sdk::encryption::identities::UserIdentity;
 use matrix_sdk::encryption::recovery::RecoveryError;
+use matrix_sdk_crypto::types::SecretsBundle;
+use matrix_sdk_crypto::vodozemac::Ed25519SecretKey;
 use ruma::api::client::uiaa::{AuthData, MatrixUserIdentifier, Password, UserIdentifier};
 use swingbridge_domain::secret::Secret;
 
@@ -28,13 +32,22 @@ pub struct Established {
 
 impl Puppet {
     /// Gives the account its identity, which other clients check, and backs its keys up. Called after the first login, and safe to call
-    /// again: what is there is left as it is.
+    /// again: what is there is left as it is. What an earlier session here knew of the identity is taken over.
     ///
     /// # Errors
     /// [`Failure`]; safe to repeat. `M_UNAUTHORIZED`: the homeserver asks for the password. `DEV.SWINGBRIDGE_NO_IDENTITY`: the account has
     /// an identity that this device cannot use; recover or reset it.
     pub async fn establish(&self, identity: &Identity) -> Result<Established, Failure> {
-        establish(&self.client, identity).await
+        let mut earlier = self.earlier.lock().await;
+        let established = establish(&self.client, identity, earlier.identity.as_ref()).await?;
+        // What they held is held here now, or given up by the owner's word.
+        let earlier = std::mem::take(&mut *earlier);
+        for store in earlier.stores {
+            if let Err(error) = tokio::fs::remove_dir_all(&store).await {
+                tracing::warn!(%error, "the store of an earlier session cannot be removed");
+            }
+        }
+        Ok(established)
     }
 
     /// The same for the owner's second session, as long as it is the owner's word: it recovers, and makes and resets nothing.
@@ -86,7 +99,11 @@ impl Puppet {
     }
 }
 
-async fn establish(client: &Client, identity: &Identity) -> Result<Established, Failure> {
+async fn establish(
+    client: &Client,
+    identity: &Identity,
+    earlier: Option<&SecretsBundle>,
+) -> Result<Established, Failure> {
     let encryption = client.encryption();
     encryption.wait_for_e2ee_initialization_tasks().boxed().await;
     let me = client
@@ -105,6 +122,9 @@ async fn establish(client: &Client, identity: &Identity) -> Result<Established, 
                 .map_err(failure::any)?;
             match (known, has_private_keys(client).await) {
                 (Some(_), true) => {}
+                (Some(known), false) if earlier.is_some_and(|earlier| is_of(earlier, &known)) => {
+                    take_over(client, earlier).await?;
+                }
                 (Some(_), false) => {
                     return Err(Failure::Refused {
                         status: 409,
@@ -121,6 +141,31 @@ async fn establish(client: &Client, identity: &Identity) -> Result<Established, 
         }
     }
     back_up(client).await
+}
+
+/// An identity that somebody has reset since is another one.
+fn is_of(earlier: &SecretsBundle, known: &UserIdentity) -> bool {
+    let Ok(seed) = Ed25519SecretKey::from_base64(&earlier.cross_signing.master_key) else {
+        return false;
+    };
+    known.master_key().get_first_key() == Some(seed.public_key())
+}
+
+/// Goes on as who the account was in its earlier session.
+async fn take_over(client: &Client, earlier: Option<&SecretsBundle>) -> Result<(), Failure> {
+    let Some(earlier) = earlier else {
+        return Ok(());
+    };
+    let taken = client.encryption().import_secrets_bundle(earlier).boxed().await;
+    taken.map_err(|error| match error {
+        BundleImportError::DeviceKeys(error) => failure::any(error),
+        BundleImportError::SecretImport(error) => {
+            Failure::away(format!("the earlier session's keys: {error}"))
+        }
+    })?;
+    // Where the backup is, and how it is opened, stands in the account's data.
+    super::sync::sync_keys(client, std::time::Duration::ZERO).await?;
+    look_again(client).await
 }
 
 async fn has_private_keys(client: &Client) -> bool {

@@ -1,11 +1,14 @@
 //! How the device gets its session: as the homeserver offers.
 
+use super::device_code::WHOAMI;
 use super::session::{self, Session};
 use super::{Config, OpenError, failure};
+use crate::api::net;
 use crate::failure::Failure;
 use ruma::api::client::session::get_login_types::v3::LoginType;
 use ruma::api::client::session::{get_login_types, login};
 use ruma::api::client::uiaa::{MatrixUserIdentifier, UserIdentifier};
+use serde::Deserialize;
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::secret::Secret;
 
@@ -65,6 +68,46 @@ pub async fn methods(config: &Config) -> Result<Methods, LoginError> {
     }
     methods.device_code = super::device_code::offered(config).await?;
     Ok(methods)
+}
+
+/// What the homeserver thinks of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Good,
+    /// Its time is over, and a login to the same device goes on where it stopped.
+    Soft,
+    /// The device is gone, and the homeserver has forgotten its keys: another login must make a new one.
+    Ended,
+}
+
+/// Asks what a session that we had is good for.
+///
+/// # Errors
+/// [`LoginError`]; safe to repeat.
+pub async fn standing(config: &Config, session: &Session) -> Result<Standing, LoginError> {
+    let http = config.http()?;
+    let url = config
+        .homeserver
+        .join(WHOAMI)
+        .map_err(|_| Failure::invalid("address"))?;
+    let asked = http.get(url).bearer_auth(session.token.expose()).send().await;
+    let answer = asked.map_err(|error| net(&error))?;
+    let status = answer.status();
+    if status.is_success() {
+        return Ok(Standing::Good);
+    }
+    #[derive(Default, Deserialize)]
+    struct Refusal {
+        errcode: Option<String>,
+        #[serde(default)]
+        soft_logout: bool,
+    }
+    let refusal: Refusal = answer.json().await.unwrap_or_default();
+    match (refusal.errcode.as_deref(), refusal.soft_logout) {
+        (Some("M_UNKNOWN_TOKEN"), true) => Ok(Standing::Soft),
+        (Some("M_UNKNOWN_TOKEN"), false) => Ok(Standing::Ended),
+        _ => Err(Failure::from_answer(status.as_u16(), refusal.errcode, "whoami was refused", None).into()),
+    }
 }
 
 /// Logs in with a password. `device`: the id of a device to log in to again (a soft logout), whose keys are in the folder.

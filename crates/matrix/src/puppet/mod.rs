@@ -1,7 +1,7 @@
 //! The puppet: the Matrix account that a user's own device logs in to, as an ordinary end-to-end encrypted client.
 //!
-//! It bridges for one person, its *owner*. Read it in this order: `config`, `session` and `login` (how it gets in), [`Puppet::open`]
-//! here, `identity` and `verify` (how the owner's clients come to trust it), `intake`, `gap` and `waiting` (what comes), `rooms`, `say`,
+//! It bridges for one person, its *owner*. Read it in this order: `config`, `session`, `stores` and `login` (how it gets in), [`Puppet::open`]
+//! here, `identity`, `requests` and `verify` (how the owner's clients come to trust it), `intake`, `gap` and `waiting` (what comes), `rooms`, `say`,
 //! `files` (what goes), `ledger` (what must outlive a restart besides the client's own store).
 //!
 //! Architecture Invariant: how far the homeserver was read is committed only after the inbox took what was read. Whatever the client's own
@@ -20,9 +20,12 @@ mod identity;
 mod intake;
 mod ledger;
 pub mod login;
+mod quiet;
+mod requests;
 mod rooms;
 mod say;
 mod session;
+mod stores;
 mod sync;
 mod verify;
 mod waiting;
@@ -30,6 +33,7 @@ mod waiting;
 pub use config::Config;
 pub use failure::{OpenError, RunError};
 pub use identity::{Established, Identity};
+pub use requests::Asked;
 pub use session::Session;
 pub use verify::{Answer, Begin, Emoji, Ui, VerifyError, Whom};
 
@@ -38,10 +42,13 @@ use crate::failure::Failure;
 use crate::media::Spool;
 use ledger::Ledger;
 use matrix_sdk::Client;
+use requests::Requests;
 use ruma::{OwnedUserId, UserId as MatrixUserId};
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use stores::Earlier;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Health, Link};
 use swingbridge_domain::id::UserId;
@@ -59,6 +66,10 @@ pub struct Puppet {
     clock: Arc<dyn Clock>,
     /// A second session, of the owner: what they say on the phone itself appears as theirs.
     double: Option<Client>,
+    /// The homeserver has ended that session.
+    double_ended: AtomicBool,
+    /// What sessions before this one left, until this one is established.
+    earlier: tokio::sync::Mutex<Earlier>,
     /// One room is made at a time, so that none is made twice.
     making: tokio::sync::Mutex<()>,
     /// Who wrote when we last heard, so that only changes are told.
@@ -69,6 +80,8 @@ pub struct Puppet {
     reached: Mutex<Health>,
     /// Keys came, or an event began to wait for one.
     keys: Notify,
+    /// Who asks to compare keys.
+    requests: Requests,
     /// Held as long as the folder is ours.
     _lock: File,
 }
@@ -100,6 +113,8 @@ impl Puppet {
                     .to_owned(),
             ));
         }
+        let account = (me.as_ref(), session.device.as_str());
+        let earlier = stores::earlier(&config.folder, "device", account, key).await?;
         let double = match double {
             Some(session) if session.user.as_str() != owner.as_str() => {
                 return Err(OpenError::Session(
@@ -113,6 +128,11 @@ impl Puppet {
             .map_err(|error| OpenError::Folder(config.folder.clone(), error.to_string()))?;
         let spool = Spool::new(&config.folder.join(files::SPOOL), config.media_limit);
         spool.empty();
+        let requests = Requests::default();
+        requests.listen(&client, &owner, false);
+        if let Some(double) = &double {
+            requests.listen(double, &owner, true);
+        }
         Ok(Arc::new(Self {
             names: Names::of_puppet(me.as_str()),
             config,
@@ -123,6 +143,8 @@ impl Puppet {
             spool,
             clock,
             double,
+            double_ended: AtomicBool::new(false),
+            earlier: tokio::sync::Mutex::new(earlier),
             making: tokio::sync::Mutex::default(),
             writing: Mutex::default(),
             stuck: Mutex::default(),
@@ -132,6 +154,7 @@ impl Puppet {
                 last_traffic: None,
             }),
             keys: Notify::new(),
+            requests,
             _lock: lock,
         }))
     }

@@ -2,6 +2,7 @@
 //! (MSC4144), with a plain fallback where a client could not know otherwise.
 
 mod content;
+mod react;
 
 use super::double::SOURCE;
 use super::{Puppet, failure};
@@ -12,6 +13,7 @@ use crate::post::send_status;
 use content::{PROFILE, Profile, content};
 use futures_util::FutureExt;
 use matrix_sdk::{Client, Room, RoomState};
+pub(super) use react::Reaction;
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::receipt::create_receipt;
 use ruma::api::client::redact::redact_event;
@@ -41,7 +43,12 @@ impl Puppet {
         }
     }
 
-    async fn say(&self, post: &Post, id: &MatrixRoomId, transaction: &str) -> Result<Performed, Failure> {
+    pub(super) async fn say(
+        &self,
+        post: &Post,
+        id: &MatrixRoomId,
+        transaction: &str,
+    ) -> Result<Performed, Failure> {
         let client = self.client_for(&post.sender, id).await;
         let room = self.enter(client, id).await?;
         let encrypted = self.is_encrypted(&room).await?;
@@ -148,40 +155,6 @@ impl Puppet {
         let ours = legs.last().map_or(Place::Device, |leg| leg.to.clone());
         let end = Path::to_client(ours, room, to_homeserver);
         Path::new(legs.iter().cloned().chain(end))
-    }
-
-    pub(super) async fn react(
-        &self,
-        (room, target): (&RoomId, &EventId),
-        key: &str,
-        by: &Sender,
-        way: &[Leg],
-        transaction: &str,
-    ) -> Result<Performed, PerformError> {
-        let id = room_id(room)?;
-        let mut content =
-            json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": target, "key": key } });
-        if !way.is_empty() {
-            content[label::KEY] = label::label(&self.way(way, Protection::None));
-        }
-        let client = self.client_for(by, &id).await;
-        if self.is_double(client) {
-            content[SOURCE] = json!("dev.swingbridge");
-        }
-        // A reaction goes in the clear: only a pseudonym says whose it is.
-        if let Sender::Ghost(ghost) = by {
-            content[PROFILE] = json!({ "id": ghost.pseudonym });
-        }
-        let sent = async {
-            let room = self.enter(client, &id).await?;
-            self.send(&room, "m.reaction", &content, transaction).await
-        };
-        match sent.await {
-            Ok(performed) => Ok(performed),
-            // Another contact of the group reacted the same way, and the account can only once.
-            Err(failure) if failure.refused_as("M_DUPLICATE_ANNOTATION") => Ok(Performed::default()),
-            Err(failure) => Err(self.refusal(&id, failure).await),
-        }
     }
 
     /// Takes an event of ours back. One that is gone already is no failure.

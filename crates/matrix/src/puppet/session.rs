@@ -1,6 +1,6 @@
 //! A login that lasts: what must be kept of it, and the client that comes of it.
 
-use super::{Config, OpenError};
+use super::{Config, OpenError, stores};
 use futures_util::FutureExt;
 use matrix_sdk::authentication::matrix::MatrixSession;
 use matrix_sdk::authentication::oauth::{ClientId, OAuthSession, UserSession};
@@ -52,14 +52,14 @@ fn builder(config: &Config) -> Result<matrix_sdk::ClientBuilder, OpenError> {
         .request_config(requests))
 }
 
-/// Opens the store `name` in the folder, and the session on it.
+/// Opens the store of the session's device in the folder, and the session on it.
 pub(super) async fn restore(
     config: &Config,
     session: &Session,
     name: &str,
     key: &[u8; 32],
 ) -> Result<Client, OpenError> {
-    let folder = config.folder.join(name);
+    let folder = stores::place(&config.folder, name, &session.device);
     let broken = |error: &dyn std::fmt::Display| OpenError::Store(folder.clone(), error.to_string());
     let store = SqliteStoreConfig::with_low_memory_config(&folder).key(Some(key));
     let strategy = match config.only_signed_devices {

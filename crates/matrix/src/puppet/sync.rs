@@ -1,6 +1,6 @@
 //! How the homeserver is asked for news, how long, and what happens when it does not answer.
 
-use super::{Puppet, RunError, failure};
+use super::{Puppet, RunError, failure, quiet};
 use crate::failure::Failure;
 use futures_util::FutureExt;
 use matrix_sdk::config::{SyncSettings, SyncToken};
@@ -14,6 +14,7 @@ use ruma::api::error::ErrorKind;
 use ruma::presence::PresenceState;
 use ruma::serde::Raw;
 use ruma::{RoomId as MatrixRoomId, UInt};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use swingbridge_domain::inbox::{Arrival, Inbox, InboxError};
 
@@ -29,6 +30,11 @@ impl Puppet {
         let poll = token.map_or(Duration::ZERO, |_| poll);
         loop {
             let seen = self.seen_by_the_client().await?;
+            if seen.is_none() && token.is_some() {
+                // A new session, whose store has never heard of the rooms that the place is in.
+                sync_keys(&self.client, Duration::ZERO).await?;
+                continue;
+            }
             let place = token.map_or(SyncToken::NoToken, SyncToken::from);
             let answer = sync_by(&self.client, place, poll, self.filter()).await?;
             let again = seen.as_deref() == Some(&*answer.next_batch) && token != seen.as_deref();
@@ -127,10 +133,18 @@ impl Puppet {
     /// The owner's second session: its keys must be kept up to date, and what it hears is ours already.
     pub(super) async fn keep_up(&self, client: &Client) -> Result<(), RunError> {
         let mut pause = Pause::default();
+        let mut hushed = false;
         loop {
             match sync_keys(client, POLL).await {
+                Ok(()) if !hushed => {
+                    if let Err(failure) = quiet::hush(client).await {
+                        tracing::warn!(%failure, "the owner's clients may ring for pictures of the history");
+                    }
+                    hushed = true;
+                }
                 Ok(()) => pause = Pause::default(),
                 Err(failure) if failure.is_unknown_token() => {
+                    self.double_ended.store(true, Ordering::Relaxed);
                     tracing::error!(
                         "the owner's second session was ended: what they write on the phone is shown as the device's until they log in again"
                     );

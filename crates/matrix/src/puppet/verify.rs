@@ -1,30 +1,30 @@
 //! Verification: two people (or one, with two devices) compare seven emoji, and from then on no client warns of the other (Matrix,
 //! "Short Authentication String").
 
+use super::requests::Asked;
 use super::sync::sync_keys;
 use super::{Puppet, failure};
 use crate::failure::Failure;
 use async_trait::async_trait;
-use futures_util::{FutureExt, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use matrix_sdk::Client;
 use matrix_sdk::encryption::verification::{
     SasState, SasVerification, Verification, VerificationRequest, VerificationRequestState,
 };
-use matrix_sdk::event_handler::EventHandlerDropGuard;
 use matrix_sdk_crypto::CancelInfo;
+use ruma::UserId as MatrixUserId;
 use ruma::events::key::verification::VerificationMethod;
-use ruma::events::key::verification::request::ToDeviceKeyVerificationRequestEvent;
-use ruma::events::room::message::{MessageType, OriginalSyncRoomMessageEvent};
-use ruma::{OwnedUserId, UserId as MatrixUserId};
+use serde::{Deserialize, Serialize};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::id::UserId;
-use tokio::sync::mpsc;
 
 /// How long the other side may take to choose the way of comparing, before we do.
 const CHOOSE: Duration = Duration::from_secs(5);
 
 /// With whom keys are compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Whom {
     /// The owner, in whichever client they use.
     Owner,
@@ -35,7 +35,8 @@ pub enum Whom {
 }
 
 /// Who begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Begin {
     /// We ask the other side.
     Ask,
@@ -58,6 +59,8 @@ pub enum Answer {
     Same,
     /// It shows others: somebody is between us.
     Different,
+    /// Nothing: nobody is there to look.
+    Gone,
 }
 
 /// The person at this device.
@@ -67,7 +70,12 @@ pub trait Ui: Send + Sync {
     async fn compare(&self, user: &UserId, device: &str, emoji: &[Emoji; 7]) -> Answer;
 
     /// The other side was asked, or is waited for.
-    fn waiting(&self) {}
+    async fn waiting(&self) {}
+
+    /// Completes when the person has gone, so that nobody will answer any more.
+    async fn gone(&self) {
+        std::future::pending().await
+    }
 }
 
 /// Nothing was verified.
@@ -87,36 +95,76 @@ pub enum VerifyError {
 }
 
 impl Puppet {
-    /// Compares keys, while [`Puppet::run`] is going on. Whoever else asks meanwhile is not answered.
+    /// Compares keys, while [`Puppet::run`] is going on. Where the other side has asked already, that is taken up. Whoever else asks is
+    /// not answered.
     ///
     /// # Errors
     /// [`VerifyError`]; safe to repeat.
     pub async fn verify(&self, whom: Whom, begin: Begin, ui: &dyn Ui) -> Result<(), VerifyError> {
         let client = self.verifier(whom)?;
-        let other = match whom {
-            Whom::Owner | Whom::OwnersDevice => &self.owner,
-            Whom::OwnDevice => &self.me,
+        let current = Mutex::new(None);
+        let comparing = async {
+            let request = self.request(client, whom, begin, ui).await?;
+            *current.lock().unwrap_or_else(PoisonError::into_inner) = Some(request.clone());
+            self.go_through(client, request, ui).await
         };
-        let (_guards, mut requests) = listen(client);
-        if begin == Begin::Ask {
-            let request = ask(client, other).await?;
-            ui.waiting();
-            return self.go_through(client, request, ui).await;
+        tokio::select! {
+            done = comparing => return done,
+            () = ui.gone() => {}
         }
-        ui.waiting();
-        while let Some((user, flow)) = requests.recv().await {
-            if user != *other {
-                continue;
-            }
-            let request = client.encryption().get_verification_request(&user, &flow).await;
-            match request {
-                Some(request) if !request.we_started() && !request.is_cancelled() && !request.is_done() => {
-                    return self.go_through(client, request, ui).await;
+        let left = current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(request) = left {
+            // The other side need not wait for its ten minutes to pass.
+            request.cancel().boxed().await.map_err(failure::any)?;
+        }
+        Err(VerifyError::Cancelled(
+            "nobody is at the device any more".to_owned(),
+        ))
+    }
+
+    /// Tells when the owner asks to compare keys. A request waits for [`Puppet::verify`] as long as the owner's client lets it.
+    pub fn asked(&self) -> Asked {
+        Asked::new(self.requests.clone())
+    }
+
+    /// The request that the other side has made; else one of ours, or the next that it makes.
+    async fn request(
+        &self,
+        client: &Client,
+        whom: Whom,
+        begin: Begin,
+        ui: &dyn Ui,
+    ) -> Result<VerificationRequest, VerifyError> {
+        let encryption = client.encryption();
+        let mut waits = false;
+        loop {
+            let more = self.requests.next();
+            for asked in self.requests.of(whom) {
+                let request = encryption
+                    .get_verification_request(&asked.user, &asked.flow)
+                    .await;
+                // What nobody has taken up yet, and nobody has given up.
+                let open = request
+                    .filter(|request| matches!(request.state(), VerificationRequestState::Requested { .. }));
+                if let Some(request) = open {
+                    return Ok(request);
                 }
-                _ => {}
             }
+            if begin == Begin::Ask {
+                let other = match whom {
+                    Whom::Owner | Whom::OwnersDevice => &self.owner,
+                    Whom::OwnDevice => &self.me,
+                };
+                let request = ask(client, other).await?;
+                ui.waiting().await;
+                return Ok(request);
+            }
+            if !waits {
+                waits = true;
+                ui.waiting().await;
+            }
+            more.await;
         }
-        Err(VerifyError::Cancelled("the program is stopping".to_owned()))
     }
 
     /// Compares keys while nothing else is going on: asks the homeserver itself, and leaves everything but keys to be read by
@@ -265,13 +313,24 @@ async fn compare(client: &Client, sas: &SasVerification, ui: &dyn Ui) -> Result<
                 });
                 let device = sas.other_device();
                 let user = UserId::new(device.user_id().as_str());
-                match ui.compare(&user, device.device_id().as_str(), &emoji).await {
+                let answer = tokio::select! {
+                    answer = ui.compare(&user, device.device_id().as_str(), &emoji) => answer,
+                    info = broken_off(&mut changes) => return Err(cancelled(&info)),
+                };
+                match answer {
                     Answer::Same => sas.confirm().await.map_err(failure::any)?,
                     Answer::Different => {
                         sas.mismatch().await.map_err(failure::any)?;
                         return Err(VerifyError::Different);
                     }
+                    Answer::Gone => {
+                        sas.cancel().await.map_err(failure::any)?;
+                        return Err(VerifyError::Cancelled("nobody looked at the emoji".to_owned()));
+                    }
                 }
+                // It may have gone on while the person looked.
+                state = sas.state();
+                continue;
             }
             SasState::Done { .. } => {
                 tracing::info!(user = %client.user_id().map_or("", |user| user.as_str()), "a verification is done");
@@ -287,38 +346,20 @@ async fn compare(client: &Client, sas: &SasVerification, ui: &dyn Ui) -> Result<
     }
 }
 
+/// The other side does not wait for the person here.
+async fn broken_off(changes: &mut (impl Stream<Item = SasState> + Unpin)) -> CancelInfo {
+    loop {
+        match changes.next().await {
+            Some(SasState::Cancelled(info)) => return info,
+            Some(_) => {}
+            None => std::future::pending().await,
+        }
+    }
+}
+
 fn cancelled(info: &CancelInfo) -> VerifyError {
     match info.cancel_code().as_str() {
         "m.mismatched_sas" | "m.key_mismatch" => VerifyError::Different,
         _ => VerifyError::Cancelled(info.reason().to_owned()),
     }
-}
-
-/// Tells who asks, and by which flow, until the guards are dropped.
-fn listen(
-    client: &Client,
-) -> (
-    Vec<EventHandlerDropGuard>,
-    mpsc::UnboundedReceiver<(OwnedUserId, String)>,
-) {
-    let (tell, told) = mpsc::unbounded_channel();
-    let in_room = {
-        let tell = tell.clone();
-        client.add_event_handler(move |event: OriginalSyncRoomMessageEvent| {
-            let tell = tell.clone();
-            async move {
-                if let MessageType::VerificationRequest(_) = &event.content.msgtype {
-                    let _ = tell.send((event.sender, event.event_id.to_string()));
-                }
-            }
-        })
-    };
-    let to_device = client.add_event_handler(move |event: ToDeviceKeyVerificationRequestEvent| {
-        let tell = tell.clone();
-        async move {
-            let _ = tell.send((event.sender, event.content.transaction_id.to_string()));
-        }
-    });
-    let guards = [in_room, to_device].map(|handle| client.event_handler_drop_guard(handle));
-    (guards.into(), told)
 }

@@ -87,7 +87,7 @@ pub struct DeviceLogin {
     #[arg(long)]
     pub as_owner: bool,
 
-    /// A file (mode 0600) with the account's recovery key, where it has keys already
+    /// A file (mode 0600) with the account's recovery key, where it has keys already. With --as-owner: yours, which signs the session
     #[arg(long, value_name = "FILE")]
     pub recovery_key_file: Option<PathBuf>,
 

@@ -1,5 +1,6 @@
 //! The device relay's own parts: where its secrets lie, and how well it serves.
 
+pub mod control;
 pub mod files;
 pub mod keychain;
 pub mod passphrase;

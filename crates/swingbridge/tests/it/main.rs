@@ -19,3 +19,5 @@ mod register;
 mod service;
 mod site;
 mod troubles;
+#[cfg(feature = "device")]
+mod verify;

@@ -1,6 +1,7 @@
 //! The content of messages: whose words they are, and when they were said, where the event itself cannot say so.
 
 use crate::media::{Uploaded, said};
+use crate::puppet::quiet::QUIET;
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
@@ -50,6 +51,9 @@ pub(super) fn content(
     }
     if let Some(at) = post.sent_at {
         content[SENT_AT] = json!(at.millis());
+    }
+    if post.quiet {
+        content[QUIET] = json!(true);
     }
     content
 }

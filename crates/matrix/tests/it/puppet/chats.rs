@@ -5,7 +5,7 @@ use crate::bridge::{chat, ghost, plain, post};
 use serde_json::{Value, json};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State;
-use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, RoomKind, SendStatus, Sender};
+use swingbridge_domain::homeserver::{Action, Ghost, Homeserver, PerformError, RoomKind, SendStatus, Sender};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
 use swingbridge_domain::inbox::{Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Disposition, Reference, Tone};
@@ -184,6 +184,79 @@ async fn edits_replies_reactions_and_withdrawals_go_both_ways() {
             .iter()
             .all(|event| event.sender.as_str() != house.phone.puppet.user().as_str()),
         "what the device said itself does not come back"
+    );
+}
+
+#[tokio::test]
+async fn members_of_a_group_who_react_alike_are_both_seen() {
+    let Some(mut house) = House::open().await else {
+        return;
+    };
+    let mut new = chat("group", house.outside.user());
+    new.kind = RoomKind::Group;
+    new.ghost = None;
+    let made = house.phone.perform(Action::CreateRoom(new), "unused").await;
+    let room = made.room.unwrap();
+    house.join(&room).await;
+    let own = house.send(&room, "who comes?").await;
+    house.phone.inbox.wait_for_text("who comes?").await;
+    let mut bea = ghost();
+    bea.pseudonym = "fedcba".into();
+    bea.name = "Bea".into();
+    let react = |by: &Ghost| Action::React {
+        room: room.clone(),
+        event: own.clone(),
+        key: "👍".into(),
+        by: Sender::Ghost(by.clone()),
+        way: Vec::new(),
+    };
+    let first = house.phone.perform(react(&ghost()), "outbox-1").await;
+    assert_eq!(first.protection, Some(Protection::None));
+    // As after a crash of both sides, which nobody remembers the transaction of.
+    let again = house.phone.perform(react(&ghost()), "outbox-2").await;
+    assert_eq!(again.event, first.event);
+    let second = house.phone.perform(react(&bea), "outbox-3").await;
+    assert_eq!(second.protection, Some(MEGOLM), "a name goes encrypted");
+    let said = house.reads("Bea: reacted 👍").await;
+    assert_eq!(
+        Some(said["id"].as_str().unwrap()),
+        second.event.as_ref().map(|event| event.as_str())
+    );
+    assert_eq!(said["content"]["msgtype"], "m.notice");
+    assert_eq!(
+        said["content"]["m.relates_to"]["m.in_reply_to"]["event_id"],
+        own.as_str()
+    );
+    // Each takes back their own.
+    let gone = second.event.unwrap();
+    let take_back = Action::Redact {
+        room: room.clone(),
+        event: gone.clone(),
+        by: Sender::Ghost(bea),
+    };
+    house.phone.perform(take_back, "outbox-4").await;
+    sees(&house, |seen| {
+        let redacts = &seen.event["content"]["redacts"];
+        (seen.kind() == "m.room.redaction" && redacts == gone.as_str()).then_some(())
+    })
+    .await;
+    let path = [
+        "_matrix",
+        "client",
+        "v1",
+        "rooms",
+        room.as_str(),
+        "relations",
+        own.as_str(),
+        "m.annotation",
+    ];
+    let left = house.outside.get(&path, &[]).await.unwrap();
+    let left = left["chunk"].as_array().unwrap();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["event_id"], first.event.unwrap().as_str());
+    assert!(
+        !left[0].to_string().contains("Bea"),
+        "names are nothing to say in the clear"
     );
 }
 

@@ -28,7 +28,7 @@ pub struct Phone {
     pub session: Session,
     pub double: Option<Session>,
     pub run: Option<JoinHandle<Result<(), RunError>>>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 pub struct House {
@@ -42,11 +42,16 @@ pub struct House {
 
 impl House {
     pub async fn open() -> Option<Self> {
+        Self::open_with(false).await
+    }
+
+    /// `double`: the device speaks as the owner, too.
+    pub async fn open_with(double: bool) -> Option<Self> {
         let (synapse, outside) = homeserver().await?;
         let alice = Foreign::client(Script::Nio, synapse.url(), outside.user(), PASSWORD)
             .await?
             .unwrap();
-        let phone = Phone::log_in(&synapse, outside.user(), false).await;
+        let phone = Phone::log_in(&synapse, outside.user(), double).await;
         Some(Self {
             synapse,
             phone,
@@ -111,13 +116,15 @@ pub async fn homeserver() -> Option<(Synapse, Client)> {
 impl Phone {
     pub async fn log_in(synapse: &Synapse, owner: &str, with_double: bool) -> Self {
         let mut phone = Self::new(synapse, owner, with_double).await;
+        phone.start_new().await;
         phone
-            .puppet
-            .establish(&Identity::New { password: None })
-            .await
-            .unwrap();
-        phone.start();
-        phone
+    }
+
+    /// Gives the account its identity, and starts.
+    pub async fn start_new(&mut self) {
+        let identity = Identity::New { password: None };
+        self.puppet.establish(&identity).await.unwrap();
+        self.start();
     }
 
     /// Logged in, and nothing more.
@@ -125,12 +132,22 @@ impl Phone {
         let folder = TempDir::with_prefix("swingbridge-puppet-").unwrap();
         let url = Url::parse(synapse.url()).unwrap();
         let config = Config::new(url, UserId::new(owner), folder.path().join("puppet"));
+        let mut phone = Self::by(config, with_double).await;
+        phone._folder = Some(folder);
+        phone
+    }
+
+    /// The same by a configuration, in a folder that the caller keeps.
+    pub async fn by(config: Config, with_double: bool) -> Self {
         let secret = Secret::new(PASSWORD);
         let session = login::with_password(&config, "phone-alice", &secret, None)
             .await
             .unwrap();
         let double = match with_double {
-            true => Some(login::with_password(&config, owner, &secret, None).await.unwrap()),
+            true => {
+                let owner = config.owner.as_str();
+                Some(login::with_password(&config, owner, &secret, None).await.unwrap())
+            }
             false => None,
         };
         let puppet = open(&config, &session, double.as_ref()).await;
@@ -141,7 +158,7 @@ impl Phone {
             session,
             double,
             run: None,
-            _folder: folder,
+            _folder: None,
         }
     }
 

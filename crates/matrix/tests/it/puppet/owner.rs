@@ -2,9 +2,11 @@
 
 use super::house::{House, Phone, homeserver};
 use crate::bridge::post;
+use serde_json::json;
 use swingbridge_domain::homeserver::{Action, Sender};
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::inbox::RoomEventKind;
+use swingbridge_domain::message::{Media, MediaKind};
 use swingbridge_lab::foreign::{Foreign, Script};
 
 #[tokio::test]
@@ -72,4 +74,62 @@ async fn what_the_owner_says_on_the_phone_is_theirs_and_does_not_come_back() {
         .iter()
         .filter(|event| matches!(event.what, RoomEventKind::Message(_)));
     assert_eq!(said.count(), 1, "{events:?}");
+}
+
+#[tokio::test]
+async fn the_owners_client_rings_for_no_picture_of_the_history() {
+    let Some((synapse, outside)) = homeserver().await else {
+        return;
+    };
+    let password = super::house::PASSWORD;
+    let Some(alice) = Foreign::client(Script::MatrixJs, synapse.url(), outside.user(), password).await else {
+        return;
+    };
+    let mut alice = alice.unwrap();
+    let phone = Phone::log_in(&synapse, outside.user(), true).await;
+    let room = phone.room("c", outside.user()).await;
+    alice.tell(json!({ "do": "join", "room": room })).await.unwrap();
+    alice.event("joined").await.unwrap();
+    let given = async {
+        let path = [
+            "_matrix",
+            "client",
+            "v3",
+            "pushrules",
+            "global",
+            "override",
+            "dev.swingbridge.quiet",
+        ];
+        while outside.get(&path, &[]).await.is_err() {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), given)
+        .await
+        .unwrap();
+    let file = phone.config.folder.join("old.png");
+    std::fs::write(&file, b"\x89PNG of old times").unwrap();
+    let mut rings = Vec::new();
+    for (quiet, name) in [(false, "new.png"), (true, "old.png")] {
+        let mut picture = post(&room, Sender::Ghost(crate::bridge::ghost()), "");
+        picture.quiet = quiet;
+        picture.media = Some(Media {
+            uri: format!("file://{}", file.display()),
+            mime: Some("image/png".into()),
+            name: name.into(),
+            kind: MediaKind::Image,
+            ..Media::default()
+        });
+        let said = phone.perform(Action::Post(picture), name).await.event.unwrap();
+        let read = |event: &serde_json::Value| {
+            event["id"] == said.as_str() && event["content"]["msgtype"] == "m.image"
+        };
+        alice.event_with("message", read).await.unwrap();
+        alice
+            .tell(json!({ "do": "rings", "room": room, "id": said }))
+            .await
+            .unwrap();
+        rings.push(alice.event("rings").await.unwrap()["rings"].clone());
+    }
+    assert_eq!(rings, [true, false]);
 }

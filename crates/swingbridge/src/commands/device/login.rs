@@ -11,7 +11,7 @@ use crate::exit::{self, Ends, Exit};
 use crate::wiring;
 use swingbridge_domain::secret::Secret;
 use swingbridge_matrix::Failure;
-use swingbridge_matrix::puppet::login::{self, DeviceCode, LoginError, Methods};
+use swingbridge_matrix::puppet::login::{self, DeviceCode, LoginError, Methods, Standing};
 use swingbridge_matrix::puppet::{Config, Identity, Session};
 
 pub fn run(options: &DeviceLogin, sources: &Sources) -> Result<(), exit::Failure> {
@@ -34,11 +34,10 @@ async fn log_in(
         false => secrets.session(),
     };
     let before = before.ends(Exit::File)?;
-    // The same device again, so that its keys stay good: homeservers take that where the account is the same.
-    let device = before
-        .as_ref()
-        .filter(|_| !options.new_session)
-        .map(|session| session.device.as_str());
+    let device = match &before {
+        Some(session) if !options.new_session => again(&puppet_config, session).await?,
+        _ => None,
+    };
     let methods = login::methods(&puppet_config).await.map_err(refused)?;
     let password = match &options.password_file {
         Some(path) => Some(read_secret(path).ends(Exit::File)?),
@@ -50,7 +49,7 @@ async fn log_in(
         &puppet_config,
         methods,
         password.as_ref(),
-        device,
+        device.as_deref(),
     )
     .await?;
     if options.as_owner {
@@ -63,11 +62,10 @@ async fn log_in(
         }
         secrets.keep_owner_session(&session).ends(Exit::File)?;
         println!(
-            "Logged in as {}, device {}: what you say on the phone itself will appear as yours.\n\
-             Verify this session in your own client, so that nobody is warned of it: `swingbridge device verify --as-owner`.",
+            "Logged in as {}, device {}: what you say on the phone itself will appear as yours.",
             session.user, session.device
         );
-        return Ok(());
+        return sign(options, config, secrets).await;
     }
     if session.user.as_str() == config.device.owner {
         return Err(exit::Failure::msg(
@@ -84,6 +82,18 @@ async fn log_in(
         secrets.protected_by()
     );
     establish(options, config, secrets, password).await
+}
+
+/// The same device again, so that its keys stay good: homeservers take that where the account is the same. One that the homeserver has
+/// removed has no keys there any more, and would be given none.
+async fn again(config: &Config, before: &Session) -> Result<Option<String>, exit::Failure> {
+    match login::standing(config, before).await.map_err(refused)? {
+        Standing::Good | Standing::Soft => Ok(Some(before.device.clone())),
+        Standing::Ended => {
+            println!("The homeserver has ended the session that was here: a new one begins.");
+            Ok(None)
+        }
+    }
 }
 
 async fn session(
@@ -173,6 +183,31 @@ async fn establish(
         );
     }
     println!("Next: `swingbridge device verify`, and then `swingbridge device`.");
+    Ok(())
+}
+
+/// Lets the owner's other clients know that this session is theirs.
+async fn sign(options: &DeviceLogin, config: &DeviceConfig, secrets: &Secrets) -> Result<(), exit::Failure> {
+    let Some(path) = &options.recovery_key_file else {
+        println!(
+            "Verify this session in your own client, so that nobody is warned of it: `swingbridge device verify --as-owner`, \
+             or log in again with --recovery-key-file."
+        );
+        return Ok(());
+    };
+    if secrets.session().ends(Exit::File)?.is_none() {
+        let text = "the device itself is not logged in yet: run `swingbridge device login`, and this again";
+        return Err(exit::Failure::msg(Exit::Token, text));
+    }
+    let key = read_secret(path).ends(Exit::File)?;
+    let puppet = puppet(config, secrets).await?;
+    puppet.recover_owner(&key).await.map_err(|failure| {
+        let text = format!(
+            "{failure}\n    the session is kept, and not verified yet: log in again with the right key"
+        );
+        exit::Failure::msg(Exit::Token, text)
+    })?;
+    println!("Your recovery key has signed it: none of your clients warns of it.");
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use super::{load, puppet, runtime, secrets};
 use crate::audit::Recorder;
 use crate::config::Sources;
 use crate::config::device::DeviceConfig;
+use crate::device::control::Control;
 use crate::device::watch::Watch;
 use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
@@ -97,9 +98,12 @@ async fn relay(config: DeviceConfig, sources: &Sources, notifier: &Notifier) -> 
         };
         tasks.spawn(observed.run(shutdown.clone()));
     }
+    let owner = UserId::new(&config.device.owner);
+    let control = Control::new(owner.clone(), puppet.clone(), engine.clone());
+    tasks.spawn(control.run(folder.clone(), shutdown.clone()));
     let watch = Watch {
         folder,
-        owner: UserId::new(&config.device.owner),
+        owner,
         puppet: puppet.clone(),
         engine: engine.clone(),
         connectors,
@@ -111,7 +115,8 @@ async fn relay(config: DeviceConfig, sources: &Sources, notifier: &Notifier) -> 
     let (reading, stopping) = (puppet.clone(), shutdown.clone());
     tasks.spawn(async move {
         if let Err(error) = reading.run(inbox, stopping).await {
-            let _ = give_up.send(error.to_string()).await;
+            let cure = "`swingbridge device login` does it; what waits here is kept, and goes on after that";
+            let _ = give_up.send(format!("{error}: {cure}")).await;
         }
     });
     let (running, stopping) = (engine.clone(), shutdown.clone());

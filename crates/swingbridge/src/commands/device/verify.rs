@@ -1,9 +1,12 @@
-//! `device verify`: the owner compares seven pictures once, and no client warns of the device from then on.
+//! `device verify`: the owner compares seven pictures once, and no client warns of the device from then on. A relay that runs does it for
+//! us; else we do it ourselves.
 
 use super::{load, puppet, runtime, secrets};
 use crate::cli::DeviceVerify;
 use crate::config::Sources;
-use crate::exit::{Exit, Failure};
+use crate::config::device::DeviceConfig;
+use crate::device::control::{Relay, Told};
+use crate::exit::{Ends, Exit, Failure};
 use async_trait::async_trait;
 use std::io::Write;
 use swingbridge_domain::id::UserId;
@@ -11,7 +14,6 @@ use swingbridge_matrix::puppet::{Answer, Begin, Emoji, Ui, VerifyError, Whom};
 
 pub fn run(options: &DeviceVerify, sources: &Sources) -> Result<(), Failure> {
     let config = load(sources)?;
-    let secrets = secrets(&config, sources)?;
     let whom = match (options.as_owner, options.own_session) {
         (true, _) => Whom::OwnersDevice,
         (false, true) => Whom::OwnDevice,
@@ -25,12 +27,76 @@ pub fn run(options: &DeviceVerify, sources: &Sources) -> Result<(), Failure> {
         begin,
         yes: options.yes,
     };
-    runtime()?.block_on(async {
-        let puppet = puppet(&config, &secrets).await?;
-        puppet.verify_alone(whom, begin, &terminal).await.map_err(failed)
-    })?;
+    let runtime = runtime()?;
+    let verified = runtime.block_on(async {
+        match Relay::reach(&config.device.folder).await.ends(Exit::File)? {
+            Some(relay) => by_the_relay(relay, whom, &terminal).await,
+            None => alone(&config, sources, whom, &terminal).await,
+        }
+    });
+    // A question that nobody will answer any more does not keep the program.
+    runtime.shutdown_background();
+    verified?;
     println!("Verified. No client that you have verified yourself warns of this device any more.");
     Ok(())
+}
+
+async fn alone(
+    config: &DeviceConfig,
+    sources: &Sources,
+    whom: Whom,
+    terminal: &Terminal,
+) -> Result<(), Failure> {
+    let secrets = secrets(config, sources)?;
+    let puppet = puppet(config, &secrets).await?;
+    let done = puppet.verify_alone(whom, terminal.begin, terminal).await;
+    done.map_err(|error| {
+        let homeserver = matches!(error, VerifyError::Homeserver(_));
+        failed(homeserver, error.to_string())
+    })
+}
+
+async fn by_the_relay(mut relay: Relay, whom: Whom, terminal: &Terminal) -> Result<(), Failure> {
+    relay.verify(whom, terminal.begin).await?;
+    loop {
+        match relay.told().await? {
+            Some(Told::Waiting) => terminal.waiting().await,
+            Some(Told::Compare {
+                user,
+                session,
+                pictures,
+            }) => {
+                let pictures = pictures.iter().map(|it| (it.symbol.as_str(), it.name.as_str()));
+                terminal.show(&user, &session, pictures);
+                let answer = tokio::select! {
+                    answer = terminal.answer() => answer,
+                    // The other side may give up before anybody has looked.
+                    told = relay.told() => return ended(told?),
+                };
+                match answer {
+                    // Hanging up is an answer, too.
+                    Answer::Gone => return Err(failed(false, "nobody looked at the emoji".to_owned())),
+                    answer => relay.answer(answer == Answer::Same).await?,
+                }
+            }
+            told => return ended(told),
+        }
+    }
+}
+
+fn ended(told: Option<Told>) -> Result<(), Failure> {
+    match told {
+        Some(Told::Done) => Ok(()),
+        Some(Told::Failed { homeserver, text }) => Err(failed(homeserver, text)),
+        Some(Told::Waiting | Told::Compare { .. }) => Err(failed(
+            false,
+            "the relay asked a second time before it was answered: try again".to_owned(),
+        )),
+        None => Err(failed(
+            false,
+            "the relay stopped in the middle of it: nothing was verified, try again".to_owned(),
+        )),
+    }
 }
 
 struct Terminal {
@@ -38,21 +104,35 @@ struct Terminal {
     yes: bool,
 }
 
-#[async_trait]
-impl Ui for Terminal {
-    async fn compare(&self, user: &UserId, device: &str, emoji: &[Emoji; 7]) -> Answer {
-        println!("{user}, session {device}, shows these pictures:\n");
-        for emoji in emoji {
-            println!("    {}  {}", emoji.symbol, emoji.name);
+impl Terminal {
+    fn show<'a>(&self, user: &str, session: &str, pictures: impl Iterator<Item = (&'a str, &'a str)>) {
+        println!("{user}, session {session}, shows these pictures:\n");
+        for (symbol, name) in pictures {
+            println!("    {symbol}  {name}");
         }
+    }
+
+    async fn answer(&self) -> Answer {
         if self.yes {
             return Answer::Same;
         }
         let asked = tokio::task::spawn_blocking(ask).await;
-        asked.unwrap_or(Answer::Different)
+        asked.unwrap_or(Answer::Gone)
+    }
+}
+
+#[async_trait]
+impl Ui for Terminal {
+    async fn compare(&self, user: &UserId, device: &str, emoji: &[Emoji; 7]) -> Answer {
+        self.show(
+            user.as_str(),
+            device,
+            emoji.iter().map(|emoji| (emoji.symbol, emoji.name)),
+        );
+        self.answer().await
     }
 
-    fn waiting(&self) {
+    async fn waiting(&self) {
         match self.begin {
             Begin::Ask => println!("Asked: accept the verification in your client, and choose emoji."),
             Begin::Wait => {
@@ -69,7 +149,7 @@ fn ask() -> Answer {
         let _ = std::io::stdout().flush();
         let mut line = String::new();
         match std::io::stdin().read_line(&mut line) {
-            Ok(0) | Err(_) => return Answer::Different,
+            Ok(0) | Err(_) => return Answer::Gone,
             Ok(_) => match line.trim().to_lowercase().as_str() {
                 "yes" | "y" => return Answer::Same,
                 "no" | "n" => return Answer::Different,
@@ -79,10 +159,10 @@ fn ask() -> Answer {
     }
 }
 
-fn failed(error: VerifyError) -> Failure {
-    let exit = match &error {
-        VerifyError::Homeserver(_) => Exit::Homeserver,
-        _ => Exit::Token,
+fn failed(homeserver: bool, text: String) -> Failure {
+    let exit = match homeserver {
+        true => Exit::Homeserver,
+        false => Exit::Token,
     };
-    Failure::new(exit, error)
+    Failure::msg(exit, text)
 }

@@ -3,6 +3,7 @@
 mod handset;
 mod house;
 mod kills;
+pub mod login;
 mod mirror;
 mod owner;
 mod selftest;
