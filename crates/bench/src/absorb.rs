@@ -267,13 +267,14 @@ fn whole(answer: &[u8]) -> Result<bool> {
     Ok(body.len() >= length.trim().parse()?)
 }
 
-/// A text as Synapse hands it on, in a room that no bridge has anything to do with.
+/// A text as Synapse hands it on, in a room that no bridge has anything to do with, by somebody whom this one does not serve: it
+/// asks for nothing. A user of ours would be answered there that the room is unknown, which the others do not do.
 fn event(number: u64) -> String {
     format!(
-        "{{\"type\":\"m.room.message\",\"room_id\":\"!aBcDeFgHiJkLmNoPqR:localhost\",\"sender\":\"@alice:localhost\",\
+        "{{\"type\":\"m.room.message\",\"room_id\":\"!aBcDeFgHiJkLmNoPqR:localhost\",\"sender\":\"@bob:example.org\",\
          \"content\":{{\"body\":\"The quick brown fox jumps over the lazy dog, and then once more, number {number}\",\
          \"msgtype\":\"m.text\"}},\"origin_server_ts\":{},\"unsigned\":{{\"age\":37}},\
-         \"event_id\":\"$bench{number:038}\",\"user_id\":\"@alice:localhost\",\"age\":37}}",
+         \"event_id\":\"$bench{number:038}\",\"user_id\":\"@bob:example.org\",\"age\":37}}",
         1_800_000_000_000 + number
     )
 }

@@ -19,6 +19,9 @@ const APPLICATION_ID: i64 = 0x5377_4272;
 /// A log that was never empty for this long is emptied even when there is no pause: it may hold erased bodies.
 const CHECKPOINT: Duration = Duration::from_secs(30);
 
+/// Pages that are kept in memory. The system keeps the file's pages as well, so what is not here costs a copy and no wait.
+const CACHE_KIB: i64 = 2048;
+
 /// Free pages that are kept for reuse when the file is made smaller.
 const SPARE_PAGES: i64 = 2048;
 
@@ -111,9 +114,11 @@ impl Sqlite {
                 "PRAGMA foreign_keys = ON;
                  PRAGMA secure_delete = ON;
                  PRAGMA temp_store = MEMORY;
-                 PRAGMA cache_size = -16384;
                  PRAGMA wal_autocheckpoint = 4000;",
             )
+            .map_err(fault)?;
+        connection
+            .pragma_update(None, "cache_size", -CACHE_KIB)
             .map_err(fault)?;
         let word = match synchronous {
             Synchronous::Full => "FULL",
