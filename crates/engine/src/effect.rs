@@ -143,16 +143,16 @@ pub enum Effect {
     Signal(ConnectorId, Signal),
     /// Shows in a room what is of no use later.
     Show(Box<Action>),
-    /// Remembers that a contact wishes no texts from the line's address. What waits to leave for them comes back as
-    /// [`crate::event::Event::Barred`], where the line enforces that.
+    /// Remembers that a contact wishes no texts from the lines' addresses. What waits to leave for them comes back as
+    /// [`crate::event::Event::Barred`], where the first line enforces that.
     Suppress {
-        line: LineId,
+        lines: Vec<LineId>,
         conversation: ConversationId,
         contact: ContactId,
         by: SuppressedBy,
     },
     LiftSuppression {
-        line: LineId,
+        lines: Vec<LineId>,
         contact: ContactId,
     },
     /// Counts what is limited.

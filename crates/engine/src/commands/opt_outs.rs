@@ -3,6 +3,7 @@
 use super::OptOuts;
 use super::run::ago;
 use crate::effect::Effect;
+use crate::policy::limits::opt_out::of_conversation;
 use crate::step::{Scene, answer_in, notice};
 use crate::words;
 use std::fmt::Write;
@@ -77,7 +78,10 @@ fn lift(
     };
     let mut effects = vec![
         Effect::LiftSuppression {
-            line: line.clone(),
+            lines: match here {
+                Some(talk) => of_conversation(talk),
+                None => vec![line.clone()],
+            },
             contact: *contact,
         },
         Effect::Audit(

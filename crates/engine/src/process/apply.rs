@@ -126,13 +126,13 @@ impl Work<'_> {
                 self.backlog.perhaps();
             }
             Effect::Suppress {
-                line,
+                lines,
                 conversation,
                 contact,
                 by,
-            } => return Ok(self.suppress(&line, conversation, contact, by)?),
-            Effect::LiftSuppression { line, contact } => {
-                if let Some(line) = self.site.line(&line) {
+            } => return Ok(self.suppress(&lines, conversation, contact, by)?),
+            Effect::LiftSuppression { lines, contact } => {
+                for line in lines.iter().filter_map(|line| self.site.line(line)) {
                     let own = self.own(line);
                     self.tables.suppression_lift(&own, contact)?;
                 }

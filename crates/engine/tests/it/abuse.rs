@@ -1,5 +1,6 @@
 //! Opt-out, limits, destinations, quiet hours and machines that answer machines.
 
+use crate::fallback::{both, rcs_inbound, unreachable};
 use crate::house::*;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
@@ -7,6 +8,7 @@ use swingbridge_domain::audit::Entry;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::*;
+use swingbridge_domain::consent::Downgrade;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::directory::Directory;
 use swingbridge_domain::homeserver::*;
@@ -196,6 +198,62 @@ async fn the_networks_word_counts_like_the_contacts_own() {
         .await;
     let event = say(&house, &room, "hello").await;
     accepted_of(&house, &event).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_counts_for_both_lines_that_a_conversation_goes_by() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    house
+        .arrive(What::Network(Inbound::Message(rcs_inbound("Hello by RCS"))))
+        .await;
+    house.homeserver.until_said("Hello by RCS").await;
+    let room = room_of(&house.homeserver, "Hello by RCS").unwrap();
+    let agent = house.rcs.clone().unwrap();
+    agent.answer(Err(unreachable()));
+    say(&house, &room, "one").await;
+    house.network.until_sent(1).await;
+    // To the number that it came from.
+    house.text_in(PHONE, "STOP").await;
+    house.homeserver.until_said("From now on nothing leaves").await;
+    let words = refused(&house, &say(&house, &room, "two").await).await;
+    assert!(words.contains("asked for no more texts"), "{words}");
+    let house = house.kill_and_restart_with(both(Downgrade::Tell)).await;
+    refused(&house, &say(&house, &room, "three").await).await;
+    assert!(house.network.texts().is_empty());
+    assert!(house.rcs.as_ref().unwrap().texts().is_empty());
+    house
+        .arrive(What::Network(Inbound::Message(rcs_inbound("START"))))
+        .await;
+    house
+        .homeserver
+        .until_said("wishes texts from this line again")
+        .await;
+    accepted_of(&house, &say(&house, &room, "four").await).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_network_answered_is_not_answered_again() {
+    let house = House::with(with(|line| {
+        line.opt_out.confirm_stop = Some("No more texts from us.".into());
+        line.opt_out.help = Some("This is the help.".into());
+    }))
+    .await;
+    let room = house.conversation().await;
+    for text in ["HELP", "STOP"] {
+        house
+            .arrive(What::Network(Inbound::Message(InboundMessage {
+                answered: true,
+                ..inbound(PHONE, text)
+            })))
+            .await;
+    }
+    house.homeserver.until_said("From now on nothing leaves").await;
+    refused(&house, &say(&house, &room, "hello?").await).await;
+    house.text_in(PHONE, "START").await;
+    accepted_of(&house, &say(&house, &room, "hello").await).await;
+    assert_eq!(house.network.texts(), ["hello"]);
     house.stop().await;
 }
 

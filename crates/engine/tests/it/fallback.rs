@@ -33,7 +33,7 @@ fn rcs_way() -> Vec<Leg> {
 }
 
 /// A line by RCS that falls back to the one by SMS.
-fn both(downgrade: Downgrade) -> Site {
+pub fn both(downgrade: Downgrade) -> Site {
     let mut site = site();
     let sms = site.lines[0].clone();
     let mut rcs = sms.clone();
@@ -59,7 +59,7 @@ fn both(downgrade: Downgrade) -> Site {
     site
 }
 
-fn unreachable() -> SendError {
+pub fn unreachable() -> SendError {
     SendError::Rejected {
         reason: Reason::NotReachable,
         detail: "no RCS".into(),
@@ -135,7 +135,7 @@ impl House {
     }
 }
 
-fn rcs_inbound(text: &str) -> InboundMessage {
+pub fn rcs_inbound(text: &str) -> InboundMessage {
     let mut message = inbound(PHONE, text);
     message.connector = ConnectorId::new("rcs");
     message.to.text = AGENT.into();

@@ -186,22 +186,26 @@ impl Work<'_> {
     /// Remembers a contact's wish; gives what waits to leave for them and may not any more.
     pub fn suppress(
         &mut self,
-        line: &LineId,
+        lines: &[LineId],
         conversation: ConversationId,
         contact: ContactId,
         by: SuppressedBy,
     ) -> Loaded<Vec<Event>> {
-        let Some(line) = self.site.line(line) else {
-            return Ok(Vec::new());
-        };
-        let wish = Suppression {
-            own: self.own(line),
-            contact,
-            by,
-            at: self.now,
-        };
-        self.tables.suppression_set(&wish)?;
-        if line.opt_out.rule != OptOutRule::Enforce {
+        let site = self.site;
+        let lines: Vec<&Line> = lines.iter().filter_map(|line| site.line(line)).collect();
+        for line in &lines {
+            let wish = Suppression {
+                own: self.own(line),
+                contact,
+                by,
+                at: self.now,
+            };
+            self.tables.suppression_set(&wish)?;
+        }
+        if lines
+            .first()
+            .is_none_or(|line| line.opt_out.rule != OptOutRule::Enforce)
+        {
             return Ok(Vec::new());
         }
         let mut barred = Vec::new();

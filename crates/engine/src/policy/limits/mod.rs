@@ -231,11 +231,8 @@ pub(crate) fn may_leave(
     if is_emergency(address.full(), line.region) {
         return never(words::EMERGENCY.to_owned(), Reason::Emergency.word());
     }
-    if !automatic && line.opt_out.rule == OptOutRule::Enforce {
-        let own = work.own(line);
-        if work.tables.suppression(&own, contact)?.is_some() {
-            return never(words::opted_out_refused(), "opted_out");
-        }
+    if !automatic && has_stopped(work, line, contact)? {
+        return never(words::opted_out_refused(), "opted_out");
     }
     if let Some(barred) = destination::judge(line, address) {
         return never(barred.words, barred.reason);
@@ -244,6 +241,13 @@ pub(crate) fn may_leave(
         Some((until, _)) if !automatic => Departing::Later(until),
         _ => Departing::Now,
     })
+}
+
+/// Whether a contact's wish keeps texts of a line from them.
+fn has_stopped(work: &mut Work<'_>, line: &Line, contact: ContactId) -> Result<bool, StoreError> {
+    let own = work.own(line);
+    let enforced = line.opt_out.rule == OptOutRule::Enforce;
+    Ok(enforced && work.tables.suppression(&own, contact)?.is_some())
 }
 
 /// Answers whether a row may leave now. One that may not is put back, or refused in words.
@@ -262,7 +266,19 @@ pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Re
     let (Some(line), Some(address)) = (line, outbound.to.first()) else {
         return Ok(true);
     };
-    let judged = may_leave(work, line, conversation.contact, address, send.automatic)?;
+    // By whichever line it goes, a wish that is about the conversation's own counts.
+    let home = site.line(&conversation.line).filter(|home| home.id != line.id);
+    let stopped = match home {
+        Some(home) if !send.automatic => has_stopped(work, home, conversation.contact)?,
+        _ => false,
+    };
+    let judged = match stopped {
+        true => Departing::Never {
+            words: words::opted_out_refused(),
+            reason: "opted_out",
+        },
+        false => may_leave(work, line, conversation.contact, address, send.automatic)?,
+    };
     let not_before = match judged {
         Departing::Never { words, reason } => {
             work.happen(Event::Barred {

@@ -8,7 +8,8 @@ use crate::state::Talk;
 use crate::step::{Scene, notice};
 use crate::words;
 use swingbridge_domain::audit::Kind;
-use swingbridge_domain::inbox::{InboundMessage, Preference};
+use swingbridge_domain::id::{ConnectorId, LineId};
+use swingbridge_domain::inbox::{InboundMessage, NetworkAddress, Preference};
 use swingbridge_domain::limits::OptOutRule;
 use swingbridge_domain::store::SuppressedBy;
 
@@ -131,16 +132,17 @@ pub(crate) fn heard(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) ->
         .filter(|_| inbound.message.parts.len() == 1);
     let rules = &talk.line.opt_out;
     let answer = |text: &Option<String>| match text {
-        Some(text) => automatic::answer(scene, talk, text),
-        None => Vec::new(),
+        Some(text) if !inbound.answered => automatic::answer(scene, talk, text),
+        _ => Vec::new(),
     };
+    let lines = lines(scene, talk, &inbound.connector, &inbound.to);
     match said.and_then(|text| reading(&text.plain, &rules.words)) {
         Some(Heard::Stop) if scene.state.suppressed.is_none() => {
-            effects.extend(stopped(talk, SuppressedBy::Contact));
+            effects.extend(stopped(talk, lines, SuppressedBy::Contact));
             effects.extend(answer(&rules.confirm_stop));
         }
         Some(Heard::Start) if scene.state.suppressed.is_some() => {
-            effects.extend(started(talk));
+            effects.extend(started(talk, lines));
             effects.extend(answer(&rules.confirm_start));
         }
         Some(Heard::Help) => effects.extend(answer(&rules.help)),
@@ -154,14 +156,29 @@ pub(crate) fn told(scene: &Scene<'_>, preference: &Preference) -> Vec<Effect> {
     let Some(talk) = &scene.state.talk else {
         return Vec::new();
     };
+    let lines = lines(scene, talk, &preference.connector, &preference.to);
     match (preference.wanted, &scene.state.suppressed) {
-        (false, None) => stopped(talk, SuppressedBy::Network),
-        (true, Some(_)) => started(talk),
+        (false, None) => stopped(talk, lines, SuppressedBy::Network),
+        (true, Some(_)) => started(talk, lines),
         _ => Vec::new(),
     }
 }
 
-fn stopped(talk: &Talk, by: SuppressedBy) -> Vec<Effect> {
+/// The lines that a wish is about: the conversation's own first, the one that it goes by otherwise, and the one that was told.
+fn lines(scene: &Scene<'_>, talk: &Talk, connector: &ConnectorId, to: &NetworkAddress) -> Vec<LineId> {
+    let told = scene.site.line_of(connector, to).map(|line| line.id.clone());
+    let mut lines = of_conversation(talk);
+    lines.extend(told.filter(|told| !lines.contains(told)));
+    lines
+}
+
+/// The lines that texts of a conversation may leave by.
+pub(crate) fn of_conversation(talk: &Talk) -> Vec<LineId> {
+    let other = talk.line.fallback.as_ref().map(|other| other.line.clone());
+    std::iter::once(talk.line.id.clone()).chain(other).collect()
+}
+
+fn stopped(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Vec<Effect> {
     let enforced = talk.line.opt_out.rule == OptOutRule::Enforce;
     let detail = match enforced {
         true => format!("by the {}", by.word()),
@@ -169,7 +186,7 @@ fn stopped(talk: &Talk, by: SuppressedBy) -> Vec<Effect> {
     };
     vec![
         Effect::Suppress {
-            line: talk.line.id.clone(),
+            lines,
             conversation: talk.conversation.id,
             contact: talk.contact.id,
             by,
@@ -179,10 +196,10 @@ fn stopped(talk: &Talk, by: SuppressedBy) -> Vec<Effect> {
     ]
 }
 
-fn started(talk: &Talk) -> Vec<Effect> {
+fn started(talk: &Talk, lines: Vec<LineId>) -> Vec<Effect> {
     vec![
         Effect::LiftSuppression {
-            line: talk.line.id.clone(),
+            lines,
             contact: talk.contact.id,
         },
         logged(Kind::OptOutLifted, talk, None, "by the contact"),

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use swingbridge_domain::consent::{Asked, Consent, Downgrade, Question, Terms};
 use swingbridge_domain::id::{ConnectorId, ConversationId, EventId, LineId, UserId};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme, Standing, Summary};
-use swingbridge_domain::store::{OutboxState, Pin, Store, Trust};
+use swingbridge_domain::store::{Detour, OutboxState, Pin, Store, Trust};
 
 fn consent(user: &str, conversation: Option<ConversationId>, given: bool) -> Consent {
     Consent {
@@ -122,6 +122,10 @@ pub fn what_a_conversation_was_told_is_kept(store: &Arc<dyn Store>) {
             Protection::EndToEnd(Scheme::Imessage),
             Evidence::ServiceColumn,
         )],
+        detour: Some(Detour {
+            line: LineId::new("other"),
+            until: after(9),
+        }),
     };
     let told = trust.clone();
     let found = work(store, move |t| {
