@@ -51,7 +51,8 @@ def client(base, sid, token):
     said["listed"] = [[item.direction, item.from_, item.body, item.num_media] for item in listed]
     files = [file for item in listed if item.num_media != "0" for file in api.messages(item.sid).media.list()]
     said["media"] = [file.content_type for file in files]
-    said["wrong_token"] = refused(Client(sid, "wrong", http_client=Elsewhere(base)).messages.list)
+    wrong = Client(sid, "wrong", http_client=Elsewhere(base))
+    said["wrong_token"] = refused(lambda: wrong.messages(sent.sid).fetch())
     print(json.dumps(said))
 
 

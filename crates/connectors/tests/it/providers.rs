@@ -132,6 +132,11 @@ impl<P: Provider> House<P> {
         device
     }
 
+    /// Nobody is at the door.
+    pub fn closes(&self) {
+        self.mounted.lock().unwrap().0 = None;
+    }
+
     /// The requests that came in, in order.
     pub fn requests(&self) -> Vec<Request> {
         self.mounted.lock().unwrap().1.clone()

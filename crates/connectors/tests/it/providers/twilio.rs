@@ -1,15 +1,16 @@
 //! Twilio, with the lab's in place of the real one.
 
 use super::{House, Provider};
-use crate::device::{BOB, clock, kept, outbound};
+use crate::device::{BOB, bodies, clock, kept, outbound};
 use crate::harness::NOW;
 use async_trait::async_trait;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use swingbridge_connectors::twilio::{Channel, Config, TwilioConnector};
 use swingbridge_connectors::webhook::Webhook;
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::connector::{Connector, ConnectorError, SendError};
+use swingbridge_domain::connector::{Connector, ConnectorError, Link, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbound;
@@ -165,9 +166,7 @@ async fn a_picture_goes_as_a_link_and_a_sender_is_always_named() {
 async fn an_mms_comes_with_its_files_by_either_way_once() {
     let lab = Lab::new().await;
     let device = lab.start();
-    device
-        .until(swingbridge_domain::connector::Link::Connected, "")
-        .await;
+    device.until(Link::Connected, "").await;
     let photo: &[u8] = &[0xFF, 0xD8, 1, 2, 3];
     for (round, tells_nothing) in [(1, false), (2, true)] {
         lab.provider
@@ -350,9 +349,70 @@ async fn nothing_of_before_the_first_start_is_handed_in() {
     old.plays(|trouble| trouble.tells_nothing = true);
     old.receives(BOB, "old");
     let device = lab.start_at(&old.url());
-    device
-        .until(swingbridge_domain::connector::Link::Connected, "")
-        .await;
+    device.until(Link::Connected, "").await;
     assert!(lab.inbox.texts().is_empty());
     device.stop().await;
+}
+
+/// Killed at whatever point, with texts both ways: each arrives once, by its webhook or from the list, and none leaves twice.
+#[tokio::test]
+async fn kills_at_random_lose_nothing_and_double_nothing() {
+    for seed in [11_u64, 12, 13] {
+        let mut dice = seed;
+        let mut roll = move |below: u64| {
+            dice = dice
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (dice >> 33) % below
+        };
+        let lab = Lab::new().await;
+        let device = lab.start();
+        device.until(Link::Connected, "").await;
+        device.kill().await;
+        lab.closes();
+        lab.provider.plays(|trouble| trouble.doubles_webhooks = true);
+        let (mut expected, mut next, mut accepted) = (Vec::new(), 0, Vec::new());
+        for round in 0..8 {
+            let device = lab.start();
+            lab.inbox.full.store(roll(4) == 0, Ordering::Relaxed);
+            let send = device.send(outbound(round, BOB, &format!("ours {round}")));
+            for _ in 0..roll(6) {
+                next += 1;
+                expected.push(format!("text {next}"));
+                lab.provider.receives(BOB, &format!("text {next}"));
+            }
+            tokio::time::sleep(Duration::from_millis(roll(60))).await;
+            send.abort();
+            if let Ok(Ok(answer)) = send.await {
+                accepted.push((format!("ours {round}"), answer.network_ids[0].0.clone()));
+            }
+            device.kill().await;
+            lab.closes();
+            lab.inbox.full.store(false, Ordering::Relaxed);
+        }
+        let device = lab.start();
+        lab.inbox
+            .until(|inbox| kept(&inbox.arrivals()).len() >= expected.len())
+            .await;
+        let mut all = bodies(&kept(&lab.inbox.arrivals()));
+        all.sort();
+        expected.sort();
+        assert_eq!(all, expected, "seed {seed}");
+        let sent = lab.provider.0.sent();
+        for round in 0..8 {
+            let text = format!("ours {round}");
+            assert!(
+                sent.iter().filter(|sent| sent.text == text).count() <= 1,
+                "{text} left twice"
+            );
+        }
+        // What was said to be accepted was.
+        for (text, sid) in accepted {
+            assert!(
+                sent.iter().any(|sent| sent.text == text && sent.sid == sid),
+                "{text}"
+            );
+        }
+        device.stop().await;
+    }
 }
