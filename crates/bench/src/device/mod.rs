@@ -154,6 +154,7 @@ async fn on_a_mac(part: &mut Part, places: &Places, python: &Path) -> Result<()>
     let home = Home::open(python).await?;
     let relay = Relay::new(places, &home, "imessage", READS, &of_mac(&mac))?;
     let (process, took) = relay.start().await?;
+    starts(part, "start, an empty chat.db", &process)?;
     part.ours(
         "start until it reads, an empty chat.db",
         took.as_secs_f64() * 1e3,
@@ -239,6 +240,7 @@ async fn a_million(part: &mut Part, places: &Places, python: &Path) -> Result<()
     let relay = Relay::new(places, &home, "imessage", READS, &of_mac(&mac))?;
     let (process, took) = relay.start().await?;
     let aim = Some(Aim::AtMost(1_000.0));
+    starts(part, "first start", &process)?;
     part.ours(
         "first start until it reads, a chat.db of 1 000 000",
         took.as_secs_f64() * 1e3,
@@ -249,6 +251,7 @@ async fn a_million(part: &mut Part, places: &Places, python: &Path) -> Result<()
     latencies(part, "a row of a chat.db of 1 000 000", times, POLL);
     drop(process);
     let (process, took) = relay.start().await?;
+    starts(part, "later start", &process)?;
     part.ours(
         "later start until it reads, a chat.db of 1 000 000",
         took.as_secs_f64() * 1e3,
@@ -317,8 +320,15 @@ fn fill(db: &ChatDb) -> Result<()> {
     Ok(())
 }
 
-/// From when a text is written until the owner's client has it, encrypted; in milliseconds.
-async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Result<()>) -> Result<Vec<f64>> {
+/// In milliseconds.
+struct Mirrored {
+    times: Vec<f64>,
+    /// Processor time of a text, with what the program does meanwhile.
+    cpu: f64,
+}
+
+/// From when a text is written until the owner's client has it, encrypted.
+async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Result<()>) -> Result<Mirrored> {
     receives("text number 0")?;
     let room = home
         .outside
@@ -330,7 +340,11 @@ async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Resu
         .with_context(|| process.log_tail(20))?;
     home.outside.join(&room).await?;
     let mut times = Vec::new();
+    let mut before = proc::cpu(process.id())?;
     for at in 1..=WARM + TEXTS {
+        if at == WARM + 1 {
+            before = proc::cpu(process.id())?;
+        }
         // Spread over the interval, and the same in each run.
         tokio::time::sleep(Duration::from_millis(u64::from(at) * 73 % 200)).await;
         let mut shown = 0;
@@ -351,10 +365,15 @@ async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Resu
         }
     }
     ensure!(times.len() == TEXTS as usize, "no times");
-    Ok(times)
+    let used = proc::cpu(process.id())?.saturating_sub(before);
+    Ok(Mirrored {
+        times,
+        cpu: used.as_secs_f64() * 1e3 / f64::from(TEXTS),
+    })
 }
 
-fn latencies(part: &mut Part, what: &str, mut times: Vec<f64>, poll: Duration) {
+fn latencies(part: &mut Part, what: &str, mirrored: Mirrored, poll: Duration) {
+    let Mirrored { mut times, cpu } = mirrored;
     let middle = median(&mut times);
     let late = times.get(times.len() * 95 / 100).copied().unwrap_or_default();
     let beyond = middle - poll.as_secs_f64() * 1e3 / 2.0;
@@ -371,6 +390,14 @@ fn latencies(part: &mut Part, what: &str, mut times: Vec<f64>, poll: Duration) {
         part.ours("  with the poll", middle, "ms", None);
     }
     part.ours("  95 of 100, whole", late, "ms", None);
+    part.ours("  processor time", cpu, "ms", None);
+}
+
+/// The processor's share of a start, which other work on the machine changes little.
+fn starts(part: &mut Part, what: &str, process: &Process) -> Result<()> {
+    let used = proc::cpu(process.id())?.as_secs_f64() * 1e3;
+    part.ours(&format!("{what}, processor time"), used, "ms", None);
+    Ok(())
 }
 
 /// Hundredths of a core.

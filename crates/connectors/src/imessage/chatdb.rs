@@ -85,6 +85,10 @@ pub(super) fn identity(path: &Path) -> Result<Identity, Trouble> {
     })
 }
 
+/// The plus lets it look in the index of dates. Else it walks through all rows from the first on, until one is young enough: with
+/// years of messages that is the whole file.
+const FIRST_SINCE: &str = "SELECT MIN(+ROWID) FROM message WHERE date >= ?";
+
 impl ChatDb {
     pub fn open(path: &Path) -> Result<ChatDb, Trouble> {
         let identity = identity(path)?;
@@ -155,11 +159,7 @@ impl ChatDb {
 
     /// The number of the first row that is not older than `date`.
     pub fn first_since(&self, date: i64) -> Result<Option<i64>, Trouble> {
-        Ok(self
-            .connection
-            .query_row("SELECT MIN(ROWID) FROM message WHERE date >= ?", [date], |row| {
-                row.get(0)
-            })?)
+        Ok(self.connection.query_row(FIRST_SINCE, [date], |row| row.get(0))?)
     }
 
     /// The guid of a row; `None` when it is gone.
@@ -332,5 +332,25 @@ impl ChatDb {
         let mut statement = self.connection.prepare_cached(sql)?;
         let texts = statement.query_map(params, |row| row.get(0))?;
         Ok(texts.collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_row_of_some_days_is_found_without_reading_the_years_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        let schema =
+            "CREATE TABLE message (ROWID INTEGER PRIMARY KEY AUTOINCREMENT, guid TEXT, date INTEGER);
+                      CREATE INDEX message_idx_date ON message(date);
+                      INSERT INTO message (guid, date) VALUES ('a', 10), ('b', 30), ('c', 20)";
+        connection.execute_batch(schema).unwrap();
+        let plan = format!("EXPLAIN QUERY PLAN {FIRST_SINCE}");
+        let plan: String = connection.query_row(&plan, [15], |row| row.get(3)).unwrap();
+        assert!(plan.contains("COVERING INDEX message_idx_date"), "{plan}");
+        let first: i64 = connection.query_row(FIRST_SINCE, [15], |row| row.get(0)).unwrap();
+        assert_eq!(first, 2);
     }
 }

@@ -37,6 +37,19 @@ pub(super) struct Sweep {
     pub rebuilt: bool,
 }
 
+impl Sweep {
+    /// Begins at the first row that is young enough: not one before it is read.
+    fn begun(db: &ChatDb, since: i64, until: i64, rebuilt: bool) -> Result<Sweep, Trouble> {
+        let at = db.first_since(since)?.map_or(until, |first| first - 1);
+        Ok(Sweep {
+            since,
+            at,
+            until,
+            rebuilt,
+        })
+    }
+}
+
 /// What one look found, and what is to be remembered once the inbox has it.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -178,20 +191,11 @@ fn look(
         let mut swept = false;
         if sweep.as_ref().is_none_or(|sweep| !sweep.rebuilt) && rebuilt(db, &cursor)? {
             tracing::warn!(connector = %shared.id, "Messages' database is another one or numbered anew: it is compared with what was handed in");
-            sweep = Some(Sweep {
-                since: cursor.horizon,
-                at: 0,
-                until: db.newest()?,
-                rebuilt: true,
-            });
+            sweep = Some(Sweep::begun(db, cursor.horizon, db.newest()?, true)?);
         } else if sweep.is_none() && inner.swept.is_none_or(|at| now.since(at) >= timing.sweep) {
             swept = true;
-            sweep = Some(Sweep {
-                since: cursor.horizon.max(apple(now - SWEEP_BACK)),
-                at: 0,
-                until: cursor.rowid,
-                rebuilt: false,
-            });
+            let since = cursor.horizon.max(apple(now - SWEEP_BACK));
+            sweep = Some(Sweep::begun(db, since, cursor.rowid, false)?);
         }
         let mut look = Look::new(shared, db, &inner.journal, now, cursor)?;
         look.held()?;
