@@ -272,3 +272,47 @@ async fn a_state_that_no_webhook_told_is_asked_for_also_after_a_restart() {
     assert!(why.unwrap().contains("landline"));
     device.stop().await;
 }
+
+/// What is signed and has another form is refused in words, or handed in as far as it can be read; nothing stops the connector.
+#[tokio::test]
+async fn what_has_another_form_stops_nothing() {
+    let lab = Lab::new().await;
+    let device = lab.start();
+    device.until(Link::Connected, "").await;
+    let received =
+        |payload: &str| format!(r#"{{"data":{{"event_type":"message.received","payload":{payload}}}}}"#);
+    let cases = [
+        ("".to_owned(), 400),
+        ("null".to_owned(), 400),
+        ("[7]".to_owned(), 400),
+        (r#"{"data":[]}"#.to_owned(), 400),
+        (received("7"), 400),
+        (received(r#"{"id":7}"#), 400),
+        (received(r#"{"id":"a"}"#), 400),
+        (received(r#"{"id":"b","from":{"phone_number":"+13125550102"}}"#), 200),
+        (
+            received(r#"{"id":"c","from":{"phone_number":"+13125550102"},"to":"+1","cc":7,"text":[],"media":[{},7,{"url":"file:///etc/passwd"}]}"#),
+            200,
+        ),
+        (r#"{"data":{"event_type":"message.finalized","payload":{"id":"d","to":[{},7,{"status":"odd"}]}}}"#.to_owned(), 200),
+        (r#"{"data":{"event_type":"message.unheard_of","payload":{"id":"e"}}}"#.to_owned(), 200),
+    ];
+    for (body, status) in cases {
+        let signed = sign(&body, NOW.millis() / 1000);
+        let request = Request {
+            method: "POST".into(),
+            headers: vec![
+                ("telnyx-timestamp".into(), signed.timestamp),
+                ("telnyx-signature-ed25519".into(), signed.signature),
+            ],
+            body: body.clone().into(),
+            ..Request::default()
+        };
+        assert_eq!(device.connector.receive(request).await.status, status, "{body}");
+    }
+    let arrived = kept(&lab.inbox.arrivals());
+    assert_eq!(arrived.len(), 2);
+    let files = arrived[1].message.parts.iter();
+    assert!(files.clone().all(|part| matches!(part.body, Body::Other { .. })) && files.count() == 3);
+    device.stop().await;
+}

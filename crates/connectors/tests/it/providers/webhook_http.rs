@@ -226,3 +226,45 @@ async fn what_was_signed_long_ago_is_refused() {
     }
     device.stop().await;
 }
+
+/// What is signed and has another form is refused in words, or passed over; nothing stops the connector.
+#[tokio::test]
+async fn what_has_another_form_stops_nothing() {
+    let lab = Lab::new().await;
+    let device = lab.start();
+    device.until(Link::Degraded, "").await;
+    for (body, status) in [
+        ("", 400),
+        ("7", 400),
+        (r#"{"events":{}}"#, 400),
+        (r#"{"events":[]}"#, 200),
+        (
+            r#"{"events":[7,null,{"type":[]},{"type":"message"},{"type":"message","data":{"from":{"number":[]}}}]}"#,
+            200,
+        ),
+        (
+            r#"{"events":[{"type":"state","data":{"state":"DELIVRD"}},{"type":"state"}]}"#,
+            200,
+        ),
+        (
+            r#"{"events":[{"type":"message","data":{"id":"a","from":{"number":12345},"files":["file:///etc/passwd"]}}]}"#,
+            200,
+        ),
+    ] {
+        let headers = lab::signature(body, NOW.millis() / 1000)
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let request = Request {
+            method: "POST".into(),
+            headers,
+            body: body.into(),
+            ..Request::default()
+        };
+        assert_eq!(device.connector.receive(request).await.status, status, "{body}");
+    }
+    let arrived = kept(&lab.inbox.arrivals());
+    assert_eq!((arrived.len(), arrived[0].from.text.as_str()), (1, "12345"));
+    assert!(matches!(arrived[0].message.parts[0].body, Body::Other { .. }));
+    device.stop().await;
+}
