@@ -23,6 +23,9 @@ const LONGEST_TTL: Duration = Duration::from_secs(15 * 24 * 60 * 60);
 /// How long an uploaded file is used again; Google keeps it for 60 days.
 const UPLOAD_AGE: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+/// How many parts of a message of unknown fate are taken back.
+const MOST_PARTS: usize = 16;
+
 /// The id of a message's n-th part, now and for ever.
 fn id_of(key: &str, place: usize) -> String {
     uuid(&["rbm message", key, &place.to_string()])
@@ -71,6 +74,12 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
             // A part of it has left: that the rest did not is not all that is to be said. The same is safe to send again.
             Err(SendError::RetryAfter { detail, .. }) if !network_ids.is_empty() => {
                 return Err(SendError::Unknown { detail });
+            }
+            Err(SendError::Rejected { reason, detail }) if !network_ids.is_empty() => {
+                return Err(rejected(
+                    reason,
+                    format!("a part of it was taken, and the rest not: {detail}"),
+                ));
             }
             Err(error) => return Err(error),
         }
@@ -175,17 +184,24 @@ async fn upload(shared: &Shared, media: &Media, now: Timestamp) -> Result<String
 pub async fn revoke(shared: &Shared, revocation: &Revocation) -> Result<Revoked, SendError> {
     let number = recipient(std::slice::from_ref(&revocation.to))?;
     let accepted = !revocation.network_ids.is_empty();
-    let ids = match accepted {
+    let ids: Vec<String> = match accepted {
         true => revocation.network_ids.iter().map(|id| id.0.clone()).collect(),
-        false => vec![id_of(&revocation.key, 0)],
+        // Of how many parts it was is not known any more: those that Google has come first.
+        false => (0..MOST_PARTS)
+            .map(|place| id_of(&revocation.key, place))
+            .collect(),
     };
     let mut all = Revoked::Withdrawn;
-    for id in ids {
+    for (place, id) in ids.into_iter().enumerate() {
         match shared.api.revoke(number, &id).await {
             // An empty object, or none.
             Ok(_) | Err(Failure::Junk) => {}
             Err(Failure::Refused(Refusal { status: 404, .. })) if accepted => all = Revoked::TooLate,
-            Err(Failure::Refused(Refusal { status: 404, .. })) => all = Revoked::Impossible,
+            Err(Failure::Refused(Refusal { status: 404, .. })) if place > 0 => break,
+            Err(Failure::Refused(Refusal { status: 404, .. })) => {
+                all = Revoked::Impossible;
+                break;
+            }
             Err(Failure::Refused(Refusal {
                 status: 400 | 403, ..
             })) => return Ok(Revoked::Impossible),

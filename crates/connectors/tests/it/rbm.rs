@@ -593,6 +593,12 @@ async fn what_waits_is_taken_back_and_what_is_delivered_is_not() {
     lab.send(said("unsure", "hello")).await.unwrap();
     assert_eq!(take_back("unsure", Vec::new()).await, Ok(Revoked::Withdrawn));
     assert_eq!(take_back("never", Vec::new()).await, Ok(Revoked::Impossible));
+    // All parts of it, though nobody remembers how many there were.
+    let parts = ["one", "two", "three"].map(|text| said("", text).message.parts.remove(0).body);
+    lab.send(keyed("parts", of(parts.to_vec()))).await.unwrap();
+    assert_eq!(take_back("parts", Vec::new()).await, Ok(Revoked::Withdrawn));
+    let waiting = |one: &swingbridge_lab::rbm::Received| one.stage == Stage::Waits;
+    assert!(!lab.phone.messages().iter().any(waiting));
     lab.google.plays(|scenario| scenario.outage = true);
     assert!(take_back("unsure", Vec::new()).await.is_err());
     lab.device.stop().await;

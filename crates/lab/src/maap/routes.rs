@@ -202,10 +202,9 @@ fn wrong(message: &Value) -> Option<&'static str> {
         let empty = ["title", "description", "media"]
             .iter()
             .all(|name| card[*name].is_null());
-        if empty
-            || (!media.is_null()
-                && !(text(&media["mediaUrl"]) && text(&media["mediaContentType"]) && text(&media["height"])))
-        {
+        let needed = ["mediaUrl", "mediaContentType", "height"];
+        let shown = media.is_null() || needed.iter().all(|name| text(&media[*name]));
+        if empty || !shown {
             return Some("a card lacks what is required");
         }
         if let Some(wrong) = wrong_suggestions(&card["suggestions"], 4) {

@@ -15,7 +15,7 @@ async fn a_foreign_bot_understands_it() {
     };
     let platform = Maap::start().await.unwrap();
     let phone = platform.phone("+447700900123");
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/rcs_chatbot.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/maap_bot.py");
     let mut bot = Command::new(python)
         .arg(script)
         .args([&platform.url(), BOT, TOKEN, "9"])
