@@ -138,10 +138,10 @@ async fn each_member_of_a_group_speaks_for_itself_also_where_people_may_not() {
     // One of them has left since: the bot takes back what it said.
     let left = reqwest::Client::new()
         .post(format!(
-            "{}_matrix/client/v3/rooms/{room}/leave",
-            bridge.config.homeserver
+            "{}_matrix/client/v3/rooms/{room}/leave?user_id={}",
+            bridge.config.homeserver,
+            bridge.matrix.names().ghost(&new_one.pseudonym)
         ))
-        .query(&[("user_id", bridge.matrix.names().ghost(&new_one.pseudonym))])
         .bearer_auth(bridge.config.as_token.expose())
         .json(&json!({}))
         .send();
