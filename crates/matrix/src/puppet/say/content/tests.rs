@@ -1,6 +1,6 @@
 use super::*;
 use swingbridge_domain::id::{EventId, RoomId};
-use swingbridge_domain::message::{Media, Text};
+use swingbridge_domain::message::{Media, MediaKind, Text};
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
