@@ -68,6 +68,7 @@ pub fn site() -> Site {
             signature: None,
             consent: Rule::Policy,
             downgrade: Downgrade::Tell,
+            fallback: None,
             limits: Default::default(),
             opt_out: Default::default(),
         }],
