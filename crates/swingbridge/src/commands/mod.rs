@@ -9,12 +9,10 @@ pub mod example;
 pub mod gateway;
 pub mod init;
 pub mod migrate;
-pub mod migrate;
 #[cfg(feature = "device")]
 pub mod register;
 pub mod registration;
 pub mod retention;
 #[cfg(feature = "device")]
 pub mod service;
-pub mod webhooks;
 pub mod webhooks;

@@ -9,7 +9,7 @@ use super::{
     LoadError, Named, Sources, add_news, environment, finish, known_sections, meaning, parse, secrets,
     section,
 };
-use super::{logging, messages, operations, privacy, retention};
+use super::{limits, logging, messages, operations, privacy, retention};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -140,7 +140,7 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     warnings.extend(secrets::readable_by_others(&sources.config));
     known_sections(&root, SECTIONS, &mut problems);
     let formed = problems.len();
-    let named = Named::read(&root, connectors::DEVICE, &mut problems).serving();
+    let mut named = Named::read(&root, connectors::DEVICE, &mut problems).serving();
     let problems_of = &mut problems;
     let mut config = DeviceConfig {
         device: section(&root, "device", problems_of),

@@ -126,7 +126,12 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
         let entropy = Arc::new(SystemEntropy);
         let connector: Arc<dyn Connector> = match account {
             // Refused when the configuration was read.
-            Account::Smpp(_) => continue,
+            Account::Smpp(_)
+            | Account::Rbm(_)
+            | Account::Maap(_)
+            | Account::Twilio(_)
+            | Account::Telnyx(_)
+            | Account::Webhook(_) => continue,
             Account::Termux(settings) => Arc::new(
                 TermuxConnector::new(id, (**settings).clone(), &folder, clock()).ends(Exit::Connector)?,
             ),
