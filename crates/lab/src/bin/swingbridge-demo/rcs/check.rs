@@ -22,7 +22,7 @@ pub async fn run(house: &House, google: &Google) -> Result<()> {
     let card = "!sms card Table for two? | Tonight at eight. | Yes, please | Another day";
     let event = house.alice.send_text(&room, card).await?;
     check.say(&format!("alice writes: {card}"));
-    agree(&check, house, &room, "Do you agree").await?;
+    agree(&check, house, &room, "go by RCS. They").await?;
     google
         .rbm
         .until(|| google.bob.shown().len() == 1)
@@ -59,7 +59,7 @@ pub async fn run(house: &House, google: &Google) -> Result<()> {
         on_the_phone(house, BY_SMS) == 0,
         "it left by SMS before anybody agreed"
     );
-    agree(&check, house, &room, "Do you agree").await?;
+    agree(&check, house, &room, "go by SMS. They").await?;
     agree(&check, house, &room, "less protected").await?;
     house
         .carrier
