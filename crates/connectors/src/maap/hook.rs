@@ -76,6 +76,9 @@ async fn take(shared: &Shared, inbox: &dyn Inbox, reader: &Reader<'_>, told: Tol
         Told::Receipt(receipt) => harmless(Inbound::Receipt(receipt)),
         Told::Typing(typing) => harmless(Inbound::Typing(typing)),
         Told::Message(mut said) => {
+            // Whoever is heard can be reached, whatever was said before.
+            let now = shared.clock.now();
+            shared.memory().capable.insert(&said.from.text, (true, now));
             if let Some(file) = said.file.take() {
                 match fetch(shared, &said.identity, &file).await {
                     Some(part) => said.parts.push(part),

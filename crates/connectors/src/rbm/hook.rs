@@ -108,6 +108,7 @@ async fn take(shared: &Shared, inbox: &dyn Inbox, told: Told) -> Response {
         Told::Receipt(receipt) => receipt.arrival(&shared.id),
         Told::Typing(from) => arrivals::typing(&shared.id, &shared.config.number, &from),
         Told::Message(mut message) => {
+            shared.reachable.heard(&message.from, shared.clock.now());
             if let Some(file) = message.file.take() {
                 match fetch(shared, &message.id, &file).await {
                     Some(part) => message.parts.push(part),

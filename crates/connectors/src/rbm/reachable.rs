@@ -92,6 +92,13 @@ impl Reachable {
         self.known().insert(number, Known { at: now, has });
     }
 
+    /// The number was heard by RCS: it has it, whatever was said before.
+    pub fn heard(&self, number: &str, now: Timestamp) {
+        if self.lately(number, now) == Some(Has::Nothing) {
+            self.learn(number, Has::Rcs(None), now);
+        }
+    }
+
     /// Asks after many; what cannot be learnt now is [`Reach::Unknown`].
     pub async fn check_all(&self, api: &Api, addresses: &[Address], now: Timestamp) -> Vec<Reach> {
         let number = |address: &Address| match address {

@@ -42,6 +42,16 @@ impl Gateway {
         }
     }
 
+    /// A file beside its own, such as an authority's certificate.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep(&self, name: &str, text: &str) -> Result<PathBuf> {
+        let path = self.folder.join(name);
+        fs::write(&path, text)?;
+        Ok(path)
+    }
+
     pub fn config(&self) -> PathBuf {
         self.folder.join("config.yaml")
     }

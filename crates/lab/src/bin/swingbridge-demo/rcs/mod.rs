@@ -7,6 +7,7 @@ use crate::gateway::{CONTACT, Gateway};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use swingbridge_domain::clock::{Clock, Timestamp};
+use swingbridge_lab::edge::{Authority, Edge};
 use swingbridge_lab::process::free_port;
 use swingbridge_lab::rbm::{AGENT, CLIENT_TOKEN, Phone, Rbm};
 
@@ -19,6 +20,8 @@ const NAME: &str = "Lab Agent";
 pub struct Google {
     pub rbm: Rbm,
     pub bob: Phone,
+    /// Google speaks TLS.
+    _edge: Edge,
 }
 
 /// The time of this machine.
@@ -36,12 +39,19 @@ impl Google {
     pub async fn start(gateway: &mut Gateway) -> Result<Self> {
         let rbm = Rbm::start(Arc::new(Now)).await.context("cannot start Google")?;
         let bob = rbm.phone(CONTACT);
+        let authority = Authority::new("The lab's Google").context("no authority")?;
+        let server = authority.signs("127.0.0.1").context("no certificate")?;
+        let edge = Edge::open(&rbm.url(), &server, None)
+            .await
+            .context("no TLS before Google")?;
+        let ca_file = gateway.keep("google-ca.pem", &authority.certificate)?;
         let hooks = format!("127.0.0.1:{}", free_port()?);
         gateway.set("WEBHOOKS__ADDRESS", &hooks);
         gateway.set("WEBHOOKS__PUBLIC_URL", format!("http://{hooks}"));
         for (key, value) in [
             ("TYPE", "rbm"),
-            ("BASE_URL", &rbm.url()),
+            ("BASE_URL", edge.url().trim_end_matches('/')),
+            ("CA_FILE", &ca_file.display().to_string()),
             ("AGENT_ID", AGENT),
             ("SERVICE_ACCOUNT", &rbm.service_account()),
             ("CLIENT_TOKEN", CLIENT_TOKEN),
@@ -59,7 +69,11 @@ impl Google {
         ] {
             gateway.set(&format!("LINES__AGENT__{key}"), value);
         }
-        Ok(Self { rbm, bob })
+        Ok(Self {
+            rbm,
+            bob,
+            _edge: edge,
+        })
     }
 
     /// Tells Google where the gateway is called, as its console does.
