@@ -183,7 +183,7 @@ impl fmt::Debug for Config {
 }
 
 /// The time of day: the lab is the outside world, so it may look at the clock.
-struct SystemClock;
+pub struct SystemClock;
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the edge where time comes in")]

@@ -29,7 +29,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use bound::Kind;
-pub use config::{Account, Config, IdStyle, Mark, ReceiptForm, Receipts};
+pub use config::{Account, Config, IdStyle, Mark, ReceiptForm, Receipts, SystemClock};
 pub use handle::{Handle, InVain, Session, View};
 pub use ledger::{Accounts, Outcome, Submission, Text};
 pub use phones::{Message, Phone, Progress, Reach, key};

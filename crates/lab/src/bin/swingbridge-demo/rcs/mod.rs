@@ -6,10 +6,10 @@ mod page;
 use crate::gateway::{CONTACT, Gateway};
 use anyhow::{Context, Result};
 use std::sync::Arc;
-use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_lab::edge::{Authority, Edge};
 use swingbridge_lab::process::free_port;
 use swingbridge_lab::rbm::{AGENT, CLIENT_TOKEN, Phone, Rbm};
+use swingbridge_lab::smsc::SystemClock;
 
 /// The connector's name in the gateway's configuration.
 const CONNECTOR: &str = "google";
@@ -24,20 +24,12 @@ pub struct Google {
     _edge: Edge,
 }
 
-/// The time of this machine.
-struct Now;
-
-impl Clock for Now {
-    fn now(&self) -> Timestamp {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        Timestamp(since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
-    }
-}
-
 impl Google {
     /// Starts it, and lets the gateway have an account there and a line that falls back to the carrier's.
     pub async fn start(gateway: &mut Gateway) -> Result<Self> {
-        let rbm = Rbm::start(Arc::new(Now)).await.context("cannot start Google")?;
+        let rbm = Rbm::start(Arc::new(SystemClock))
+            .await
+            .context("cannot start Google")?;
         let bob = rbm.phone(CONTACT);
         let authority = Authority::new("The lab's Google").context("no authority")?;
         let server = authority.signs("127.0.0.1").context("no certificate")?;
