@@ -30,7 +30,7 @@ cargo xtask demo --device android|mac [--check] [--fresh]
                                      the relay on a user's own device (emulated), encrypted to a Matrix client of yours
 cargo xtask bench [--quick] [--long] [NAME]
                                      measure what the gateway carries beside others: session, queue, absorb, roundtrip,
-                                     rooms, memory; --quick builds faster, --long adds Jasmin; `device` by itself measures
+                                     webhook, rooms, memory; --quick builds faster, --long adds Jasmin; `device` by itself measures
                                      the relay on a device
 cargo xtask dist [--target aarch64-unknown-linux-musl] [--std rustup|source|debian]
                                      the program with the relay for devices, into target/dist: for this machine, or as one

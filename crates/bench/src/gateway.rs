@@ -20,6 +20,8 @@ pub struct Gateway {
     operations: u16,
     /// Whether its rooms are encrypted; most clients here do not encrypt.
     pub encrypts: bool,
+    /// Further settings, by their variables without `SWINGBRIDGE_`.
+    pub settings: Vec<(String, String)>,
 }
 
 impl Gateway {
@@ -40,6 +42,7 @@ impl Gateway {
             port: free_port()?,
             operations: free_port()?,
             encrypts: false,
+            settings: Vec::new(),
         };
         let mut init = gateway.command("init");
         init.args(["--homeserver", homeserver, "--domain", DOMAIN]);
@@ -69,6 +72,32 @@ impl Gateway {
 
     pub fn registration(&self) -> PathBuf {
         self.folder.path().join("registration.yaml")
+    }
+
+    /// Where a connector is called by its provider.
+    ///
+    /// # Errors
+    /// When the program does not say.
+    pub fn webhook_of(&self, connector: &str) -> Result<String> {
+        let output = self.command("webhooks").output()?;
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let mut lines = told.lines().filter_map(|line| line.split_once('\t'));
+        let url = lines.find(|(name, _)| *name == connector);
+        let url = url.map(|(_, url)| url.to_owned());
+        url.with_context(|| format!("webhooks: {told}{}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// What the homeserver shows with its transactions.
+    ///
+    /// # Errors
+    /// When the registration does not say.
+    pub fn hs_token(&self) -> Result<String> {
+        let text = std::fs::read_to_string(self.registration())?;
+        let mut lines = text
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix("hs_token:"));
+        let token = lines.next().context("the registration has no hs_token")?;
+        Ok(token.trim().trim_matches(['"', '\'']).to_owned())
     }
 
     /// Writes conversations into its database, as an earlier life would have left them. It must not run.
@@ -137,6 +166,9 @@ impl Gateway {
         command.env("SWINGBRIDGE_LOGGING__LEVEL", "warn");
         let mode = if self.encrypts { "default" } else { "off" };
         command.env("SWINGBRIDGE_ENCRYPTION__MODE", mode);
+        for (name, value) in &self.settings {
+            command.env(format!("SWINGBRIDGE_{name}"), value);
+        }
         // Nobody sits there to be asked.
         command.env("SWINGBRIDGE_PRIVACY__CONSENT", "policy");
         command

@@ -20,6 +20,7 @@ mod serve;
 mod session;
 mod site;
 mod smsc;
+mod webhook;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
@@ -27,7 +28,15 @@ use report::Report;
 use std::path::PathBuf;
 
 /// Everything that can be measured, in the order in which it is.
-const NAMES: [&str; 6] = ["session", "queue", "absorb", "roundtrip", "rooms", "memory"];
+const NAMES: [&str; 7] = [
+    "session",
+    "queue",
+    "absorb",
+    "roundtrip",
+    "webhook",
+    "rooms",
+    "memory",
+];
 /// What is measured only when it is named, by itself or all as `device`: it takes a program that is built with its device.
 const DEVICE: [&str; 3] = ["mirror", "conversations", "chatdb"];
 
@@ -36,7 +45,7 @@ const DEVICE: [&str; 3] = ["mirror", "conversations", "chatdb"];
 struct Cli {
     #[command(subcommand)]
     command: Option<Serve>,
-    /// What to measure: session, queue, absorb, roundtrip, rooms, memory. Without a name all of it. And by itself: device,
+    /// What to measure: session, queue, absorb, roundtrip, webhook, rooms, memory. Without a name all of it. And by itself: device,
     /// or of it mirror, conversations, chatdb.
     names: Vec<String>,
     /// Also beside Jasmin, which takes minutes.
@@ -101,6 +110,7 @@ fn main() -> Result<()> {
             "queue" => queue::measure(part, &places)?,
             "absorb" => absorb::measure(part, &places)?,
             "roundtrip" => roundtrip::measure(part, &places)?,
+            "webhook" => webhook::measure(part, &places)?,
             "rooms" => rooms::measure(part, &places)?,
             "mirror" => device::mirror(part, &places)?,
             "conversations" => device::conversations(part, &places)?,
