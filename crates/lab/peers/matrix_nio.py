@@ -143,7 +143,7 @@ class Client:
 
 
 async def main(port, homeserver, user, password, folder):
-    reader, writer = await asyncio.open_connection("127.0.0.1", int(port))
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(port), limit=16 << 20)
     client = Client(writer, homeserver, user, folder)
     await client.start(password)
     while line := await reader.readline():

@@ -3,6 +3,7 @@
 use super::fallback::SECOND_WAY;
 use super::{Scene, count, failure, for_room, notice, receipt};
 use crate::effect::Effect;
+use crate::event::Cause;
 use crate::payload::{Payload, Status};
 use crate::policy;
 use crate::state::Talk;
@@ -37,6 +38,9 @@ pub(super) fn answered(
             detail,
             counts,
         }) => {
+            if let Some(moved) = moved(scene, talk, row, message, line) {
+                return moved;
+            }
             let sent_by = policy::sent_by(scene.site, talk, line);
             if let Some(refused) = withdrawn(scene, &sent_by, row, message, event) {
                 return refused;
@@ -117,6 +121,25 @@ fn given_up(
         to: other.id.clone(),
         cause,
     }])
+}
+
+/// The conversation went to another line while this was on its way by the former one, and it has not left: it goes along.
+fn moved(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    line: &LineId,
+) -> Option<Vec<Effect>> {
+    let other = scene.site.fallback_of(&talk.line).map(|(_, other)| &other.id);
+    let stays = line == &talk.line.id || Some(line) == other || message.state == Delivery::Sending;
+    (!stays).then(|| {
+        vec![Effect::Divert {
+            id: row.id,
+            to: talk.line.id.clone(),
+            cause: Cause::Swapped,
+        }]
+    })
 }
 
 /// Too many tries: its sender may try it again.
