@@ -29,12 +29,15 @@ pub(super) fn add(
     let folder = beside.join("connectors").join(name);
     let id = ConnectorId::new(name);
     let path = webhook_path(keys, name);
-    let private = || crate::edges::private_folder(&folder).ends(Exit::File);
+    // The others are built elsewhere, or are of a device.
+    if !account.is_called() {
+        return Ok(());
+    }
+    crate::edges::private_folder(&folder).ends(Exit::File)?;
     let mut account = account.clone();
     account.called_at(&public_url(config, &path));
     match &account {
         Account::Rbm(settings) => {
-            private()?;
             let connector = RbmConnector::new(id, (**settings).clone(), &folder, clock());
             mount(
                 config,
@@ -45,7 +48,6 @@ pub(super) fn add(
             );
         }
         Account::Maap(settings) => {
-            private()?;
             let connector = MaapConnector::new(id, (**settings).clone(), &folder, clock());
             mount(
                 config,
@@ -56,7 +58,6 @@ pub(super) fn add(
             );
         }
         Account::Twilio(settings) => {
-            private()?;
             let connector = TwilioConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
             mount(
                 config,
@@ -67,7 +68,6 @@ pub(super) fn add(
             );
         }
         Account::Telnyx(settings) => {
-            private()?;
             let connector = TelnyxConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
             mount(
                 config,
@@ -78,7 +78,6 @@ pub(super) fn add(
             );
         }
         Account::Webhook(settings) => {
-            private()?;
             let connector = WebhookConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
             mount(
                 config,
@@ -88,7 +87,6 @@ pub(super) fn add(
                 networks,
             );
         }
-        // Built elsewhere, or of a device.
         Account::Smpp(_)
         | Account::Termux(_)
         | Account::SmsGateway(_)
