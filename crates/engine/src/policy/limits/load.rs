@@ -140,24 +140,29 @@ impl Work<'_> {
         };
         let id = talk.conversation.id;
         let within = talk.line.limits.loops.within;
-        let key = |what: &str| self.tally_key(&format!("{what}/{id}"));
-        let keys = Keys {
-            exchanges: key("exchanges"),
-            person: key("person"),
-            repeated: key("repeated"),
-            told: key("told"),
-            same: text.map(|text| key(&format!("same/{text}"))),
-        };
         let begin = self.now - within;
         let end = self.now + Duration::from_millis(1);
-        let exchanges = self.tables.tallies(&keys.exchanges, begin, end)?;
+        let counted = self.tally_key(&format!("exchanges/{id}"));
+        let exchanges = self.tables.tallies(&counted, begin, end)?;
         // Nothing else matters where no machine wrote.
         if exchanges.is_empty() && text.is_none() {
+            let keys = Keys {
+                exchanges: counted,
+                ..Keys::default()
+            };
             return Ok(Machines {
                 keys,
                 ..Machines::default()
             });
         }
+        let key = |what: &str| self.tally_key(&format!("{what}/{id}"));
+        let keys = Keys {
+            exchanges: counted,
+            person: key("person"),
+            repeated: key("repeated"),
+            told: key("told"),
+            same: text.map(|text| key(&format!("same/{text}"))),
+        };
         let repeated = self.tables.tallies(&keys.repeated, begin, end)?;
         let person = self
             .tables
