@@ -78,6 +78,9 @@ impl Work<'_> {
                     self.load_talk(&mut state, found)?;
                     self.load_suppression(&mut state)?;
                 }
+                if state.talk.is_none() {
+                    self.load_stranger(&mut state, told)?;
+                }
             }
             Event::Network(Inbound::Card(entry)) => self.load_entry(&mut state, entry)?,
             Event::Network(Inbound::Group(change)) => self.load_group(&mut state, change)?,
@@ -166,15 +169,23 @@ impl Work<'_> {
                     self.load_message(&mut state, message)?;
                 }
             }
-            Event::Diverted { row, send, .. } => {
+            Event::Diverted { row, send, to, .. } => {
                 if let Some(message) = row.message {
                     self.load_record(&mut state, message)?;
                     self.load_said(&mut state, &send.writer)?;
+                    if let Some(line) = self.site.line(to) {
+                        self.load_limits_of(&mut state, &send.writer, line)?;
+                    }
                 }
             }
-            Event::Timer(Timer::Overdue(message)) | Event::Revoked { message, .. } => {
+            Event::Revoked { message, .. } => {
                 self.load_message(&mut state, *message)?;
                 self.load_waiting(&mut state)?;
+            }
+            Event::Timer(Timer::Overdue(message)) => {
+                self.load_message(&mut state, *message)?;
+                self.load_waiting(&mut state)?;
+                self.load_other_way(&mut state)?;
             }
             Event::Reached { row, .. } => {
                 if let Lane::Conversation(id) = &row.lane
@@ -209,6 +220,7 @@ impl Work<'_> {
                     self.load_for_command(state, &command, &event.sender)?;
                     if matches!(command, Command::Card(_)) {
                         self.load_said(state, &event.sender)?;
+                        self.load_limits(state, &event.sender, message)?;
                     }
                 } else if let Some(withdrawn) = withdrawn(message) {
                     self.load_named(state, withdrawn)?;
@@ -346,6 +358,24 @@ impl Work<'_> {
         if let (true, Some(message)) = (falls, &state.message) {
             state.row = self.tables.outbox_by_message(message.id)?;
         }
+        Ok(())
+    }
+
+    /// What waits in the row, and the limits of the line that it would go by.
+    fn load_other_way(&mut self, state: &mut State) -> Loaded<()> {
+        let Some(row) = &state.row else { return Ok(()) };
+        let Payload::Send(send) = self.open(seal::OUTBOX, &row.sealed)? else {
+            return Ok(());
+        };
+        let other = state
+            .talk
+            .as_ref()
+            .and_then(|talk| self.site.fallback_of(&talk.line))
+            .map(|(_, line)| line.clone());
+        if let Some(line) = other {
+            self.load_limits_of(state, &send.writer, &line)?;
+        }
+        state.waiting = Some(Box::new(send));
         Ok(())
     }
 

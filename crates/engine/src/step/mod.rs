@@ -50,7 +50,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         Event::Network(Inbound::Session { .. }) => Vec::new(),
         Event::Network(Inbound::Card(entry)) => group::entry(&scene, entry),
         Event::Network(Inbound::Group(change)) => group::changed(&scene, change),
-        Event::Network(Inbound::Preference(preference)) => policy::limits::told(&scene, preference),
+        Event::Network(Inbound::Preference(preference)) => return policy::limits::told(&scene, preference),
         Event::Network(Inbound::Typing(typing)) => moment::typing(&scene, typing),
         Event::Room(
             moment @ RoomEvent {

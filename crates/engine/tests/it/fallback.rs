@@ -73,15 +73,15 @@ fn unknown() -> SendError {
 }
 
 impl House {
-    fn agent(&self) -> &FakeNetwork {
+    pub fn agent(&self) -> &FakeNetwork {
         self.rcs.as_deref().unwrap()
     }
 
-    async fn rcs_in(&self, message: InboundMessage) {
+    pub async fn rcs_in(&self, message: InboundMessage) {
         self.arrive(What::Network(Inbound::Message(message))).await;
     }
 
-    async fn rcs_receipt(&self, id: &str, outcome: Outcome) {
+    pub async fn rcs_receipt(&self, id: &str, outcome: Outcome) {
         self.arrive(What::Network(Inbound::Receipt(Receipt {
             connector: ConnectorId::new("rcs"),
             network_ids: vec![NetworkId::new(id)],
@@ -94,7 +94,7 @@ impl House {
     }
 
     /// A room in which the phone has written by RCS.
-    async fn rcs_conversation(&self) -> RoomId {
+    pub async fn rcs_conversation(&self) -> RoomId {
         self.rcs_in(rcs_inbound("Hello by RCS")).await;
         self.homeserver.until_said("Hello by RCS").await;
         self.homeserver
