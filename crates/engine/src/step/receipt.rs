@@ -115,7 +115,7 @@ fn rerouted(scene: &Scene<'_>, message: &MessageRecord, receipt: &Receipt) -> (M
     };
     let mut effects = vec![Effect::SaveMessage(Box::new(record.clone()))];
     if let Some(event) = &record.event {
-        effects.push(super::answer::labelled(talk, event, &record));
+        effects.push(super::taken::labelled(talk, event, &record));
     }
     effects.extend(policy::surprised(scene, talk, &path, record.event.as_ref()));
     effects.extend(policy::went(talk, &receipt.way));
