@@ -249,6 +249,62 @@ async fn what_fell_back_stays_counted_on_its_first_line() {
     house.stop().await;
 }
 
+/// Whatever the phone's RCS does and whenever the program is killed, no more leave by the other line than it may.
+#[tokio::test(flavor = "multi_thread")]
+async fn in_any_order_the_other_line_sends_no_more_than_it_may() {
+    const MOST: usize = 3;
+    for seed in 1u64..=4 {
+        let mut random = seed;
+        let mut next = |below: u64| {
+            // Numerical Recipes' generator: enough to shuffle.
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            (random >> 33) % below
+        };
+        let rule = || falling(|_| {}, |sms| sms.limits.line.day = u32::try_from(MOST).ok());
+        let mut house = House::with(rule()).await;
+        let room = house.rcs_conversation().await;
+        let (mut by_sms, mut before, mut at_once) = (0, 0, false);
+        for step in 0..16 {
+            match next(7) {
+                0 => {
+                    let back = format!("back {step}");
+                    house.rcs_in(rcs_inbound(&back)).await;
+                    house.homeserver.until_said(&back).await;
+                    at_once = false;
+                }
+                1 => {
+                    before += house.network.texts().len();
+                    house = house.kill_and_restart_with(rule()).await;
+                }
+                what => {
+                    let has_rcs = what == 2;
+                    if !at_once && !has_rcs {
+                        house.agent().answer(Err(unreachable()));
+                    }
+                    let event = say(&house, &room, &format!("text {step}")).await;
+                    match (at_once || !has_rcs, by_sms < MOST) {
+                        (true, true) => {
+                            accepted_of(&house, &event).await;
+                            by_sms += 1;
+                            at_once = true;
+                        }
+                        (true, false) => {
+                            let words = refused(&house, &event).await;
+                            assert!(words.contains("limits.line.day"), "seed {seed}: {words}");
+                        }
+                        (false, _) => accepted_of(&house, &event).await,
+                    }
+                }
+            }
+            let left = before + house.network.texts().len();
+            assert_eq!(left, by_sms, "seed {seed}, step {step}");
+        }
+        house.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_other_line_would_refuse_is_not_taken_back() {
     let house = House::with(falling(|_| {}, |sms| sms.limits.parts = Some(1))).await;
