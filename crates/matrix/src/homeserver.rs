@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use crate::media::{Carried, Spool};
 use crate::people::People;
 use crate::post::Reaction;
-use crate::rooms::RoomVersion;
+use crate::rooms::{RoomVersion, upkeep};
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
 use std::sync::{Arc, OnceLock};
@@ -172,7 +172,10 @@ impl Homeserver for Matrix {
                     .await
             }
             Action::Invite { room, users } => self.invite(room, users).await,
-            Action::Shelve { room, from, to } => self.shelve(room, from.as_ref(), to).await,
+            Action::Shelve { room, from, to } => {
+                let shelved = upkeep::shelve(self, room, from.as_ref(), to);
+                shelved.await.map_err(Into::into)
+            }
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }
     }
