@@ -4,7 +4,7 @@ use crate::api::{Api, BuildError};
 use crate::config::{Config, Names};
 use crate::crypto::Crypto;
 use crate::failure::Failure;
-use crate::media::{Carried, Spool};
+use crate::media::{Carried, Pictures, Spool};
 use crate::people::People;
 use crate::post::Reaction;
 use crate::rooms::{RoomVersion, upkeep};
@@ -39,6 +39,7 @@ pub struct Matrix {
     pub(crate) room_version: OnceCell<RoomVersion>,
     pub(crate) spool: Spool,
     pub(crate) carried: Carried,
+    pub(crate) pictures: Pictures,
     /// Once the keys are opened.
     pub(crate) crypto: OnceLock<Arc<Crypto>>,
 }
@@ -66,6 +67,7 @@ impl Matrix {
         Ok(Arc::new(Self {
             spool: Spool::new(&config.media_folder.join(SPOOL), config.media_limit),
             carried: Carried::new(),
+            pictures: Pictures::new(&config.media_folder),
             config,
             names,
             api,
@@ -99,13 +101,14 @@ impl Matrix {
         Ok(())
     }
 
-    /// Makes sure that a ghost is there with its name; gives its user id.
+    /// Makes sure that a ghost is there with its name, and shows its picture if it has one; gives its user id.
     ///
     /// # Errors
     /// [`Failure`]; safe to repeat.
     pub async fn ensure_ghost(&self, ghost: &Ghost) -> Result<OwnedUserId, Failure> {
         let user = self.ghost_id(ghost)?;
         self.people.ensure(&self.api, &user, &ghost.name).await?;
+        self.show_picture(&user, ghost).await;
         Ok(user)
     }
 

@@ -5,6 +5,7 @@
 
 use crate::database::Database;
 use crate::failure::Failure;
+use crate::media;
 use rusqlite::{OptionalExtension, params};
 use std::path::Path;
 use swingbridge_domain::clock::Timestamp;
@@ -20,7 +21,6 @@ const SCHEMA: &str = "
         since INTEGER NOT NULL, due INTEGER NOT NULL, tries INTEGER NOT NULL, told INTEGER NOT NULL
     );
     CREATE INDEX IF NOT EXISTS waiting_due ON waiting (due);
-    CREATE TABLE IF NOT EXISTS picture (digest TEXT PRIMARY KEY, uri TEXT NOT NULL) WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS withdrawn (event TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
@@ -54,7 +54,7 @@ pub(super) struct Known {
 impl Ledger {
     /// Opens the ledger, or makes it. Blocks.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
-        Database::open(path, "puppet.db", SCHEMA).map(Self)
+        Database::open(path, "puppet.db", &format!("{SCHEMA}{}", media::PICTURES)).map(Self)
     }
 
     /// Up to where the homeserver was read, and all of it committed.
@@ -239,25 +239,11 @@ impl Ledger {
 
     /// Where a picture was uploaded to.
     pub async fn picture(&self, digest: &str) -> Result<Option<String>, Failure> {
-        let digest = digest.to_owned();
-        self.0
-            .with(move |db| {
-                db.query_row("SELECT uri FROM picture WHERE digest = ?1", [digest], |row| {
-                    row.get(0)
-                })
-                .optional()
-            })
-            .await
+        media::known(&self.0, digest).await
     }
 
     pub async fn keep_picture(&self, digest: &str, uri: &str) -> Result<(), Failure> {
-        let (digest, uri) = (digest.to_owned(), uri.to_owned());
-        self.0
-            .with(move |db| {
-                db.execute("INSERT OR REPLACE INTO picture VALUES (?1, ?2)", [digest, uri])
-                    .map(drop)
-            })
-            .await
+        media::keep(&self.0, digest, uri).await
     }
 
     /// An event is about to be taken back in the owner's name: word of that is not the owner's own.

@@ -245,7 +245,8 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
     ];
     places.push(format!(
         "Files on their way to a network that carries them: opened, in the folder {}, until their send is answered. What a crash leaves \
-         goes at the next start.",
+         goes at the next start. `pictures.db` there names what was uploaded of contacts' pictures, by digest; the pictures themselves are the \
+         homeserver's.",
         config.files.path.display()
     ));
     if config.encryption.mode != Mode::Off {
