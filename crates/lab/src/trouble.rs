@@ -28,7 +28,12 @@ pub struct Trouble {
     pub holds_webhooks: bool,
     /// Webhooks are not sent at all.
     pub tells_nothing: bool,
+    /// How long a webhook that was not taken waits before it is tried again; it doubles with each try. 20 ms without it: nobody has the
+    /// time that providers take.
+    pub tries_after: Option<Duration>,
 }
+
+const TRIES_AFTER: Duration = Duration::from_millis(20);
 
 /// The troubles of one provider, and the webhooks that are held back.
 #[derive(Clone, Debug, Default)]
@@ -72,7 +77,7 @@ impl Troubles {
             return;
         }
         for _ in 0..if trouble.doubles_webhooks { 2 } else { 1 } {
-            tokio::spawn(send(client.clone(), hook.clone()));
+            tokio::spawn(send(client.clone(), hook.clone(), trouble.tries_after));
         }
     }
 
@@ -82,15 +87,15 @@ impl Troubles {
         held.reverse();
         let mut answers = Vec::new();
         for hook in held {
-            answers.push(send(client.clone(), hook).await);
+            answers.push(send(client.clone(), hook, None).await);
         }
         answers
     }
 }
 
 /// Gives the status of the last answer, 0 without one.
-async fn send(client: reqwest::Client, hook: Hook) -> u16 {
-    let mut wait = Duration::from_millis(20);
+async fn send(client: reqwest::Client, hook: Hook, tries_after: Option<Duration>) -> u16 {
+    let mut wait = tries_after.unwrap_or(TRIES_AFTER);
     let mut status = 0;
     for _ in 0..hook.tries {
         let mut request = client.post(&hook.url).header("content-type", hook.mime);

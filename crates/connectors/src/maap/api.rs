@@ -54,6 +54,10 @@ impl Api {
         }
     }
 
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// Sends a message, or that somebody writes.
     pub async fn send(&self, number: &str, message: &Value) -> Result<Value, Failure> {
         let body = json!({

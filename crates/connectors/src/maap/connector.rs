@@ -5,6 +5,7 @@ use super::config::Config;
 use super::kept::Kept;
 use super::send;
 use super::token::{TokenFailure, Tokens};
+use crate::check::{self, Check};
 use crate::journal::Journal;
 use crate::rcs::http;
 use crate::rcs::pulse::Pulse;
@@ -24,7 +25,7 @@ use swingbridge_domain::connector::{
 use swingbridge_domain::id::{ConnectorId, LineId};
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +34,11 @@ const AT_ONCE: u32 = 8;
 /// How long sends that have begun are waited for when the program stops.
 const LAST_SENDS: Duration = Duration::from_secs(4);
 const REMEMBERED: usize = 10_000;
+/// The waits before a platform that does not answer is asked again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// No message has this id.
+const NONE: &str = "swingbridge-check";
 
 /// A connector for one bot.
 pub struct MaapConnector {
@@ -141,6 +147,25 @@ impl Shared {
         error
     }
 
+    /// Asks whether the platform is there, until it says so once; from then on the traffic shows how it is.
+    async fn greet(&self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.api.state(NONE).await {
+                Ok(_) => return self.pulse.connected(),
+                Err(failure) => {
+                    self.failed(&failure, failure.before_sending());
+                    // That there is no such message is an answer.
+                    if self.pulse.health().state == Link::Connected {
+                        return;
+                    }
+                }
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
     /// The legs from the contact's phone to this program.
     fn way(&self) -> Vec<Leg> {
         let secure = self.config.url.starts_with("https:");
@@ -187,7 +212,10 @@ impl Connector for MaapConnector {
             tracing::warn!(connector = %shared.id, "no TLS: the token and all messages travel in clear");
         }
         let _ = shared.inbox.set(inbox);
-        shutdown.requested().await;
+        tokio::select! {
+            () = shared.greet() => shutdown.requested().await,
+            () = shutdown.requested() => {}
+        }
         self.stopping.cancel();
         self.sends.close();
         let _ = timeout(LAST_SENDS, self.sends.wait()).await;
@@ -220,6 +248,54 @@ impl Connector for MaapConnector {
 
     async fn probe(&self) -> Health {
         self.shared.pulse.health()
+    }
+}
+
+#[async_trait]
+impl Check for MaapConnector {
+    /// Asks after a message that is not there: only whom the platform knows is told so.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let Shared { id, api, config, .. } = self.shared.as_ref();
+        let failed = |cause: String, cure: &str| Err(check::failed(id, cause, cure));
+        let sign_in = config.oauth.as_ref().map(|oauth| oauth.token_url.as_str());
+        match api.state(NONE).await {
+            Ok(_) | Err(Failure::Refused { status: 404, .. }) => {
+                Ok("the platform answers, and does not refuse the bot's token".to_owned())
+            }
+            Err(Failure::Junk) => failed(
+                format!("what answers at {} is no such platform", check::host(&config.url)),
+                "compare url with what the operator gave",
+            ),
+            Err(Failure::Token(TokenFailure::Refused)) => failed(
+                "the operator's sign-in refuses client_id or client_secret".to_owned(),
+                "compare both, and token_url, with what the operator gave",
+            ),
+            Err(Failure::Token(TokenFailure::Later)) => {
+                let url = sign_in.unwrap_or_default();
+                check::knock(id, "the operator's sign-in", api.client(), url).await?;
+                failed(
+                    format!(
+                        "the operator's sign-in at {} does not answer as it should",
+                        check::host(url)
+                    ),
+                    "compare oauth.token_url with what the operator gave",
+                )
+            }
+            Err(Failure::Refused {
+                status: 401 | 403, ..
+            }) => failed(
+                "the platform refuses the bot's token".to_owned(),
+                "compare token and bot_id with what the operator gave; where tokens end, use oauth",
+            ),
+            Err(Failure::Refused { status, .. }) => Err(check::odd(id, "the platform", status)),
+            Err(Failure::Unreachable | Failure::NoAnswer) => {
+                check::knock(id, "the platform", api.client(), &config.url).await?;
+                failed(
+                    format!("the platform at {} did not answer", check::host(&config.url)),
+                    "try again; if it stays so, ask the operator",
+                )
+            }
+        }
     }
 }
 

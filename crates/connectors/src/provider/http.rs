@@ -79,6 +79,10 @@ impl Http {
         })
     }
 
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     pub fn get(&self, url: &str) -> RequestBuilder {
         self.client.get(url)
     }

@@ -177,6 +177,11 @@ impl Tokens {
         }
     }
 
+    /// Where tokens are asked for.
+    pub fn place(&self) -> &str {
+        &self.account.token_uri
+    }
+
     /// Forgets a token that was refused.
     pub async fn forget(&self, token: &Secret) {
         let mut held = self.held.lock().await;

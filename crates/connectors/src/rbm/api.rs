@@ -85,6 +85,10 @@ impl Api {
         }
     }
 
+    pub fn client(&self) -> &reqwest::Client {
+        &self.client
+    }
+
     /// `number`: with its `+`, digits alone behind it.
     pub async fn capabilities(&self, number: &str, request: &str) -> Result<Value, Failure> {
         let path = format!(

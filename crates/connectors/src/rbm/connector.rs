@@ -6,6 +6,7 @@ use super::config::Config;
 use super::content::LONGEST_TEXT;
 use super::reachable::Reachable;
 use super::send;
+use crate::check::{self, Check};
 use crate::rcs::http;
 use crate::rcs::pulse::Pulse;
 use crate::rcs::recent::Recent;
@@ -251,6 +252,53 @@ impl Connector for RbmConnector {
 
     async fn probe(&self) -> Health {
         self.shared.pulse.health()
+    }
+}
+
+#[async_trait]
+impl Check for RbmConnector {
+    /// Signs in, and knocks at the API.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let Shared { id, api, config, .. } = self.shared.as_ref();
+        let tokens = &api.tokens;
+        let failed = |cause: String, cure: &str| Err(check::failed(id, cause, cure));
+        match tokens.token().await {
+            Ok(_) => {}
+            Err(TokenFailure::Unreachable | TokenFailure::Later) => {
+                // It is asked once more for the reason.
+                check::knock(id, "Google's sign-in", api.client(), tokens.place()).await?;
+                return failed(
+                    format!(
+                        "Google's sign-in at {} does not answer as it should",
+                        check::host(tokens.place())
+                    ),
+                    "try again in a while; compare token_uri in the service account's key",
+                );
+            }
+            Err(TokenFailure::Refused(word)) => {
+                return failed(
+                    format!("Google does not sign in the service account ({word})"),
+                    "its key was removed, or is another account's: make a new key in the developer console, and give the file as \
+                     service_account_file",
+                );
+            }
+            Err(TokenFailure::Clock(seconds)) => {
+                return failed(
+                    format!(
+                        "Google does not sign us in, since this machine's clock is {seconds} seconds off"
+                    ),
+                    "set the clock",
+                );
+            }
+        }
+        check::knock(id, "Google's API", api.client(), &config.base()).await?;
+        let clock = match tokens.skew() {
+            Some(seconds) => format!("; this machine's clock is {seconds} seconds off: set it"),
+            None => String::new(),
+        };
+        Ok(format!(
+            "Google signs us in{clock}; whether the agent is this account's, the first message shows"
+        ))
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::config::Config;
 use super::{hook, send, watch};
+use crate::check::{self, Check};
 use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::provider::http::ANSWER;
 use crate::provider::memory::Kept;
 use crate::webhook::{Request, Response, Webhook};
 use async_trait::async_trait;
@@ -141,6 +143,32 @@ impl Connector for TelnyxConnector {
 
     async fn probe(&self) -> Health {
         self.shared.account.health()
+    }
+}
+
+#[async_trait]
+impl Check for TelnyxConnector {
+    /// Looks at the messaging profile.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let shared = &self.shared;
+        let (id, profile) = (&shared.account.id, watch::profile(&shared.config));
+        let request = shared.authorised(shared.account.http.get(&shared.url(&profile)));
+        let (status, _) = check::ask(id, "Telnyx", request, ANSWER).await?;
+        match (status, &shared.config.messaging_profile_id) {
+            (200..300, _) => Ok("Telnyx takes the API key".to_owned()),
+            (401, _) => Err(check::failed(
+                id,
+                "Telnyx refuses the API key",
+                "compare api_key with Telnyx's portal, where a key that was removed is not shown any more",
+            )),
+            (403, _) => Ok("Telnyx knows the API key, which may not look at messaging profiles".to_owned()),
+            (404, Some(_)) => Err(check::failed(
+                id,
+                "Telnyx has no such messaging profile",
+                "compare messaging_profile_id with Telnyx's portal, or leave it out",
+            )),
+            (status, _) => Err(check::odd(id, "Telnyx", status)),
+        }
     }
 }
 

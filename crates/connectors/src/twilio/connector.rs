@@ -2,7 +2,9 @@
 
 use super::config::Config;
 use super::{gap, hook, send};
+use crate::check::{self, Check};
 use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::provider::http::ANSWER;
 use crate::provider::memory::Kept;
 use crate::webhook::{Request, Response, Webhook};
 use async_trait::async_trait;
@@ -152,6 +154,36 @@ impl Connector for TwilioConnector {
 
     async fn probe(&self) -> Health {
         self.shared.account.health()
+    }
+}
+
+#[async_trait]
+impl Check for TwilioConnector {
+    /// Looks at the newest message of the account.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let shared = &self.shared;
+        let (id, url) = (&shared.account.id, shared.url("/Messages.json?PageSize=1"));
+        let request = shared.authorised(shared.account.http.get(&url));
+        let (status, _) = check::ask(id, "Twilio", request, ANSWER).await?;
+        match status {
+            200..300 => Ok("Twilio takes the account's credentials".to_owned()),
+            401 | 403 => Err(check::failed(
+                id,
+                "Twilio refuses the account's credentials",
+                match &shared.config.api_key {
+                    Some(_) => {
+                        "compare api_key and api_secret with Twilio's console, and account_sid with the account that they are of"
+                    }
+                    None => "compare account_sid and auth_token with Twilio's console",
+                },
+            )),
+            404 => Err(check::failed(
+                id,
+                "Twilio has no such account there",
+                "compare account_sid with Twilio's console, and url with the region that the account is in",
+            )),
+            status => Err(check::odd(id, "Twilio", status)),
+        }
     }
 }
 

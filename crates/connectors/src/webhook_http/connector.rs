@@ -2,6 +2,7 @@
 
 use super::config::Config;
 use super::{hook, send};
+use crate::check::{self, Check};
 use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
 use crate::webhook::{Request, Response, Webhook};
 use async_trait::async_trait;
@@ -113,6 +114,20 @@ impl Connector for WebhookConnector {
 
     async fn probe(&self) -> Health {
         self.shared.account.health()
+    }
+}
+
+#[async_trait]
+impl Check for WebhookConnector {
+    /// Knocks at the provider's host: what it would say of the credentials, nobody knows without sending.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let (account, config) = (&self.shared.account, &self.shared.config);
+        let host = check::host(&config.send.url);
+        let service = format!("{} at {host}", config.provider);
+        check::knock(&account.id, &service, account.http.client(), &config.send.url).await?;
+        Ok(format!(
+            "{host} answers; whether it takes the credentials, the first message shows"
+        ))
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::connector::{Reach, Revoked, SendError};
-use swingbridge_domain::consent::Downgrade;
+use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::delivery::{Outcome, Reason, State};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -180,6 +180,68 @@ async fn a_phone_that_lost_rcs_gets_the_text_by_sms_once_somebody_agrees() {
     house.until_state(&fourth, State::Accepted).await;
     assert_eq!(house.agent().texts().last().unwrap(), "rcs again");
     assert_eq!(house.homeserver.rooms_made(RoomKind::Direct).len(), 1);
+}
+
+/// Both ways are SMS, by two carriers, and each is agreed to by itself.
+fn two_of_one_network() -> Site {
+    let mut site = both(Downgrade::Tell);
+    for line in &mut site.lines {
+        line.consent = Rule::Line;
+    }
+    let acme = Place::Provider("Acme".into());
+    let able = site.capabilities.get_mut(&ConnectorId::new("rcs")).unwrap();
+    able.networks = vec!["sms".into()];
+    able.way = vec![
+        Leg::new(
+            Place::Phone,
+            acme.clone(),
+            Protection::None,
+            Evidence::NetworkCannot,
+        ),
+        Leg::new(acme, Place::Gateway, Protection::Transport, Evidence::OurOwnEnd),
+    ];
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_agrees_to_the_other_way_has_agreed_to_that_one_in_both_directions() {
+    let house = House::with(two_of_one_network()).await;
+    house.rcs_in(rcs_inbound("by the first")).await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the first").await;
+    house.agent().answer(Err(unreachable()));
+    let event = house.say(&room, ALICE, Message::text("by the other")).await;
+    house.until_state(&event, State::Held).await;
+    let question = until_question(&house, 2).await;
+    assert!(
+        house.network.texts().is_empty(),
+        "nobody has agreed to that one yet"
+    );
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.until_state(&event, State::Accepted).await;
+    assert_eq!(house.network.texts(), ["by the other"]);
+    // What comes back by it was agreed to as well, and nothing more is asked.
+    house.text_in(PHONE, "and back").await;
+    house.homeserver.until_said("and back").await;
+    assert_eq!(crate::trust::questions(&house.homeserver).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_by_a_way_that_nobody_agreed_to_waits_under_the_name_of_that_way() {
+    let house = House::with(two_of_one_network()).await;
+    house.rcs_in(rcs_inbound("by the first")).await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the first").await;
+    house.text_in(PHONE, "by the other").await;
+    let question = until_question(&house, 2).await;
+    house.homeserver.until_said("Texts on Main go by SMS").await;
+    assert!(room_of(&house.homeserver, "by the other").is_none());
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the other").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
