@@ -327,7 +327,8 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
     };
     let line = outbound.line.clone();
     let brought = brought(&outbound.message);
-    let answer = match by_link(kernel, &connector.capabilities(), &mut outbound.message) {
+    let able = connector.capabilities().towards(to_group(&outbound));
+    let answer = match by_link(kernel, &able, &mut outbound.message) {
         Ok(()) => connector.send(*outbound).await,
         Err(error) => Err(error),
     };
@@ -372,10 +373,14 @@ async fn keep(kernel: &Arc<Kernel>, said: Event) {
     }
 }
 
+fn to_group(outbound: &Outbound) -> bool {
+    outbound.to.iter().any(|to| matches!(to, Address::Group(_)))
+}
+
 /// The file of a message that its network carries itself, as it lies at the homeserver.
 fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
     let line = work.site.line(&outbound.line)?;
-    let able = work.site.capabilities_of(line);
+    let able = work.site.capabilities_of(line).towards(to_group(outbound));
     if able.media == Support::Absent || able.media_links {
         return None;
     }
@@ -412,12 +417,18 @@ fn brought(message: &Message) -> Option<Media> {
 /// expire.
 fn by_link(kernel: &Kernel, able: &Capabilities, message: &mut Message) -> Result<(), SendError> {
     let in_text = able.media == Support::Absent;
-    let Some(Body::Media(media)) = message.parts.first_mut().map(|part| &mut part.body) else {
-        return Ok(());
-    };
     if !in_text && !able.media_links {
         return Ok(());
     }
+    let media = match message.parts.first_mut().map(|part| &mut part.body) {
+        Some(Body::Media(media)) => media,
+        // Whoever has cards has files.
+        Some(Body::RichCard(card)) if !in_text => match &mut card.media {
+            Some(media) => media,
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
     let link = kernel.link(media).map_err(|no| SendError::Rejected {
         reason: Reason::BadContent,
         detail: match no {

@@ -56,7 +56,7 @@ pub(super) fn diverted(
     };
     let other = talk.by(line);
     let why = words::diverted(scene.site, talk, line, cause);
-    let able = scene.site.capabilities_of(line);
+    let able = scene.site.capabilities_of(line).towards(talk.is_group());
     let writer = matrix::writer(&send.writer);
     let lacks_groups = talk.is_group() && able.groups == Support::Absent;
     let rendered = match lacks_groups {
