@@ -283,6 +283,21 @@ mod tests {
             wrong(|config| config.api_key = Some(format!("SK{}", "1".repeat(32)))),
             Err("api_secret")
         );
+        assert_eq!(
+            wrong(|config| config.conversations = Some(Conversations::default())),
+            Err("conversations.service_sid")
+        );
+        assert_eq!(
+            wrong(|config| {
+                config.channel = Channel::Rcs;
+                config.rcs_sender = Some("acme".into());
+                config.conversations = Some(Conversations {
+                    service_sid: format!("IS{}", "2".repeat(32)),
+                    ..Conversations::default()
+                });
+            }),
+            Err("conversations")
+        );
         assert!(!format!("{good:?}").contains("hunter2"));
         assert!(serde_json::from_str::<Config>(r#"{"uri": ""}"#).is_err());
         assert_eq!(

@@ -28,6 +28,8 @@ pub async fn run(house: &House, group: &Group) -> Result<()> {
         bob.1, PEOPLE[1].1, PEOPLE[2].1
     ));
     let room = check.invitation().await?;
+    // Nothing is shown before somebody has agreed to who can read it.
+    agree(&check, house, &room, "Do you agree").await?;
     let first = house.alice.wait_for_text(&room, DINNER).await?;
     check.say(&format!(
         "alice is in the room \"{}\" and sees it",
@@ -53,7 +55,6 @@ pub async fn run(house: &House, group: &Group) -> Result<()> {
 
     let event = house.alice.send_text(&room, ANSWER).await?;
     check.say(&format!("alice writes: \"{ANSWER}\""));
-    agree(&check, house, &room, "Do you agree").await?;
     arrives(&check, house, group, &event, ANSWER, false).await?;
     let uri = house
         .alice
