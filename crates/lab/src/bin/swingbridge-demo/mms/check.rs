@@ -21,11 +21,11 @@ const OURS: &str = "Ours is better";
 pub async fn run(house: &House, group: &Group) -> Result<()> {
     println!("\n  seconds   transcript");
     let check = Check::new(house);
-    let [bob, carol, _] = PEOPLE;
-    group.phones.write(bob.0, DINNER, None);
+    let [erin, frank, _] = PEOPLE;
+    group.phones.write(erin.0, DINNER, None);
     check.say(&format!(
         "{} writes to {}, {} and {NUMBER}: \"{DINNER}\"",
-        bob.1, PEOPLE[1].1, PEOPLE[2].1
+        erin.1, PEOPLE[1].1, PEOPLE[2].1
     ));
     let room = check.invitation().await?;
     // Nothing is shown before somebody has agreed to who can read it.
@@ -38,8 +38,8 @@ pub async fn run(house: &House, group: &Group) -> Result<()> {
 
     group
         .phones
-        .write(carol.0, LOOK, Some(("image/png".to_owned(), PICTURE.to_vec())));
-    check.say(&format!("{} sends a picture: \"{LOOK}\"", carol.1));
+        .write(frank.0, LOOK, Some(("image/png".to_owned(), PICTURE.to_vec())));
+    check.say(&format!("{} sends a picture: \"{LOOK}\"", frank.1));
     let second = picture(house, &room).await?;
     ensure!(
         second.sender() != first.sender(),

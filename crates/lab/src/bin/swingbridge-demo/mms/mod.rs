@@ -21,9 +21,9 @@ const CONNECTOR: &str = "telnyx";
 
 /// Whose phones are in the group: numbers that are kept for fiction.
 pub const PEOPLE: [(&str, &str); 3] = [
-    ("+13125550101", "Bob"),
-    ("+13125550102", "Carol"),
-    ("+13125550103", "Dave"),
+    ("+13125550101", "Erin"),
+    ("+13125550102", "Frank"),
+    ("+13125550103", "Grace"),
 ];
 
 /// A picture to send: a bridge at dusk.
@@ -86,7 +86,7 @@ impl Group {
             "
   Three more phones have a group with the line \"Group texts\" ({NUMBER}):
 
-    group     http://127.0.0.1:{port}    the phones of Bob, Carol and Dave; write and send pictures from any of them
+    group     http://127.0.0.1:{port}    the phones of Erin, Frank and Grace; write and send pictures from any of them
 
   Let one of them write: alice is asked into a room with all three. What she answers there, pictures too, is on each phone."
         );
