@@ -54,6 +54,7 @@ pub fn meaning(code: u32, rcs: bool) -> Meaning {
             BadAddress,
             "one of the group cannot be reached by group texts: they go to US and Canadian numbers, and to none of the account's own",
         ),
+        50435 => (BadAddress, "a group text needs two others at least"),
         50436 => (BadAddress, "Twilio writes to groups of at most nine others"),
         50452 => (
             NotAllowed,

@@ -35,6 +35,8 @@ enum Stop {
     Junk,
     Store,
     Closed,
+    /// Whether something was said in a group cannot be asked.
+    Groups,
 }
 
 impl From<InboxError> for Stop {
@@ -81,6 +83,7 @@ pub async fn run(shared: &Shared) {
                     Stop::Status(status) => shared
                         .account
                         .disconnected(&format!("Twilio's list of messages answers {status}")),
+                    Stop::Groups => shared.account.disconnected("Twilio's conversations do not answer"),
                     _ => shared.account.disconnected("Twilio's list of messages cannot be understood"),
                 }
                 wait = (wait * 2).min(timing.longest_wait);
@@ -198,7 +201,10 @@ async fn hand_in(shared: &Shared, item: &Value) -> Result<(), Stop> {
     };
     let arrivals = made(shared, incoming).await.map_err(|error| {
         tracing::warn!(connector = %shared.account.id, %error, "a message cannot be taken in now");
-        Stop::Store
+        match error.kind() {
+            std::io::ErrorKind::NotConnected => Stop::Groups,
+            _ => Stop::Store,
+        }
     })?;
     // A webhook may have been quicker.
     if !shared.kept.look(|memory| memory.has_seen(sid)) {

@@ -75,12 +75,12 @@ fn refused((status, code, words): Refused) -> Response {
     error(status, code, words)
 }
 
-/// A form with known parameters only.
-fn form(body: &Bytes, known: &[&str]) -> Result<Vec<(String, String)>, Response> {
+/// A form with known parameters only, or what is wrong with it.
+fn form(body: &Bytes, known: &[&str]) -> Result<Vec<(String, String)>, String> {
     let form: Vec<(String, String)> = url::form_urlencoded::parse(body).into_owned().collect();
     match form.iter().find(|(name, _)| !known.contains(&name.as_str())) {
         // Twilio itself passes it over: here it is a mistake of ours.
-        Some((name, _)) => Err(error(400, 20001, &format!("Unknown parameter {name}"))),
+        Some((name, _)) => Err(format!("Unknown parameter {name}")),
         None => Ok(form),
     }
 }
@@ -145,7 +145,7 @@ pub fn message_shown(shared: &Shared, conversation: &str, one: &Said) -> Value {
 async fn make(State(shared): Twilio, body: Bytes) -> Response {
     let form = match form(&body, &MAKE) {
         Ok(form) => form,
-        Err(response) => return response,
+        Err(words) => return error(400, 20001, &words),
     };
     let mut participants = Vec::new();
     for (_, told) in form.iter().filter(|(name, _)| name == "Participant") {
@@ -218,7 +218,7 @@ async fn participants(State(shared): Twilio, Path(sid): Path<String>) -> Respons
 async fn join(State(shared): Twilio, Path(sid): Path<String>, body: Bytes) -> Response {
     let form = match form(&body, &JOIN) {
         Ok(form) => form,
-        Err(response) => return response,
+        Err(words) => return error(400, 20001, &words),
     };
     let joins = Participant {
         address: value(&form, "MessagingBinding.Address"),
@@ -285,7 +285,7 @@ async fn receipts(State(shared): Twilio, Path((sid, message)): Path<(String, Str
 async fn say(State(shared): Twilio, Path(sid): Path<String>, body: Bytes) -> Response {
     let form = match form(&body, &SAY) {
         Ok(form) => form,
-        Err(response) => return response,
+        Err(words) => return error(400, 20001, &words),
     };
     let author = value(&form, "Author").unwrap_or_else(|| "system".to_owned());
     let text = value(&form, "Body").unwrap_or_default();

@@ -24,6 +24,13 @@ pub async fn receive(shared: &Shared, form: &Form) -> Response {
     if conversation.is_empty() {
         return Response::new(400, "it names no conversation: ConversationSid is missing");
     }
+    // The account's own webhook tells of all of its services.
+    if form
+        .get("ChatServiceSid")
+        .is_some_and(|service| service != groups.config.service_sid)
+    {
+        return Response::TAKEN;
+    }
     match form.get("EventType").unwrap_or_default() {
         "onMessageAdded" => said(shared, groups, conversation, form).await,
         "onDeliveryUpdated" => receipts::told(shared, form).await,
@@ -56,6 +63,8 @@ async fn said(shared: &Shared, groups: &Groups, conversation: &str, form: &Form)
         Ok(Some(learnt)) => learnt,
         // One to one: the number's ordinary webhook or the list of messages tells of it.
         Ok(None) => return Response::TAKEN,
+        // Of another service, or removed since: likewise.
+        Err(refusal) if refusal.status() == Some(404) => return Response::TAKEN,
         Err(refusal) => {
             tracing::warn!(connector = %shared.account.id, status = refusal.status(), "a conversation cannot be looked at");
             return later(shared);

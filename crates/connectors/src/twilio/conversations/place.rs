@@ -71,7 +71,10 @@ pub async fn place(shared: &Shared, told: &Incoming<'_>) -> io::Result<Place> {
     match search(shared, groups, told, &mark, at).await {
         Ok((Some(thread), changes)) => Ok(sighted(shared, groups, told.sid, &mark, at, &thread, changes)),
         Ok((None, changes)) => Ok(Place { changes, ..alone }),
-        Err(refusal) if refusal.may_pass() => Err(io::Error::other("Twilio's conversations do not answer")),
+        Err(refusal) if refusal.may_pass() => Err(io::Error::new(
+            io::ErrorKind::NotConnected,
+            "Twilio's conversations do not answer",
+        )),
         // An account or a key that may not look: what is certain is that it came.
         Err(_) => Ok(alone),
     }

@@ -8,14 +8,14 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use swingbridge_connectors::twilio::{Conversations, TwilioConnector};
-use swingbridge_connectors::webhook::Webhook;
+use swingbridge_connectors::webhook::{Request, Webhook};
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
 use swingbridge_domain::connector::{Accepted, Connector, Link, Outbound, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::inbox::{Change, GroupChange, Inbound};
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Message, Part};
-use swingbridge_lab::twilio::{CONVERSATIONS, NUMBER, SERVICE};
+use swingbridge_lab::twilio::{CONVERSATIONS, NUMBER, SERVICE, signature};
 
 const BOB: &str = "+13125550101";
 const CAROL: &str = "+13125550102";
@@ -59,6 +59,22 @@ async fn until(lab: &Lab, many: usize) {
     lab.inbox
         .until(|inbox| kept(&inbox.arrivals()).len() >= many)
         .await;
+}
+
+/// A webhook with a good signature.
+fn signed(lab: &Lab, form: &[(String, String)]) -> Request {
+    let body: String = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(form)
+        .finish();
+    Request {
+        method: "POST".into(),
+        headers: vec![
+            ("content-type".into(), "application/x-www-form-urlencoded".into()),
+            ("x-twilio-signature".into(), signature(&lab.hook, form)),
+        ],
+        body: body.into(),
+        ..Request::default()
+    }
 }
 
 async fn send(device: &Device<TwilioConnector>, outbound: Outbound) -> Result<Accepted, SendError> {
@@ -283,7 +299,11 @@ async fn a_group_whose_people_change_stays_one() {
         until(&lab, 2).await;
         let after = kept(&lab.inbox.arrivals())[1].group.clone().unwrap();
         assert_eq!(after.thread.0, format!("{BOB},{CAROL},{DAVE}"));
-        assert_eq!(after.formerly, [before.thread.clone()], "told: {told}");
+        assert_eq!(
+            after.formerly,
+            std::slice::from_ref(&before.thread),
+            "told: {told}"
+        );
         let change = changes(&lab.inbox).remove(0);
         assert!(matches!(&change.change, Change::Joined(who) if who.text == DAVE));
         assert_eq!(
@@ -396,21 +416,88 @@ async fn what_is_told_twice_or_late_or_while_the_inbox_is_shut_arrives_once() {
             _ => {}
         }
     }
-    let body: String = url::form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(&form)
-        .finish();
-    let mut request = echo.clone();
-    request.body = body.into();
-    for (name, value) in &mut request.headers {
-        if name == "x-twilio-signature" {
-            *value = swingbridge_lab::twilio::signature(&lab.hook, &form);
-        }
-    }
+    let mut request = signed(&lab, &form);
     assert!(device.connector.receive(request.clone()).await.is_success());
     assert_eq!(kept(&lab.inbox.arrivals()).len(), 1);
     // Unsigned it is refused like anything else.
     request.headers.retain(|(name, _)| name != "x-twilio-signature");
     assert_eq!(device.connector.receive(request).await.status, 403);
+    device.stop().await;
+}
+
+/// What is signed and has another form is refused in words, or handed in as far as it can be read; nothing stops the connector.
+#[tokio::test]
+async fn what_has_another_form_stops_nothing() {
+    let lab = Lab::new().await;
+    let device = start(&lab);
+    device.until(Link::Connected, "").await;
+    lab.provider.0.tells_groups(|groups| groups.ordinary = false);
+    lab.provider.0.receives_group(BOB, &[CAROL], "well formed", &[]);
+    until(&lab, 1).await;
+    let sid = lab.provider.0.conversations()[0].sid.clone();
+    let said = |more: &[(&str, &str)]| {
+        let mut form = vec![("EventType", "onMessageAdded"), ("ConversationSid", sid.as_str())];
+        form.extend(more);
+        form.iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    let of = |kind: &str, conversation: &str| {
+        vec![
+            ("EventType".to_owned(), kind.to_owned()),
+            ("ConversationSid".to_owned(), conversation.to_owned()),
+        ]
+    };
+    let cases = [
+        (of("onMessageAdded", ""), 400),
+        (said(&[]), 400),
+        (said(&[("MessageSid", "IM1")]), 400),
+        (of("onDeliveryUpdated", &sid), 400),
+        (of("onHeardOf", &sid), 200),
+        (of("onParticipantAdded", "CH99"), 200),
+        (
+            said(&[("MessageSid", "IM2"), ("Author", BOB), ("ChatServiceSid", "IS99")]),
+            200,
+        ),
+        // A stranger's, with files of no form: it is shown as far as it can be read.
+        (
+            said(&[
+                ("MessageSid", "IM3"),
+                ("Author", "agent"),
+                ("Media", "[7,{},{\"Sid\":\"ME99\"}]"),
+            ]),
+            200,
+        ),
+        (
+            said(&[
+                ("MessageSid", "IM4"),
+                ("Author", BOB),
+                ("Media", "{"),
+                ("DateCreated", "today"),
+            ]),
+            200,
+        ),
+    ];
+    for (form, status) in cases {
+        let answer = device.connector.receive(signed(&lab, &form)).await;
+        assert_eq!(answer.status, status, "{form:?}");
+    }
+    let arrived = kept(&lab.inbox.arrivals());
+    assert_eq!(arrived.len(), 3);
+    let files = arrived[1].message.parts.iter();
+    assert!(files.clone().all(|part| matches!(part.body, Body::Other { .. })) && files.count() == 3);
+    // What is over at Twilio is begun anew, and stays one group here.
+    let mut over = of("onConversationStateUpdated", &sid);
+    over.push(("StateTo".into(), "closed".into()));
+    assert!(device.connector.receive(signed(&lab, &over)).await.is_success());
+    lab.provider.0.removes(&sid);
+    send(
+        &device,
+        to_group(1, &arrived[0].group.as_ref().unwrap().thread.0, "on"),
+    )
+    .await
+    .unwrap();
+    assert_eq!(lab.provider.0.conversations()[0].messages.len(), 1);
     device.stop().await;
 }
 
