@@ -1,13 +1,17 @@
 //! What a webhook, or an element of Twilio's list, brings.
 
+use super::cards;
 use super::codes;
 use super::connector::Shared;
+use super::conversations::place::place;
 use crate::provider::files::{Told, fetch, missing};
 use serde_json::Value;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::NetworkId;
-use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, Receipt, What};
+use swingbridge_domain::inbox::{
+    Arrival, Dedupe, Group, Inbound, InboundMessage, NetworkAddress, Receipt, What,
+};
 use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference};
 use url::Url;
 
@@ -47,6 +51,19 @@ impl Form {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The others that a message went to. Twilio's reference does not name these.
+    fn others(&self) -> Vec<String> {
+        let is_other = |name: &str| {
+            name.strip_prefix("OtherRecipients")
+                .is_some_and(|rest| rest.bytes().all(|octet| octet.is_ascii_digit()))
+        };
+        self.0
+            .iter()
+            .filter(|(name, value)| is_other(name) && !value.is_empty())
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+
     fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.is_empty())
     }
@@ -79,12 +96,21 @@ pub fn status(form: &Form) -> (&str, Option<u32>) {
 }
 
 /// The receipt that a status makes; `None` says nothing new.
-pub fn receipt(shared: &Shared, sid: &str, (status, code): (&str, Option<u32>)) -> Option<Arrival> {
+pub fn receipt(shared: &Shared, sid: &str, status: (&str, Option<u32>)) -> Option<Arrival> {
+    outcome_of(shared, vec![NetworkId::new(sid)], status)
+}
+
+/// Likewise, of a message that may be known under several ids.
+pub fn outcome_of(
+    shared: &Shared,
+    network_ids: Vec<NetworkId>,
+    (status, code): (&str, Option<u32>),
+) -> Option<Arrival> {
     let outcome = codes::outcome(status, code)?;
     let failed = matches!(outcome, Outcome::Rejected | Outcome::Expired);
     let receipt = Receipt {
         connector: shared.account.id.clone(),
-        network_ids: vec![NetworkId::new(sid)],
+        network_ids,
         outcome,
         error: code
             .filter(|_| failed)
@@ -100,9 +126,13 @@ pub fn receipt(shared: &Shared, sid: &str, (status, code): (&str, Option<u32>)) 
 }
 
 /// A file of a message, by its address at Twilio.
+#[derive(Default)]
 pub struct File {
     pub url: String,
     pub mime: Option<String>,
+    pub name: Option<String>,
+    /// The link opens it by itself: no credentials are shown there.
+    pub open: bool,
 }
 
 /// A message that came, before its files are fetched.
@@ -116,13 +146,17 @@ pub struct Incoming<'a> {
     pub in_reply_to: Option<&'a str>,
     pub answered: bool,
     pub place: Option<(String, String)>,
+    /// The others that it went to, where that is told.
+    pub others: Vec<String>,
+    /// It was told just now: what belongs to it may be a little later.
+    pub patient: bool,
 }
 
 /// Reads a webhook of an incoming message, and fetches its files.
 ///
 /// # Errors
 /// The disk; worth a retry.
-pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result<Arrival> {
+pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result<Vec<Arrival>> {
     let many: usize = form
         .get("NumMedia")
         .and_then(|many| many.parse().ok())
@@ -132,6 +166,7 @@ pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result
             Some(File {
                 url: form.filled(&format!("MediaUrl{at}"))?.to_owned(),
                 mime: form.filled(&format!("MediaContentType{at}")).map(str::to_owned),
+                ..File::default()
             })
         })
         .collect();
@@ -145,9 +180,13 @@ pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result
                 words.unwrap_or_default().to_owned(),
             )
         });
+    let from = form.get("From").unwrap_or_default();
+    let pressed = form
+        .filled("ButtonPayload")
+        .and_then(|payload| cards::answered(shared, from, payload));
     let told = Incoming {
         sid,
-        from: form.get("From").unwrap_or_default(),
+        from,
         to: form.get("To").unwrap_or_default(),
         text: form
             .filled("Body")
@@ -155,19 +194,37 @@ pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result
             .unwrap_or_default(),
         files,
         sent_at: None,
-        in_reply_to: form.filled("OriginalRepliedMessageSid"),
+        in_reply_to: form.filled("OriginalRepliedMessageSid").or(pressed.as_deref()),
         // Only with Advanced Opt-Out; Twilio has then answered what was texted.
         answered: form.filled("OptOutType").is_some(),
         place,
+        others: form.others(),
+        patient: true,
     };
     made(shared, told).await
 }
 
-/// Makes an arrival of it, with its files.
+/// Makes arrivals of it, with its files and where it was said.
+///
+/// # Errors
+/// The disk, or Twilio when it is asked for the group; worth a retry.
+pub async fn made(shared: &Shared, told: Incoming<'_>) -> std::io::Result<Vec<Arrival>> {
+    let place = place(shared, &told).await?;
+    let mut arrivals = place.changes;
+    arrivals.push(shown(shared, told, &place.name, place.group).await?);
+    Ok(arrivals)
+}
+
+/// Makes an arrival of it, under a name and in a group.
 ///
 /// # Errors
 /// The disk; worth a retry.
-pub async fn made(shared: &Shared, told: Incoming<'_>) -> std::io::Result<Arrival> {
+pub async fn shown(
+    shared: &Shared,
+    told: Incoming<'_>,
+    name: &str,
+    group: Option<Group>,
+) -> std::io::Result<Arrival> {
     let mut message = match told.text.is_empty() {
         true => Message::default(),
         false => Message::text(told.text),
@@ -176,7 +233,7 @@ pub async fn made(shared: &Shared, told: Incoming<'_>) -> std::io::Result<Arriva
         .in_reply_to
         .map(|sid| Reference::Network(NetworkId::new(sid)));
     for (at, file) in told.files.iter().enumerate() {
-        message.parts.push(file_of(shared, told.sid, at, file).await?);
+        message.parts.push(file_of(shared, name, at, file).await?);
     }
     if let Some((geo_uri, description)) = told.place {
         message.parts.push(Part {
@@ -201,7 +258,8 @@ pub async fn made(shared: &Shared, told: Incoming<'_>) -> std::io::Result<Arriva
     };
     let inbound = InboundMessage {
         answered: told.answered,
-        network_id: Some(NetworkId::new(told.sid)),
+        group,
+        network_id: Some(NetworkId::new(name)),
         sent_at: told.sent_at,
         way: match rcs == shared.config.is_rcs() {
             true => Vec::new(),
@@ -217,7 +275,7 @@ pub async fn made(shared: &Shared, told: Incoming<'_>) -> std::io::Result<Arriva
     Ok(Arrival {
         dedupe: Dedupe::Id {
             scope: shared.account.id.0.clone(),
-            id: told.sid.to_owned(),
+            id: name.to_owned(),
         },
         what: What::Network(Inbound::Message(inbound)),
     })
@@ -231,8 +289,10 @@ fn address(text: &str) -> NetworkAddress {
 }
 
 async fn file_of(shared: &Shared, sid: &str, at: usize, file: &File) -> std::io::Result<Part> {
-    let trusted = trusted(&shared.config.url, &file.url);
-    if !trusted && !file.url.starts_with("https://") {
+    let trusted = trusted(&shared.config.url, &file.url) && !file.open;
+    // In clear only where the API itself is: it is the lab's.
+    let plain = file.open && shared.config.url.starts_with("http:") && file.url.starts_with("http:");
+    if !trusted && !plain && !file.url.starts_with("https://") {
         return Ok(missing(file.mime.as_deref()));
     }
     let request = || {
@@ -245,7 +305,7 @@ async fn file_of(shared: &Shared, sid: &str, at: usize, file: &File) -> std::io:
     let identity = format!("{sid}-{at}");
     let told = Told {
         identity: &identity,
-        name: None,
+        name: file.name.as_deref(),
         mime: file.mime.as_deref(),
     };
     fetch(

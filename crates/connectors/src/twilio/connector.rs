@@ -1,6 +1,8 @@
 //! The connector: one sender at Twilio as the rest of the program sees it.
 
 use super::config::Config;
+use super::conversations::{Book, Groups};
+use super::templates::Templates;
 use super::{gap, hook, send};
 use crate::check::{self, Check};
 use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
@@ -36,6 +38,9 @@ pub(super) struct Shared {
     pub kept: Kept,
     /// A webhook could not be taken: what it told should be read.
     pub gap: Notify,
+    /// Where groups are configured.
+    pub groups: Option<Groups>,
+    pub templates: Templates,
     ours: Place,
 }
 
@@ -58,6 +63,14 @@ impl TwilioConnector {
             cure: SETTINGS.to_owned(),
         })?;
         let kept = Kept::open(state_folder, &id)?;
+        let templates = Templates::open(state_folder, &id)?;
+        let groups = match &config.conversations {
+            Some(conversations) => Some(Groups {
+                config: conversations.clone(),
+                book: Book::open(state_folder, &id)?,
+            }),
+            None => None,
+        };
         let account = Account::new(
             id,
             clock,
@@ -71,6 +84,8 @@ impl TwilioConnector {
                 config,
                 kept,
                 gap: Notify::new(),
+                groups,
+                templates,
                 ours,
             }),
         })
@@ -124,6 +139,16 @@ impl Connector for TwilioConnector {
                 false => Support::Partial,
             },
             media_links: true,
+            // Nine people besides us, in the United States and Canada. Their files are kept at Twilio before they are sent.
+            groups: match config.conversations {
+                Some(_) => Support::Partial,
+                None => Support::Absent,
+            },
+            files_in_groups: true,
+            rich_cards: match config.is_rcs() {
+                true => Support::Full,
+                false => Support::Absent,
+            },
             delivery_receipts: receipts,
             read_receipts: match config.is_rcs() {
                 true => receipts,

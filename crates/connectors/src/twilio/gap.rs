@@ -2,8 +2,11 @@
 //! failed, and keeps all it carried.
 
 use super::arrivals::{File, Incoming, made, receipt};
+use super::ask::Refusal;
+use super::cards;
 use super::codes;
 use super::connector::Shared;
+use super::conversations::receipts::{AskError, ask_after};
 use super::send::code;
 use crate::provider::http::{ANSWER, Failure, call};
 use crate::sms_gateway::time;
@@ -32,6 +35,8 @@ enum Stop {
     Junk,
     Store,
     Closed,
+    /// Whether something was said in a group cannot be asked.
+    Groups,
 }
 
 impl From<InboxError> for Stop {
@@ -39,6 +44,20 @@ impl From<InboxError> for Stop {
         match error {
             InboxError::Unavailable(_) => Self::Store,
             InboxError::Closed => Self::Closed,
+        }
+    }
+}
+
+impl From<AskError> for Stop {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Inbox(error) => error.into(),
+            AskError::Twilio(Refusal::Unanswered(failure)) => Self::Away(failure),
+            AskError::Twilio(refusal) => match refusal.status() {
+                Some(401 | 403) => Self::Refused,
+                Some(status) => Self::Status(status),
+                None => Self::Junk,
+            },
         }
     }
 }
@@ -64,6 +83,7 @@ pub async fn run(shared: &Shared) {
                     Stop::Status(status) => shared
                         .account
                         .disconnected(&format!("Twilio's list of messages answers {status}")),
+                    Stop::Groups => shared.account.disconnected("Twilio's conversations do not answer"),
                     _ => shared.account.disconnected("Twilio's list of messages cannot be understood"),
                 }
                 wait = (wait * 2).min(timing.longest_wait);
@@ -90,6 +110,7 @@ async fn round(shared: &Shared) -> Result<(), Stop> {
         read_list(shared, &own, from, now).await?;
     }
     ask_after_ours(shared, now).await?;
+    cards::sweep(shared, now).await;
     shared.kept.change(|memory| {
         memory.begun = Some(begun);
         memory.contact = Some(now);
@@ -175,14 +196,19 @@ async fn hand_in(shared: &Shared, item: &Value) -> Result<(), Stop> {
         // The list does not say.
         answered: false,
         place: None,
+        others: Vec::new(),
+        patient: false,
     };
-    let arrival = made(shared, incoming).await.map_err(|error| {
-        tracing::warn!(connector = %shared.account.id, error = %error.kind(), "a file cannot be kept");
-        Stop::Store
+    let arrivals = made(shared, incoming).await.map_err(|error| {
+        tracing::warn!(connector = %shared.account.id, %error, "a message cannot be taken in now");
+        match error.kind() {
+            std::io::ErrorKind::NotConnected => Stop::Groups,
+            _ => Stop::Store,
+        }
     })?;
     // A webhook may have been quicker.
     if !shared.kept.look(|memory| memory.has_seen(sid)) {
-        shared.account.deliver(vec![arrival]).await?;
+        shared.account.deliver(arrivals).await?;
         shared.kept.change(|memory| memory.saw(sid));
     }
     Ok(())
@@ -200,6 +226,7 @@ async fn files(shared: &Shared, sid: &str) -> Result<Vec<File>, Stop> {
         Some(File {
             url: format!("{base}{}", path.strip_suffix(".json").unwrap_or(path)),
             mime: Some(text(item, "content_type").to_owned()).filter(|mime| !mime.is_empty()),
+            ..File::default()
         })
         .filter(|_| path.starts_with('/'))
     };
@@ -211,6 +238,19 @@ async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
         .kept
         .look(|memory| memory.pending(now, shared.config.timing.ask_after));
     for (sid, pending) in pending.into_iter().take(ASKED) {
+        if let (Some(groups), Some(name)) = (&shared.groups, sid.split_once('/')) {
+            let (state, last) = match ask_after(shared, groups, name, &pending)
+                .await
+                .map_err(Stop::from)
+            {
+                Ok(told) => told,
+                // Removed there, by somebody.
+                Err(Stop::Status(404)) => ("gone".to_owned(), true),
+                Err(stop) => return Err(stop),
+            };
+            shared.kept.change(|memory| memory.reached(&sid, &state, last));
+            continue;
+        }
         let found = match get(shared, &shared.url(&format!("/Messages/{sid}.json"))).await {
             Ok(found) => found,
             // Deleted there, by somebody.

@@ -7,6 +7,8 @@ mod checks;
 mod oracle;
 mod telnyx;
 mod twilio;
+mod twilio_cards;
+mod twilio_groups;
 mod webhook_http;
 
 use crate::device::Device;

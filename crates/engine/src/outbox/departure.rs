@@ -185,10 +185,14 @@ fn question(
     }))
 }
 
+pub(super) fn to_group(outbound: &Outbound) -> bool {
+    outbound.to.iter().any(|to| matches!(to, Address::Group(_)))
+}
+
 /// The file of a message that its network carries itself, as it lies at the homeserver.
 fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
     let line = work.site.line(&outbound.line)?;
-    let able = work.site.capabilities_of(line);
+    let able = work.site.capabilities_of(line).towards(to_group(outbound));
     if able.media == Support::Absent || able.media_links {
         return None;
     }

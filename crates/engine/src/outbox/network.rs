@@ -1,6 +1,6 @@
 //! To the networks.
 
-use super::departure::{Brought, Departure, depart, depart_one};
+use super::departure::{Brought, Departure, depart, depart_one, to_group};
 use super::{drain, queue_seconds};
 use crate::event::Event;
 use crate::kernel::{Kernel, NoLink};
@@ -151,7 +151,8 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
     };
     let line = outbound.line.clone();
     let brought = brought(&outbound.message);
-    let answer = match by_link(kernel, &connector.capabilities(), &mut outbound.message) {
+    let able = connector.capabilities().towards(to_group(&outbound));
+    let answer = match by_link(kernel, &able, &mut outbound.message) {
         Ok(()) => connector.send(*outbound).await,
         Err(error) => Err(error),
     };
@@ -222,12 +223,18 @@ fn brought(message: &Message) -> Option<Media> {
 /// expire.
 fn by_link(kernel: &Kernel, able: &Capabilities, message: &mut Message) -> Result<(), SendError> {
     let in_text = able.media == Support::Absent;
-    let Some(Body::Media(media)) = message.parts.first_mut().map(|part| &mut part.body) else {
-        return Ok(());
-    };
     if !in_text && !able.media_links {
         return Ok(());
     }
+    let media = match message.parts.first_mut().map(|part| &mut part.body) {
+        Some(Body::Media(media)) => media,
+        // Whoever has cards has files.
+        Some(Body::RichCard(card)) if !in_text => match &mut card.media {
+            Some(media) => media,
+            None => return Ok(()),
+        },
+        _ => return Ok(()),
+    };
     let link = kernel.link(media).map_err(|no| SendError::Rejected {
         reason: Reason::BadContent,
         detail: match no {

@@ -98,7 +98,7 @@ pub(super) fn diverted(
 
 /// A message as its other line carries it, where that line carries it and its limits let it go. `other`: the conversation by that line.
 fn fit(scene: &Scene<'_>, other: &Talk, send: &Send) -> Result<(Message, Granted), Refusal> {
-    let able = scene.site.capabilities_of(&other.line);
+    let able = scene.site.capabilities_of(&other.line).towards(other.is_group());
     if other.is_group() && able.groups == Support::Absent {
         return Err(Refusal::new(words::no_groups(&able), Reason::BadAddress.word()));
     }

@@ -99,10 +99,28 @@ impl Telnyx {
 
     /// A phone writes to a group of us and `others`.
     pub fn receives_group(&self, from: &str, others: &[&str], text: &str) -> String {
+        self.receives_group_mms(from, others, text, Vec::new())
+    }
+
+    /// A phone writes to a group, with files: MIME type and octets.
+    pub fn receives_group_mms(
+        &self,
+        from: &str,
+        others: &[&str],
+        text: &str,
+        files: Vec<(String, Vec<u8>)>,
+    ) -> String {
         self.comes(Incoming {
             cc: others.iter().map(|&other| other.to_owned()).collect(),
+            files,
             ..Incoming::new(from, text)
         })
+    }
+
+    /// So many seconds since the epoch it is by now: what is told is dated and signed with it.
+    pub fn is_now(&self, seconds: i64) {
+        let mut world = self.shared.world();
+        world.now = world.now.max(seconds * 1000);
     }
 
     /// A phone texts STOP, START or HELP, which Telnyx answers and acts on by itself.

@@ -20,14 +20,15 @@ use swingbridge_domain::secret::Secret;
 use swingbridge_lab::trouble::Trouble;
 use swingbridge_lab::twilio::{ACCOUNT, AUTH_TOKEN, NUMBER, RCS_SENDER, SERVICE, Twilio};
 
-pub struct TwilioHouse(Twilio);
+pub struct TwilioHouse(pub Twilio);
 
-fn config(url: &str, webhook: &str) -> Config {
+pub fn config(url: &str, webhook: &str) -> Config {
     let mut config = Config {
         account_sid: ACCOUNT.into(),
         auth_token: Secret::new(AUTH_TOKEN),
         number: NUMBER.into(),
         url: url.into(),
+        content_url: url.into(),
         public_url: webhook.into(),
         ..Config::default()
     };
@@ -38,7 +39,7 @@ fn config(url: &str, webhook: &str) -> Config {
     config
 }
 
-fn connector(config: Config, folder: &Path) -> Result<TwilioConnector, ConnectorError> {
+pub fn connector(config: Config, folder: &Path) -> Result<TwilioConnector, ConnectorError> {
     TwilioConnector::new(
         ConnectorId::new("twilio"),
         config,
@@ -93,10 +94,10 @@ impl Provider for TwilioHouse {
     }
 }
 
-type Lab = House<TwilioHouse>;
+pub type Lab = House<TwilioHouse>;
 
 impl Lab {
-    fn rcs(&self, change: impl FnOnce(&mut Config)) -> TwilioConnector {
+    pub fn rcs(&self, change: impl FnOnce(&mut Config)) -> TwilioConnector {
         let mut config = Config {
             channel: Channel::Rcs,
             rcs_sender: Some(RCS_SENDER.into()),
