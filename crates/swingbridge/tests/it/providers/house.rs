@@ -321,13 +321,8 @@ impl House {
     }
 
     /// All texts of phones in a room, in order.
-    pub async fn from_phones(&self, room: &str) -> Vec<String> {
-        let history = self.alice.history(room).await.unwrap();
-        history
-            .iter()
-            .filter(|event| is_ghost(event["sender"].as_str().unwrap_or_default()))
-            .filter_map(|event| event["content"]["body"].as_str().map(str::to_owned))
-            .collect()
+    pub async fn texts_of_phones(&self, room: &str) -> Vec<String> {
+        from_phones(&self.alice.history(room).await.unwrap())
     }
 
     /// The log of the gateway, with all its starts.
@@ -343,6 +338,16 @@ impl House {
             assert!(!log.contains(secret), "the log holds {secret}:\n{log}");
         }
     }
+}
+
+/// The texts of phones among these events.
+pub fn from_phones(history: &[Value]) -> Vec<String> {
+    let theirs = history
+        .iter()
+        .filter(|event| is_ghost(event["sender"].as_str().unwrap_or_default()));
+    theirs
+        .filter_map(|event| event["content"]["body"].as_str().map(str::to_owned))
+        .collect()
 }
 
 pub fn is_ghost(user: &str) -> bool {

@@ -301,7 +301,7 @@ async fn answered_and_fallen_back(house: &mut House, phone: &Phone, fallback: &F
     for (text, times) in [(&text, 1), (&again, 0)] {
         assert_eq!(fallback.has(house, text), times, "{text}");
     }
-    assert_eq!(house.from_phones(&room).await.len(), 4);
+    assert_eq!(house.texts_of_phones(&room).await.len(), 4);
     house.stop().await;
     house.is_discreet(&[WORD, &FRIEND[1..]]);
 }

@@ -105,13 +105,7 @@ async fn a_conversation_and_then_a_whole_line_go_by_another_provider_in_the_same
 }
 
 /// Both ways, in the room that there was; and what comes to the old number is in it, under the label of the way it came.
-async fn goes_by_the_new_one(
-    house: &House,
-    twilio: &Twilio,
-    telnyx: &Telnyx,
-    room: &str,
-    friend: &str,
-) {
+async fn goes_by_the_new_one(house: &House, twilio: &Twilio, telnyx: &Telnyx, room: &str, friend: &str) {
     let before = telnyx.sent().len();
     let text = format!("a {WORD} by the new one, after {before}");
     let event = house.writes(room, &text).await;

@@ -210,7 +210,7 @@ async fn both_ways(house: &House, provider: &Provider) {
     assert_eq!(answer.bytes().await.unwrap(), PICTURE);
     provider.delivers(&id);
     house.is_delivered(&event).await;
-    assert_eq!(house.from_phones(&room).await[0], comes);
+    assert_eq!(house.texts_of_phones(&room).await[0], comes);
 }
 
 async fn a_group_has_a_room_with_a_ghost_for_each(house: &House, telnyx: &Telnyx) {
