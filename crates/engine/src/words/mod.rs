@@ -53,6 +53,12 @@ pub fn refused(reason: Reason, detail: &str) -> String {
         Reason::Expired => return EXPIRED_HERE.to_owned(),
         Reason::NetworkFault => "the network failed",
         Reason::NetworkRefused => "the network refused it",
+        Reason::InPart => {
+            return format!(
+                "Sent in part only: the phone has, or gets, the beginning of it, and the rest was refused ({detail}). It is not sent \
+                 another way, or the phone would get the beginning twice: write again what is missing."
+            );
+        }
     };
     format!("Not sent: {what} ({detail}).")
 }
