@@ -42,8 +42,14 @@ struct State {
     last_traffic: Option<Timestamp>,
 }
 
-/// What a person is told who must change the settings.
-pub const SETTINGS: &str = "change the connector's settings";
+/// A connector cannot be made as it is set.
+pub fn settings(id: &ConnectorId, cause: impl ToString) -> ConnectorError {
+    ConnectorError {
+        connector: id.clone(),
+        cause: cause.to_string(),
+        cure: "change the connector's settings".to_owned(),
+    }
+}
 
 impl Account {
     /// `request`: how long one request may take.
@@ -57,11 +63,7 @@ impl Account {
         request: Duration,
         media: PathBuf,
     ) -> Result<Self, ConnectorError> {
-        let http = Http::new(ca_file, request).map_err(|cause| ConnectorError {
-            connector: id.clone(),
-            cause,
-            cure: SETTINGS.to_owned(),
-        })?;
+        let http = Http::new(ca_file, request).map_err(|cause| settings(&id, cause))?;
         Ok(Self {
             id,
             clock,
@@ -131,7 +133,7 @@ impl Account {
         Ok(())
     }
 
-    /// The provider answers; `problem`: what is not as it should be.
+    /// The provider answers; `problem`: what is not as it should be. What is said twice in a row is logged once.
     pub fn connected(&self, problem: Option<&str>) {
         match problem {
             Some(problem) => self.set(Link::Degraded, problem),

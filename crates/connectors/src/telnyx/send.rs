@@ -40,7 +40,7 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     // Byte for byte the same for the same message: another body under the same key is refused.
     let body = body(shared, content, path == "/messages/group_mms", &people).to_string();
     let request = shared
-        .authorised(shared.account.http.post(&shared.url(path)))
+        .authorised(shared.account.http.post(&shared.at(path)))
         .header("content-type", "application/json")
         .header("idempotency-key", key(outbound))
         .body(body);

@@ -2,7 +2,7 @@
 
 use super::codes;
 use super::connector::Shared;
-use crate::provider::files::{Told, fetch, missing};
+use crate::provider::files::{Told, UNSAFE, fetch, missing};
 use serde_json::Value;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
@@ -233,7 +233,7 @@ fn address(text: &str) -> NetworkAddress {
 async fn file_of(shared: &Shared, sid: &str, at: usize, file: &File) -> std::io::Result<Part> {
     let trusted = trusted(&shared.config.url, &file.url);
     if !trusted && !file.url.starts_with("https://") {
-        return Ok(missing(file.mime.as_deref()));
+        return Ok(missing(file.mime.as_deref(), UNSAFE));
     }
     let request = || {
         let request = shared.account.http.file(&file.url);

@@ -120,7 +120,7 @@ async fn read_list(shared: &Shared, own: &str, from: Timestamp, now: Timestamp) 
         .append_pair("DateSent>", day.get(..10).unwrap_or_default())
         .append_pair("PageSize", "200")
         .finish();
-    let mut url = shared.url(&format!("/Messages.json?{query}"));
+    let mut url = shared.of_account(&format!("/Messages.json?{query}"));
     let mut fresh = Vec::new();
     for _ in 0..PAGES {
         let page = get(shared, &url).await?;
@@ -189,7 +189,7 @@ async fn hand_in(shared: &Shared, item: &Value) -> Result<(), Stop> {
 }
 
 async fn files(shared: &Shared, sid: &str) -> Result<Vec<File>, Stop> {
-    let list = get(shared, &shared.url(&format!("/Messages/{sid}/Media.json"))).await?;
+    let list = get(shared, &shared.of_account(&format!("/Messages/{sid}/Media.json"))).await?;
     let list = list
         .get("media_list")
         .and_then(Value::as_array)
@@ -211,7 +211,7 @@ async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
         .kept
         .look(|memory| memory.pending(now, shared.config.timing.ask_after));
     for (sid, pending) in pending.into_iter().take(ASKED) {
-        let found = match get(shared, &shared.url(&format!("/Messages/{sid}.json"))).await {
+        let found = match get(shared, &shared.of_account(&format!("/Messages/{sid}.json"))).await {
             Ok(found) => found,
             // Deleted there, by somebody.
             Err(Stop::Status(404)) => {

@@ -26,7 +26,7 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
         .extend_pairs(&form)
         .finish();
     let request = shared
-        .authorised(shared.account.http.post(&shared.url("/Messages.json")))
+        .authorised(shared.account.http.post(&shared.of_account("/Messages.json")))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
     match call(request, ANSWER).await {
