@@ -16,6 +16,7 @@ use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -154,6 +155,17 @@ impl Telnyx {
         if let Some(sent) = changed {
             hooks::tell_state(&self.shared, &sent, status);
         }
+    }
+
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis();
+    }
+
+    /// How many requests came, whatever became of them.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.troubles.asked()
     }
 
     /// Changes what goes wrong.

@@ -5,6 +5,7 @@ use super::{ACCOUNT, AUTH_TOKEN};
 use crate::trouble::Hook;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use std::sync::Arc;
 
 /// `X-Twilio-Signature` of a form.
 #[must_use]
@@ -25,11 +26,13 @@ fn tell(shared: &Shared, url: &str, parameters: Vec<(String, String)>) {
     let body: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&parameters)
         .finish();
+    let signed = signature(url, &parameters);
     let hook = Hook {
         url: url.to_owned(),
         mime: "application/x-www-form-urlencoded; charset=utf-8",
         body,
-        headers: vec![("x-twilio-signature", signature(url, &parameters))],
+        // There is no time in it.
+        sign: Arc::new(move |_| vec![("x-twilio-signature", signed.clone())]),
         tries: 1,
     };
     shared.troubles.tell(&shared.client, hook);

@@ -15,6 +15,7 @@ use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -162,6 +163,17 @@ impl Twilio {
         if let Some(sent) = changed {
             hooks::tell_state(&self.shared, &sent);
         }
+    }
+
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis() / 1000;
+    }
+
+    /// How many requests came, whatever became of them.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.troubles.asked()
     }
 
     /// Changes what goes wrong.

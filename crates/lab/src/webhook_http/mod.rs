@@ -17,6 +17,7 @@ use sha2::Sha256;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -117,16 +118,12 @@ impl Provider {
 
     /// Tells these events in one webhook.
     pub fn tells(&self, events: &[Value]) {
-        let (url, now) = {
-            let world = self.shared.world();
-            (world.webhook.clone(), world.now)
-        };
-        let body = json!({ "events": events }).to_string();
+        let signer = self.shared.clone();
         let hook = Hook {
-            url,
+            url: self.shared.world().webhook.clone(),
             mime: "application/json",
-            headers: signature(&body, now),
-            body,
+            sign: Arc::new(move |body| signature(body, signer.world().now)),
+            body: json!({ "events": events }).to_string(),
             tries: TRIES,
         };
         self.shared.troubles.tell(&self.shared.client, hook);
@@ -141,6 +138,17 @@ impl Provider {
     /// The network says what became of a message, by the provider's word: `ENROUTE`, `DELIVRD`, `UNDELIV`.
     pub fn reaches(&self, id: &str, word: &str) {
         self.tells(&[state(id, word)]);
+    }
+
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis() / 1000;
+    }
+
+    /// How many requests came, whatever became of them.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.troubles.asked()
     }
 
     /// Changes what goes wrong.

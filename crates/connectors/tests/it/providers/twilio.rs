@@ -1,15 +1,16 @@
 //! Twilio, with the lab's in place of the real one.
 
-use super::{House, Provider};
+use super::{House, Provider, REQUEST, Setting};
 use crate::device::{BOB, bodies, clock, kept, outbound};
 use crate::harness::NOW;
 use async_trait::async_trait;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use swingbridge_connectors::twilio::{Channel, Config, TwilioConnector};
 use swingbridge_connectors::webhook::Webhook;
-use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{Connector, ConnectorError, Link, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
@@ -33,19 +34,17 @@ fn config(url: &str, webhook: &str) -> Config {
     };
     config.timing.poll = Duration::from_millis(40);
     config.timing.longest_wait = Duration::from_millis(80);
-    config.timing.request = Duration::from_millis(700);
+    config.timing.request = REQUEST;
     config.timing.ask_after = Duration::ZERO;
     config
 }
 
 fn connector(config: Config, folder: &Path) -> Result<TwilioConnector, ConnectorError> {
-    TwilioConnector::new(
-        ConnectorId::new("twilio"),
-        config,
-        folder,
-        Place::Gateway,
-        clock(),
-    )
+    by(config, folder, clock())
+}
+
+fn by(config: Config, folder: &Path, clock: Arc<dyn Clock>) -> Result<TwilioConnector, ConnectorError> {
+    TwilioConnector::new(ConnectorId::new("twilio"), config, folder, Place::Gateway, clock)
 }
 
 #[async_trait]
@@ -54,7 +53,7 @@ impl Provider for TwilioHouse {
     const IDEMPOTENT: bool = false;
     const READS_GAPS: bool = true;
 
-    async fn start(webhook: &str) -> Self {
+    async fn start(webhook: &str, _: Arc<dyn Clock>) -> Self {
         let twilio = Twilio::start(NOW.millis() / 1000).await.unwrap();
         twilio.webhook(webhook);
         Self(twilio)
@@ -64,12 +63,27 @@ impl Provider for TwilioHouse {
         self.0.url()
     }
 
-    fn connector(&self, url: &str, webhook: &str, folder: &Path) -> Result<TwilioConnector, ConnectorError> {
-        connector(config(url, webhook), folder)
+    fn connector(&self, setting: &Setting) -> Result<TwilioConnector, ConnectorError> {
+        let mut config = config(&setting.url, &setting.webhook);
+        let usual = Config::default().timing;
+        config.timing.poll = setting.wait(usual.poll, 40);
+        config.timing.longest_wait = setting.wait(usual.longest_wait, 80);
+        if setting.pace.is_some() {
+            config.timing.ask_after = usual.ask_after;
+        }
+        by(config, &setting.folder, setting.clock.clone())
     }
 
     fn plays(&self, change: impl FnOnce(&mut Trouble)) {
         self.0.plays(change);
+    }
+
+    fn asked(&self) -> usize {
+        self.0.asked()
+    }
+
+    fn is_at(&self, now: Timestamp) {
+        self.0.is_at(now);
     }
 
     fn taken(&self) -> usize {
