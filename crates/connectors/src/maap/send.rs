@@ -5,7 +5,7 @@ use super::connector::Shared;
 use super::content::{Draft, drafts};
 use crate::provider::http::rejected;
 use crate::rcs::api::Failure;
-use crate::rcs::{files, in_part, recipient, uuid};
+use crate::rcs::{TakenBack, files, in_part, recipient, uuid};
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::address::Address;
@@ -176,7 +176,7 @@ async fn take_back(shared: &Shared, ids: &[NetworkId]) -> Result<Revoked, SendEr
     if ids.is_empty() {
         return Ok(Revoked::Impossible);
     }
-    let mut all = Revoked::Withdrawn;
+    let mut all = TakenBack::default();
     for id in ids {
         let mut told = shared.api.set_state(id.as_str(), "cancelled").await;
         if match &told {
@@ -190,16 +190,16 @@ async fn take_back(shared: &Shared, ids: &[NetworkId]) -> Result<Revoked, SendEr
             Err(failure) if is_no(&failure) => None,
             Err(failure) => return Err(shared.failed(&failure, failure.to_error())),
         };
-        match word.as_deref() {
-            Some("cancelled" | "canceled" | "revoked") => {}
-            Some(word) => match shared.config.dialect.outcome(word) {
-                Some(Outcome::Delivered | Outcome::Read) => all = Revoked::TooLate,
-                _ => return Ok(Revoked::Impossible),
-            },
-            None => return Ok(Revoked::Impossible),
-        }
+        let outcome = |word| shared.config.dialect.outcome(word);
+        all.note(match word.as_deref() {
+            Some("cancelled" | "canceled" | "revoked") => Revoked::Withdrawn,
+            Some(word) if matches!(outcome(word), Some(Outcome::Delivered | Outcome::Read)) => {
+                Revoked::TooLate
+            }
+            _ => Revoked::Impossible,
+        });
     }
-    Ok(all)
+    Ok(all.whole())
 }
 
 pub async fn reach(shared: &Shared, addresses: &[Address]) -> Vec<Reach> {

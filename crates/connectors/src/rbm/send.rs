@@ -5,7 +5,7 @@ use super::connector::Shared;
 use super::content::{Draft, drafts};
 use super::reachable::Has;
 use crate::provider::http::rejected;
-use crate::rcs::{files, in_part, recipient, uuid};
+use crate::rcs::{TakenBack, files, in_part, recipient, uuid};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -177,23 +177,25 @@ async fn take_back(
     ids: &[NetworkId],
     accepted: bool,
 ) -> Result<Revoked, SendError> {
-    let mut all = Revoked::Withdrawn;
+    let mut all = TakenBack::default();
     for (place, id) in ids.iter().enumerate() {
         let Err(failure) = shared.api.revoke(number, id.as_str()).await else {
+            all.note(Revoked::Withdrawn);
             continue;
         };
         match failure.status() {
-            Some(404) if accepted => all = Revoked::TooLate,
+            Some(404) if accepted => all.note(Revoked::TooLate),
+            // There are no more.
             Some(404) if place > 0 => break,
-            Some(400 | 403 | 404) => {
-                all = Revoked::Impossible;
-                break;
-            }
+            Some(400 | 403 | 404) => all.note(Revoked::Impossible),
             _ => return Err(shared.failed(&failure, failure.to_error())),
+        }
+        if !accepted {
+            break;
         }
     }
     shared.answers();
-    Ok(all)
+    Ok(all.whole())
 }
 
 pub async fn reach(shared: &Shared, addresses: &[Address]) -> Vec<Reach> {

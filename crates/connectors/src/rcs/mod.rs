@@ -49,6 +49,34 @@ pub fn recipient(to: &[Address]) -> Result<&str, SendError> {
     }
 }
 
+/// What became of the parts of a message that were tried to be taken back, one after the other.
+#[derive(Default)]
+pub struct TakenBack {
+    withdrawn: bool,
+    late: bool,
+    not: bool,
+}
+
+impl TakenBack {
+    pub fn note(&mut self, part: Revoked) {
+        match part {
+            Revoked::Withdrawn => self.withdrawn = true,
+            Revoked::TooLate => self.late = true,
+            Revoked::Impossible | Revoked::InPart => self.not = true,
+        }
+    }
+
+    /// Of the whole message.
+    pub fn whole(&self) -> Revoked {
+        match (self.withdrawn, self.late, self.not) {
+            (true, false, false) => Revoked::Withdrawn,
+            (true, ..) => Revoked::InPart,
+            (false, true, false) => Revoked::TooLate,
+            (false, ..) => Revoked::Impossible,
+        }
+    }
+}
+
 /// What is said of a message of which a part was refused after others were taken, and the others were tried to be taken back. Only
 /// where the phone certainly gets nothing of it may it go again, by this way or another; else it would get those parts twice.
 pub fn in_part(refused: SendError, taken_back: &Result<Revoked, SendError>) -> SendError {

@@ -251,7 +251,10 @@ async fn only_the_platforms_word_takes_a_message_back() {
     lab.phone.is_on(true);
     assert_eq!(lab.phone.messages()[0].state, "cancelled");
     let ids = send(&device, Message::text("there")).await.unwrap().network_ids;
-    assert_eq!(take_back(ids).await, Ok(Revoked::TooLate));
+    assert_eq!(take_back(ids.clone()).await, Ok(Revoked::TooLate));
+    lab.phone.is_on(false);
+    let waits = send(&device, Message::text("waits")).await.unwrap().network_ids;
+    assert_eq!(take_back([ids, waits].concat()).await, Ok(Revoked::InPart));
     assert_eq!(
         take_back(vec![NetworkId::new("never")]).await,
         Ok(Revoked::Impossible)

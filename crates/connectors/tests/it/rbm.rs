@@ -486,6 +486,11 @@ async fn what_waits_is_taken_back_and_what_is_delivered_is_not() {
     assert_eq!(take_back("parts", Vec::new()).await, Ok(Revoked::Withdrawn));
     let waiting = |one: &swingbridge_lab::rbm::Received| one.stage == Stage::Waits;
     assert!(!lab.phone.messages().iter().any(waiting));
+    // Of two parts the phone has one.
+    let waits = lab.send(said("second", "hello")).await.unwrap().network_ids;
+    let both = lab.send(said("there", "hello")).await.unwrap().network_ids;
+    let both = [both, waits].concat();
+    assert_eq!(take_back("second", both).await, Ok(Revoked::InPart));
     lab.google.plays(|trouble| trouble.outage = true);
     assert!(take_back("unsure", Vec::new()).await.is_err());
     lab.device.stop().await;

@@ -31,7 +31,7 @@ pub(super) fn answered(
         Err(SendError::Rejected {
             reason: Reason::InPart,
             detail,
-        }) => in_part(scene, talk, row, message, event, detail),
+        }) => in_part(scene, talk, row, message, detail),
         Err(SendError::Rejected { reason, detail }) => {
             let words = words::refused(*reason, detail);
             given_up(scene, talk, row, message, line, *reason, &words)
@@ -209,19 +209,20 @@ fn refused(
 }
 
 /// The phone has a part of it, or gets it: that is neither a refusal nor an arrival, and nothing is repeated by anybody but its writer.
-fn in_part(
+pub(super) fn in_part(
     scene: &Scene<'_>,
     talk: &Talk,
     row: &OutboxRow,
     message: &MessageRecord,
-    event: &EventId,
     detail: &str,
 ) -> Vec<Effect> {
     let words = words::refused(Reason::InPart, detail);
     let mut effects = end(scene, message, Delivery::Uncertain, &words);
     effects.push(Effect::Remove(row.id));
-    let reason = Reason::InPart.word();
-    effects.extend(failure(talk, event, Delivery::Uncertain, &words, reason, false));
+    if let Some(event) = &message.event {
+        let reason = Reason::InPart.word();
+        effects.extend(failure(talk, event, Delivery::Uncertain, &words, reason, false));
+    }
     effects
 }
 
