@@ -6,13 +6,16 @@ use reqwest::RequestBuilder;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
+use tokio::time::sleep;
 
 /// How often a file is asked for before the message is handed in without it. Providers wait seconds for an answer to their webhook.
 const TRIES: usize = 2;
 /// How long a file is kept for the homeserver's side to take it.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// How often old files are looked for.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// The longest name of a file.
 const LONGEST_NAME: usize = 80;
 
@@ -54,8 +57,15 @@ pub async fn fetch(
     ))
 }
 
-/// Takes away what is older than two weeks: it was handed in long ago. Blocks for a moment.
-pub fn sweep(folder: &Path, now: Timestamp) {
+/// Takes away what is older than two weeks, until it is dropped: it was handed in long ago.
+pub async fn keep_swept(folder: &Path, clock: &dyn Clock) {
+    loop {
+        sweep(folder, clock.now());
+        sleep(SWEEP).await;
+    }
+}
+
+fn sweep(folder: &Path, now: Timestamp) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
@@ -124,7 +134,8 @@ pub fn keep(folder: &Path, told: &Told<'_>, served_as: Option<&str>, octets: &[u
     })
 }
 
-fn kind(mime: &str) -> MediaKind {
+/// What a file of this type is shown as.
+pub fn kind(mime: &str) -> MediaKind {
     match mime.split('/').next() {
         Some("image") => MediaKind::Image,
         Some("audio") => MediaKind::Audio,

@@ -53,17 +53,18 @@ pub enum Failure {
 }
 
 impl Http {
-    /// `request`: how long one request may take.
+    /// `request`: how long one request may take. `idle`: how long a connection is kept that nothing passes.
     ///
     /// # Errors
     /// In words; a person must act.
-    pub fn new(ca_file: Option<&Path>, request: Duration) -> Result<Self, String> {
+    pub fn new(ca_file: Option<&Path>, request: Duration, idle: Duration) -> Result<Self, String> {
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let build = |redirect| {
             let mut client = reqwest::Client::builder()
                 .connect_timeout(request.min(Duration::from_secs(10)))
                 .timeout(request)
+                .pool_idle_timeout(idle)
                 .redirect(redirect)
                 .no_proxy()
                 .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")));
@@ -187,7 +188,7 @@ impl Answer {
                 false,
             )),
             // Whoever answers so may stand before or behind what has the message by now.
-            500.. => Err(unknown(&format!("the provider failed with {}", self.status))),
+            500.. => Err(unknown(format!("the provider failed with {}", self.status))),
             300..=399 => Err(rejected(
                 Reason::NetworkRefused,
                 "the provider's address has moved: correct the connector's url",

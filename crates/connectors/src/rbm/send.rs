@@ -93,11 +93,15 @@ async fn deliver(shared: &Shared, number: &str, id: &str, message: &Value) -> Re
     };
     let failure = match shared.api.send(number, id, message).await {
         // It says itself which message it took.
-        Ok(told) if taken(&told) => return Ok(shared.answers()),
-        Ok(_) => shared.api.junk(),
+        Ok(told) if taken(&told) => None,
+        Ok(_) => Some(shared.api.junk()),
         // It has one with this id, and the id is of this message alone.
-        Err(failure) if failure.status() == Some(409) => return Ok(shared.answers()),
-        Err(failure) => failure,
+        Err(failure) if failure.status() == Some(409) => None,
+        Err(failure) => Some(failure),
+    };
+    let Some(failure) = failure else {
+        shared.answers();
+        return Ok(());
     };
     if failure.status() == Some(404) {
         let now = shared.account.clock.now();

@@ -149,7 +149,7 @@ fn refused(shared: &Shared, answer: &Answer, json: &Value) -> SendError {
     match meaning {
         Some(Meaning::Slower) => return answer.slower(),
         Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
-            return rejected(reason, &format!("{words} ({})", code.unwrap_or_default()));
+            return rejected(reason, format!("{words} ({})", code.unwrap_or_default()));
         }
         _ => {}
     }
@@ -157,7 +157,7 @@ fn refused(shared: &Shared, answer: &Answer, json: &Value) -> SendError {
         Err(error) => error,
         Ok(()) => rejected(
             Reason::NetworkRefused,
-            &format!("Telnyx refuses it with {} and says no more", answer.status),
+            format!("Telnyx refuses it with {} and says no more", answer.status),
         ),
     }
 }

@@ -128,7 +128,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Some(Meaning::Slower) => return answer.slower(),
         Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
             let code = code.unwrap_or_default();
-            return rejected(reason, &format!("{words} ({code})"));
+            return rejected(reason, format!("{words} ({code})"));
         }
         _ => {}
     }
@@ -136,7 +136,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Err(error) => error,
         Ok(()) => rejected(
             Reason::NetworkRefused,
-            &format!("Twilio refuses it with {} and says no more", answer.status),
+            format!("Twilio refuses it with {} and says no more", answer.status),
         ),
     }
 }

@@ -281,13 +281,7 @@ pub(super) fn revoked(
             });
         }
         (Ok(Revoked::InPart), Some(waiting), _) => {
-            effects.extend(in_part(
-                scene,
-                talk,
-                waiting,
-                message,
-                words::REST_TAKEN_BACK,
-            ));
+            effects.extend(in_part(scene, talk, waiting, message, words::REST_TAKEN_BACK));
         }
         _ => {
             // Where the phone has it, it will say so.

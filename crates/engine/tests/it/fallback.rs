@@ -330,12 +330,7 @@ async fn while_another_part_may_still_arrive_nothing_goes_the_other_way() {
         let house = House::with(both(Downgrade::Tell)).await;
         let room = house.rcs_conversation().await;
         house.agent().answer(Ok(accepted(&["a", "b"])));
-        house
-            .agent()
-            .revocations
-            .lock()
-            .unwrap()
-            .push_back(Ok(answer));
+        house.agent().revocations.lock().unwrap().push_back(Ok(answer));
         let event = house.say(&room, ALICE, Message::text("Hi")).await;
         house.until_state(&event, State::Accepted).await;
         house.rcs_receipt("b", Outcome::Rejected).await;
