@@ -41,8 +41,11 @@ pub struct Trouble {
 }
 
 /// The troubles of one provider, the webhooks that are held back, and how many requests there were.
-#[derive(Clone, Debug, Default)]
-pub struct Troubles(Arc<Mutex<Kept>>);
+#[derive(Clone, Debug)]
+pub struct Troubles {
+    client: reqwest::Client,
+    kept: Arc<Mutex<Kept>>,
+}
 
 #[derive(Debug, Default)]
 struct Kept {
@@ -72,8 +75,17 @@ impl fmt::Debug for Hook {
 }
 
 impl Troubles {
+    /// Nothing goes wrong; `client` sends webhooks.
+    #[must_use]
+    pub fn new(client: reqwest::Client) -> Self {
+        Self {
+            client,
+            kept: Arc::default(),
+        }
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What goes wrong now.
@@ -111,7 +123,7 @@ impl Troubles {
     }
 
     /// Sends a webhook, as far as nothing goes wrong.
-    pub fn tell(&self, client: &reqwest::Client, hook: Hook) {
+    pub fn tell(&self, hook: Hook) {
         if hook.url.is_empty() || self.keeps(|| Some(hook.clone())) {
             return;
         }
@@ -121,31 +133,26 @@ impl Troubles {
             return;
         }
         for _ in 0..if trouble.doubles_webhooks { 2 } else { 1 } {
-            tokio::spawn(send(client.clone(), hook.clone()));
+            tokio::spawn(send(self.client.clone(), hook.clone()));
         }
     }
 
     /// Sends what is told one after the other, each until it is taken: so do services that keep an order. `hook` makes its webhook anew
     /// for each try; `None`: nobody has said yet where it goes.
-    pub async fn tell_in_order<T>(
-        &self,
-        client: &reqwest::Client,
-        mut told: UnboundedReceiver<T>,
-        hook: impl Fn(&T) -> Option<Hook>,
-    ) {
+    pub async fn tell_in_order<T>(&self, mut told: UnboundedReceiver<T>, hook: impl Fn(&T) -> Option<Hook>) {
         while let Some(event) = told.recv().await {
             let doubles = self.now().doubles_webhooks;
             for _ in 0..if doubles { 2 } else { 1 } {
-                self.until_taken(client, || hook(&event)).await;
+                self.until_taken(|| hook(&event)).await;
             }
         }
     }
 
-    async fn until_taken(&self, client: &reqwest::Client, hook: impl Fn() -> Option<Hook>) {
+    async fn until_taken(&self, hook: impl Fn() -> Option<Hook>) {
         let mut wait = FIRST_WAIT;
         loop {
             if let Some(hook) = hook().filter(|_| !self.now().outage)
-                && (200..300).contains(&send_once(client, &hook).await)
+                && (200..300).contains(&send_once(&self.client, &hook).await)
             {
                 return;
             }
@@ -155,12 +162,12 @@ impl Troubles {
     }
 
     /// Sends the webhooks that were held back, one after the other, the last one first; gives what each was answered.
-    pub async fn let_go(&self, client: &reqwest::Client) -> Vec<u16> {
+    pub async fn let_go(&self) -> Vec<u16> {
         let mut held = std::mem::take(&mut self.kept().held);
         held.reverse();
         let mut answers = Vec::new();
         for hook in held {
-            answers.push(send(client.clone(), hook).await);
+            answers.push(send(self.client.clone(), hook).await);
         }
         answers
     }

@@ -196,7 +196,7 @@ async fn a_platform_that_asks_for_a_repetition_certainly_took_nothing() {
     let mut lab = Lab::new().await;
     lab.config.dialect.checks = false;
     let (device, _door) = lab.start().await;
-    lab.platform.plays(|trouble| {
+    lab.platform.troubles().change(|trouble| {
         trouble.answers = Some(503);
         trouble.retry_after = Some(9);
     });

@@ -25,7 +25,7 @@ use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{Connector, ConnectorError};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::inbox::Inbound;
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::{Trouble, Troubles};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -81,10 +81,7 @@ pub trait Provider: Sized + Send + Sync {
     /// A connector of it.
     fn connector(&self, setting: &Setting) -> Result<Self::Connector, ConnectorError>;
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble));
-
-    /// How many requests came to it.
-    fn asked(&self) -> usize;
+    fn troubles(&self) -> &Troubles;
 
     /// How many messages it took to be sent.
     fn taken(&self) -> usize;
@@ -95,8 +92,10 @@ pub trait Provider: Sized + Send + Sync {
     /// The network says what became of a message of ours: one of [`Self::TELLS`].
     fn reaches(&self, id: &str, outcome: Outcome);
 
-    /// Lets the webhooks out that were held back, the last one first.
-    async fn lets_go(&self) -> Vec<u16>;
+    /// Changes what goes wrong.
+    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
+        self.troubles().change(change);
+    }
 
     /// Sets its clock, where it has not the one that it was started with.
     fn is_at(&self, _now: Timestamp) {}

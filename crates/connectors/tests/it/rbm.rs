@@ -299,9 +299,13 @@ async fn who_has_no_rcs_is_not_tried_and_is_asked_after_again_later() {
         ),
         "{refused:?}"
     );
-    let asked = lab.google.asked();
+    let asked = lab.google.troubles().asked();
     lab.send(said("one", "hello")).await.unwrap_err();
-    assert_eq!(lab.google.asked(), asked, "what was just learnt is asked again");
+    assert_eq!(
+        lab.google.troubles().asked(),
+        asked,
+        "what was just learnt is asked again"
+    );
     lab.phone.has_rcs(true);
     lab.turn(Duration::from_secs(301));
     lab.send(said("one", "hello")).await.unwrap();
@@ -346,9 +350,9 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
     }
     let mut all: Vec<Address> = (0..600).map(number).collect();
     all.push(Address::Short("12345".into()));
-    let before = lab.google.asked();
+    let before = lab.google.troubles().asked();
     let reach = lab.device.connector.reach(&line, &all).await;
-    assert_eq!(lab.google.asked(), before + 1);
+    assert_eq!(lab.google.troubles().asked(), before + 1);
     for (n, reach) in reach.iter().enumerate() {
         let expected = if n < 600 && n % 2 == 0 {
             Reach::Yes
@@ -365,8 +369,8 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
         lab.device.connector.reach(&line, &few).await,
         [Reach::Yes, Reach::No]
     );
-    assert_eq!(lab.google.asked(), before + 3);
-    lab.google.plays(|trouble| trouble.outage = true);
+    assert_eq!(lab.google.troubles().asked(), before + 3);
+    lab.google.troubles().change(|trouble| trouble.outage = true);
     let new = [Address::Number("+447700900998".into())];
     assert_eq!(lab.device.connector.reach(&line, &new).await, [Reach::Unknown]);
     lab.device.stop().await;
@@ -491,7 +495,7 @@ async fn what_waits_is_taken_back_and_what_is_delivered_is_not() {
     let both = lab.send(said("there", "hello")).await.unwrap().network_ids;
     let both = [both, waits].concat();
     assert_eq!(take_back("second", both).await, Ok(Revoked::InPart));
-    lab.google.plays(|trouble| trouble.outage = true);
+    lab.google.troubles().change(|trouble| trouble.outage = true);
     assert!(take_back("unsure", Vec::new()).await.is_err());
     lab.device.stop().await;
 }

@@ -10,7 +10,7 @@ mod state;
 pub use phone::Phone;
 pub use state::Received;
 
-use crate::trouble::Trouble;
+use crate::trouble::Troubles;
 use serde_json::json;
 use state::{Shared, World};
 use std::net::SocketAddr;
@@ -54,7 +54,7 @@ impl Maap {
             let shared = shared.clone();
             tokio::spawn(async move {
                 let hook = |event: &serde_json::Value| shared.hook_of(event);
-                shared.troubles.tell_in_order(&shared.client, told, hook).await;
+                shared.troubles.tell_in_order(told, hook).await;
             })
         };
         Ok(Self {
@@ -110,26 +110,16 @@ impl Maap {
             .tell("messageStatus", &found.unwrap_or_default(), about);
     }
 
-    /// Changes what goes wrong. Signing in is not touched by it.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
+    /// What goes wrong. Signing in is not touched by it.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 
     /// How many messages it took to be sent.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.shared.world().messages.len()
-    }
-
-    /// How many requests came, whatever became of them; those to sign in are not counted.
-    #[must_use]
-    pub fn asked(&self) -> usize {
-        self.shared.troubles.asked()
-    }
-
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
     }
 
     /// From now on a file is ready only when it is asked for again.

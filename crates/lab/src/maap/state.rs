@@ -78,7 +78,6 @@ pub struct Shared {
     world: Mutex<World>,
     pub troubles: Troubles,
     pub base: String,
-    pub client: reqwest::Client,
     queue: UnboundedSender<Value>,
 }
 
@@ -86,14 +85,14 @@ impl Shared {
     pub fn new(world: World, base: String, queue: UnboundedSender<Value>) -> reqwest::Result<Self> {
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self {
             world: Mutex::new(world),
-            troubles: Troubles::default(),
+            troubles: Troubles::new(client),
             base,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(Duration::from_secs(10))
-                .build()?,
             queue,
         })
     }

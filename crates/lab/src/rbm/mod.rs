@@ -15,7 +15,7 @@ pub use hooks::signature;
 pub use phone::Phone;
 pub use state::{Button, Received, Stage};
 
-use crate::trouble::Trouble;
+use crate::trouble::Troubles;
 use serde_json::json;
 use state::{Shared, World};
 use std::net::SocketAddr;
@@ -78,7 +78,7 @@ impl Rbm {
             let shared = shared.clone();
             tokio::spawn(async move {
                 let hook = |event: &serde_json::Value| hooks::hook(&shared, event);
-                shared.troubles.tell_in_order(&shared.client, told, hook).await;
+                shared.troubles.tell_in_order(told, hook).await;
             })
         };
         let looking = {
@@ -138,12 +138,6 @@ impl Rbm {
         self.shared.world().messages.len()
     }
 
-    /// How many requests came, those to sign in among them, whatever became of them.
-    #[must_use]
-    pub fn asked(&self) -> usize {
-        self.shared.troubles.asked()
-    }
-
     /// How many tokens were given out.
     #[must_use]
     pub fn tokens(&self) -> usize {
@@ -176,14 +170,10 @@ impl Rbm {
         }
     }
 
-    /// Changes what goes wrong. Signing in is another service of Google's: of this only an outage and silence reach it.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
-    }
-
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    /// What goes wrong. Signing in is another service of Google's: of this only an outage and silence reach it.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 
     /// Its clock is so many seconds ahead of the one that it was started with.

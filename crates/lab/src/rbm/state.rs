@@ -146,15 +146,16 @@ impl Shared {
     ) -> reqwest::Result<Self> {
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self {
             world: Mutex::new(world),
-            troubles: Troubles::default(),
+            troubles: Troubles::new(client.clone()),
             clock,
             base,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(Duration::from_secs(10))
-                .build()?,
+            client,
             queue,
         })
     }

@@ -50,7 +50,7 @@ fn tell(shared: &Arc<Shared>, url: &str, kind: &str, payload: Value) {
         }),
         tries: TRIES,
     };
-    shared.troubles.tell(&shared.client, hook);
+    shared.troubles.tell(hook);
 }
 
 pub fn tell_of(shared: &Arc<Shared>, incoming: &Incoming) {

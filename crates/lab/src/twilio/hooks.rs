@@ -35,7 +35,7 @@ fn tell(shared: &Shared, url: &str, parameters: Vec<(String, String)>) {
         sign: Arc::new(move |_| vec![("x-twilio-signature", signed.clone())]),
         tries: 1,
     };
-    shared.troubles.tell(&shared.client, hook);
+    shared.troubles.tell(hook);
 }
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {

@@ -10,7 +10,7 @@ mod state;
 pub use hooks::signature;
 pub use state::{Incoming, Sent};
 
-use crate::trouble::{Trouble, Troubles, client};
+use crate::trouble::{Troubles, client};
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,8 +50,7 @@ impl Twilio {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             world: World::at(now).into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
             api: format!("http://{address}"),
             files: format!("http://{}", files.local_addr()?),
         });
@@ -170,20 +169,10 @@ impl Twilio {
         self.shared.world().now = now.millis() / 1000;
     }
 
-    /// How many requests came, whatever became of them.
+    /// What goes wrong.
     #[must_use]
-    pub fn asked(&self) -> usize {
-        self.shared.troubles.asked()
-    }
-
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
-    }
-
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

@@ -3,7 +3,7 @@
 //! It speaks two dialects, as such providers do: JSON with a bearer token, signed requests and a key under which it takes a message once
 //! (`/v1/messages`), and forms with basic authentication and an answer that is always 200 (`/form`). Its webhooks come signed, several in one.
 
-use crate::trouble::{Hook, Trouble, Troubles, client, meet};
+use crate::trouble::{Hook, Troubles, client, meet};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -53,7 +53,6 @@ struct World {
 struct Shared {
     world: Mutex<World>,
     troubles: Troubles,
-    client: reqwest::Client,
 }
 
 /// A running provider. It ends when this is dropped.
@@ -78,8 +77,7 @@ impl Provider {
         };
         let shared = Arc::new(Shared {
             world: world.into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
         });
         let app = Router::new()
             .route("/v1/messages", post(send))
@@ -126,7 +124,7 @@ impl Provider {
             body: json!({ "events": events }).to_string(),
             tries: TRIES,
         };
-        self.shared.troubles.tell(&self.shared.client, hook);
+        self.shared.troubles.tell(hook);
     }
 
     /// All that was taken to be sent, in order.
@@ -145,20 +143,10 @@ impl Provider {
         self.shared.world().now = now.millis() / 1000;
     }
 
-    /// How many requests came, whatever became of them.
+    /// What goes wrong.
     #[must_use]
-    pub fn asked(&self) -> usize {
-        self.shared.troubles.asked()
-    }
-
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
-    }
-
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

@@ -186,7 +186,7 @@ pub async fn what_is_told_twice_arrives_once<P: Provider>() {
     });
     house.provider.receives(BOB, "one");
     house.provider.receives(BOB, "two");
-    house.provider.lets_go().await;
+    house.provider.troubles().let_go().await;
     until(&house, &["ok", "ok", "one", "two"]).await;
     device.stop().await;
 }
@@ -200,7 +200,7 @@ pub async fn states_are_taken_in_whatever_order<P: Provider>() {
     let [first, then, _] = P::TELLS;
     house.provider.reaches(&id, first);
     house.provider.reaches(&id, then);
-    let answers = house.provider.lets_go().await;
+    let answers = house.provider.troubles().let_go().await;
     assert!(
         answers.iter().all(|status| (200..300).contains(status)),
         "{answers:?}"
@@ -335,7 +335,7 @@ pub async fn after_an_outage_all_arrives_once<P: Provider>() {
         trouble.tells_nothing = false;
         trouble.holds_webhooks = false;
     });
-    house.provider.lets_go().await;
+    house.provider.troubles().let_go().await;
     house.provider.receives(BOB, "after");
     until(&house, &["before", "meanwhile", "meanwhile", "after"]).await;
     device.send(message(2, "x")).await.unwrap().unwrap();
@@ -382,7 +382,7 @@ pub async fn an_outage_of_an_hour_loses_nothing_and_doubles_nothing<P: Provider>
     acquainted::<P>(&device).await;
     device.until(Link::Connected, "").await;
 
-    let asked = house.provider.asked();
+    let asked = house.provider.troubles().asked();
     let began = clock.now();
     house.provider.plays(|trouble| {
         trouble.outage = true;
@@ -409,7 +409,7 @@ pub async fn an_outage_of_an_hour_loses_nothing_and_doubles_nothing<P: Provider>
         (vec!["before".to_owned()], 1)
     );
     // Nobody knocks without a pause: two messages, each at most every ten seconds, and what it looks for by itself.
-    let tries = house.provider.asked() - asked;
+    let tries = house.provider.troubles().asked() - asked;
     assert!((1..=3 * 360).contains(&tries), "{tries} requests in an hour");
 
     house.provider.is_at(clock.now());
@@ -418,12 +418,14 @@ pub async fn an_outage_of_an_hour_loses_nothing_and_doubles_nothing<P: Provider>
         trouble.hangs = false;
         trouble.tells_nothing = false;
     });
-    house.provider.lets_go().await;
+    let over = clock.now();
+    house.provider.troubles().let_go().await;
     until(
         &house,
         &["before", "first half", "first half", "second half", "second half"],
     )
     .await;
+    assert!(clock.now().since(over) < HOUR * 3 / 4, "it is back soon after");
     let mut left = 1;
     for (sending, again) in [(known, message(2, "known")), (fresh, to_carol)] {
         match sending.await.unwrap() {

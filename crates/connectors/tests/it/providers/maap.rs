@@ -11,7 +11,7 @@ use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::secret::Secret;
 use swingbridge_lab::maap::{BOT, Maap, TOKEN, WEBHOOK_TOKEN};
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 
 pub struct MaapHouse(Maap);
 
@@ -53,12 +53,8 @@ impl Provider for MaapHouse {
         )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked()
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
     }
 
     fn taken(&self) -> usize {
@@ -78,9 +74,5 @@ impl Provider for MaapHouse {
                 _ => "failed",
             },
         );
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }

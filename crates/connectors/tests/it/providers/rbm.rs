@@ -12,7 +12,7 @@ use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::secret::Secret;
 use swingbridge_lab::rbm::{AGENT, CLIENT_TOKEN, Rbm, service_account};
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 
 pub struct RbmHouse(Rbm);
 
@@ -56,12 +56,8 @@ impl Provider for RbmHouse {
         )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked()
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
     }
 
     fn taken(&self) -> usize {
@@ -81,10 +77,6 @@ impl Provider for RbmHouse {
                 _ => "TTL_EXPIRATION_REVOKED",
             },
         );
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 
     fn altered(body: &str, text: &str, other: &str) -> String {

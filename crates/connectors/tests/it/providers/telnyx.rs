@@ -19,7 +19,7 @@ use swingbridge_domain::message::{Body, Disposition, Media, Message, Part};
 use swingbridge_domain::path::Place;
 use swingbridge_domain::secret::Secret;
 use swingbridge_lab::telnyx::{API_KEY, NUMBER, Telnyx, public_key, sign};
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 
 const CAROL: &str = "+13125550102";
 const DAVE: &str = "+13125550103";
@@ -66,12 +66,8 @@ impl Provider for TelnyxHouse {
         )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked()
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
     }
 
     fn is_at(&self, now: Timestamp) {
@@ -92,10 +88,6 @@ impl Provider for TelnyxHouse {
             Outcome::Delivered => self.0.reaches(id, None, "delivered", None),
             _ => self.0.reaches(id, None, "delivery_failed", Some(40001)),
         }
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }
 

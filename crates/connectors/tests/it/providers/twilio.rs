@@ -18,7 +18,7 @@ use swingbridge_domain::inbox::Inbound;
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Message, Part};
 use swingbridge_domain::path::Place;
 use swingbridge_domain::secret::Secret;
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 use swingbridge_lab::twilio::{ACCOUNT, AUTH_TOKEN, NUMBER, RCS_SENDER, SERVICE, Twilio};
 
 pub struct TwilioHouse(Twilio);
@@ -74,12 +74,8 @@ impl Provider for TwilioHouse {
         by(config, &setting.folder, setting.clock.clone())
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked()
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
     }
 
     fn is_at(&self, now: Timestamp) {
@@ -100,10 +96,6 @@ impl Provider for TwilioHouse {
             Outcome::Delivered => self.0.reaches(id, "delivered", None),
             _ => self.0.reaches(id, "undelivered", Some(30005)),
         }
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }
 
@@ -360,7 +352,7 @@ async fn nothing_of_before_the_first_start_is_handed_in() {
     let lab = Lab::new().await;
     lab.provider.plays(|trouble| trouble.tells_nothing = true);
     let old = Twilio::start(NOW.millis() / 1000 - 3600).await.unwrap();
-    old.plays(|trouble| trouble.tells_nothing = true);
+    old.troubles().change(|trouble| trouble.tells_nothing = true);
     old.receives(BOB, "old");
     let device = lab.start_at(&old.url());
     device.until(Link::Connected, "").await;

@@ -15,7 +15,7 @@ use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::message::{Body, Disposition, Media, Part};
 use swingbridge_domain::path::Place;
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 use swingbridge_lab::webhook_http as lab;
 
 pub struct HttpHouse(lab::Provider);
@@ -71,12 +71,8 @@ impl Provider for HttpHouse {
         )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
-    }
-
-    fn asked(&self) -> usize {
-        self.0.asked()
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
     }
 
     fn is_at(&self, now: Timestamp) {
@@ -100,10 +96,6 @@ impl Provider for HttpHouse {
                 _ => "UNDELIV",
             },
         );
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }
 

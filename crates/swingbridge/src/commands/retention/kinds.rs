@@ -250,7 +250,8 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
     ));
     if config.connectors.iter().any(|(_, account)| account.is_called()) {
         places.push(
-            "Files that phones sent: opened, in the folder media of each connector's state, for two weeks.".into(),
+            "Files that phones sent: opened, in the folder media of each connector's state, for two weeks."
+                .into(),
         );
     }
     if config.encryption.mode != Mode::Off {
