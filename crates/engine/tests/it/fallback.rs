@@ -558,19 +558,21 @@ async fn one_message(seed: u64) -> (usize, String) {
     }
     withdrawn |= house.agent().took_back();
     // A network that withdrew it brings it no more; any other may, at last.
-    let by_rcs = match fate {
-        Fate::Taken(Comes::Late) if !withdrawn => {
-            house.rcs_receipt(id, Outcome::Delivered).await;
-            1
-        }
-        Fate::Taken(Comes::Soon) => 1,
-        Fate::Taken(Comes::Never) if !withdrawn => 1,
-        Fate::Unanswered if left && !withdrawn => 1,
-        _ => 0,
-    };
+    let late = matches!(fate, Fate::Taken(Comes::Late)) && !withdrawn;
+    if late {
+        house.rcs_receipt(id, Outcome::Delivered).await;
+    }
     house.text_in(PHONE, "the end").await;
     house.homeserver.until_said("the end").await;
     by_sms += house.network.texts().len();
+    // Read after the texts: what went by SMS was taken back before.
+    withdrawn |= house.agent().took_back();
+    let by_rcs = match fate {
+        Fate::Taken(Comes::Soon) => 1,
+        Fate::Taken(Comes::Late) => usize::from(late),
+        Fate::Taken(Comes::Never) | Fate::Unanswered => usize::from(left && !withdrawn),
+        Fate::Taken(Comes::GivenUp) | Fate::Unreachable => 0,
+    };
     log.push_str(&format!(
         "; {by_rcs} by RCS, {by_sms} by SMS, withdrawn {withdrawn}"
     ));
