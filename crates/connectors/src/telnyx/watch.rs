@@ -76,7 +76,7 @@ pub fn profile(config: &Config) -> String {
 
 /// Nothing, when it is not there.
 async fn get(shared: &Shared, path: &str) -> Result<Value, Stop> {
-    let request = shared.authorised(shared.account.http.get(&shared.url(path)));
+    let request = shared.authorised(shared.account.http.get(&shared.at(path)));
     let answer = call(request, ANSWER)
         .await
         .map_err(|failure| Stop::Away(failure.to_string()))?;

@@ -46,7 +46,7 @@ pub async fn hand_over(
         .extend_pairs(&form)
         .finish();
     let request = shared
-        .authorised(shared.account.http.post(&shared.url("/Messages.json")))
+        .authorised(shared.account.http.post(&shared.of_account("/Messages.json")))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
     match call(request, ANSWER).await {
@@ -156,7 +156,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Some(Meaning::Slower) => return answer.slower(),
         Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
             let code = code.unwrap_or_default();
-            return rejected(reason, &format!("{words} ({code})"));
+            return rejected(reason, format!("{words} ({code})"));
         }
         _ => {}
     }
@@ -164,7 +164,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Err(error) => error,
         Ok(()) => rejected(
             Reason::NetworkRefused,
-            &format!("Twilio refuses it with {} and says no more", answer.status),
+            format!("Twilio refuses it with {} and says no more", answer.status),
         ),
     }
 }

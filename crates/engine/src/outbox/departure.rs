@@ -9,6 +9,7 @@ use crate::step::matrix::writer;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
 use swingbridge_domain::connector::{Outbound, Revocation};
+use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
 use swingbridge_domain::message::{Body, Media};
 use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, seal};
@@ -146,7 +147,9 @@ fn revocation(work: &mut Work<'_>, row: OutboxRow, message: MessageId) -> Result
     let Some(to) = outbound.to.first().cloned() else {
         return Ok(None);
     };
-    let network_ids = work.tables.parts_of(message)?;
+    // Parts that will not arrive need no taking back, and their network would not know them any more.
+    let mut network_ids = work.tables.parts_of(message)?;
+    network_ids.retain(|part| !matches!(part.state, Delivery::Rejected | Delivery::Expired));
     let revocation = Revocation {
         line: outbound.line,
         to,

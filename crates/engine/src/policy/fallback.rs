@@ -58,7 +58,7 @@ pub(crate) fn instead<'a>(
         Reason::BadContent | Reason::NotAllowed | Reason::NetworkFault | Reason::NetworkRefused => {
             fallback.refused.then_some((other, Cause::Refused))
         }
-        // No network may, or can, do better.
-        Reason::BadAddress | Reason::Emergency | Reason::Expired => None,
+        // No network may, or can, do better; and what the phone has in part it would have twice.
+        Reason::BadAddress | Reason::Emergency | Reason::Expired | Reason::InPart => None,
     }
 }

@@ -38,6 +38,24 @@ pub(super) fn refused(
     effects
 }
 
+/// The phone has a part of it, or gets it: that is neither a refusal nor an arrival, and nothing is repeated by anybody but its writer.
+pub(super) fn in_part(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    detail: &str,
+) -> Vec<Effect> {
+    let words = words::refused(Reason::InPart, detail);
+    let mut effects = end(scene, message, Delivery::Uncertain, &words);
+    effects.push(Effect::Remove(row.id));
+    if let Some(event) = &message.event {
+        let reason = Reason::InPart.word();
+        effects.extend(failure(talk, event, Delivery::Uncertain, &words, reason, false));
+    }
+    effects
+}
+
 pub(super) fn unsure(
     scene: &Scene<'_>,
     row: &OutboxRow,

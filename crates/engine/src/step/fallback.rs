@@ -4,7 +4,8 @@
 //! where it is. On its other way it passes the other line's limits, is counted and priced there, and waits there for somebody's word
 //! where the way is a weaker one.
 
-use super::{Scene, failure, for_room, matrix, notice};
+use super::ending::in_part;
+use super::{Scene, failure, for_room, matrix, notice, receipt};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Cause;
 use crate::payload::{Payload, Send, Status};
@@ -321,12 +322,28 @@ pub(super) fn revoked(
                 cause: Cause::Overdue,
             });
         }
-        (Ok(Revoked::TooLate), ..) => {}
+        (Ok(Revoked::InPart), Some(waiting), _) => {
+            effects.extend(in_part(scene, talk, waiting, message, words::REST_TAKEN_BACK));
+        }
         _ => {
-            let words = words::not_taken_back(scene.site, talk);
-            effects.push(notice(talk, words, message.event.clone()));
+            // Where the phone has it, it will say so.
+            if answer != &Ok(Revoked::TooLate) {
+                let words = words::not_taken_back(scene.site, talk);
+                effects.push(notice(talk, words, message.event.clone()));
+            }
+            effects.extend(stays(scene, message));
         }
     }
+    effects
+}
+
+/// It goes no other way, although a part of it may have been refused.
+fn stays(scene: &Scene<'_>, message: &MessageRecord) -> Vec<Effect> {
+    let parts = &scene.state.parts;
+    let mut effects = receipt::judge(scene, message, parts, None, false);
+    let failed = |part: &PartRecord| matches!(part.state, Delivery::Rejected | Delivery::Expired);
+    let row = scene.state.row.as_ref().filter(|_| parts.iter().any(failed));
+    effects.extend(row.map(|row| Effect::Remove(row.id)));
     effects
 }
 

@@ -355,6 +355,67 @@ async fn a_network_that_gives_up_after_taking_it_is_followed_by_the_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_phone_has_in_part_goes_no_other_way_and_its_writer_is_told() {
+    // The network says so at once, or when the message is to be taken back because it takes too long.
+    for at_once in [true, false] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        match at_once {
+            true => house.agent().answer(Err(SendError::Rejected {
+                reason: Reason::InPart,
+                detail: "the card".into(),
+            })),
+            false => {
+                let mut revocations = house.agent().revocations.lock().unwrap();
+                revocations.push_back(Ok(Revoked::InPart));
+            }
+        }
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        if !at_once {
+            house.until_state(&event, State::Accepted).await;
+            house.advance(Duration::from_secs(121));
+        }
+        let status = house.until_state(&event, State::Uncertain).await;
+        let words = status.message.unwrap();
+        assert!(words.contains("in part") && words.contains("twice"), "{words}");
+        assert!(!status.retriable);
+        house.text_in(PHONE, "marker").await;
+        house.homeserver.until_said("marker").await;
+        assert!(house.network.texts().is_empty());
+    }
+}
+
+/// Two parts, of which the network refuses one later.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_part_may_still_arrive_nothing_goes_the_other_way() {
+    for answer in [Revoked::Withdrawn, Revoked::TooLate] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        house.agent().answer(Ok(accepted(&["a", "b"])));
+        house.agent().revocations.lock().unwrap().push_back(Ok(answer));
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        house.until_state(&event, State::Accepted).await;
+        house.rcs_receipt("b", Outcome::Rejected).await;
+        match answer {
+            Revoked::Withdrawn => {
+                house.network.until_sent(1).await;
+                assert_eq!(house.network.texts(), ["Hi"]);
+            }
+            _ => {
+                house.until_state(&event, State::Rejected).await;
+                house.rcs_receipt("a", Outcome::Delivered).await;
+                house.text_in(PHONE, "marker").await;
+                house.homeserver.until_said("marker").await;
+                assert!(house.network.texts().is_empty());
+            }
+        }
+        let revoked = house.agent().revoked.lock().unwrap().clone();
+        assert_eq!(revoked.len(), 1);
+        assert_eq!(revoked[0].network_ids, [NetworkId::new("a")]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_send_of_unknown_fate_is_repeated_under_its_name_where_the_network_knows_it() {
     let house = House::with(both(Downgrade::Tell)).await;
     let room = house.rcs_conversation().await;
@@ -559,19 +620,21 @@ async fn one_message(seed: u64) -> (usize, String) {
     }
     withdrawn |= house.agent().took_back();
     // A network that withdrew it brings it no more; any other may, at last.
-    let by_rcs = match fate {
-        Fate::Taken(Comes::Late) if !withdrawn => {
-            house.rcs_receipt(id, Outcome::Delivered).await;
-            1
-        }
-        Fate::Taken(Comes::Soon) => 1,
-        Fate::Taken(Comes::Never) if !withdrawn => 1,
-        Fate::Unanswered if left && !withdrawn => 1,
-        _ => 0,
-    };
+    let late = matches!(fate, Fate::Taken(Comes::Late)) && !withdrawn;
+    if late {
+        house.rcs_receipt(id, Outcome::Delivered).await;
+    }
     house.text_in(PHONE, "the end").await;
     house.homeserver.until_said("the end").await;
     by_sms += house.network.texts().len();
+    // Read after the texts: what went by SMS was taken back before.
+    withdrawn |= house.agent().took_back();
+    let by_rcs = match fate {
+        Fate::Taken(Comes::Soon) => 1,
+        Fate::Taken(Comes::Late) => usize::from(late),
+        Fate::Taken(Comes::Never) | Fate::Unanswered => usize::from(left && !withdrawn),
+        Fate::Taken(Comes::GivenUp) | Fate::Unreachable => 0,
+    };
     log.push_str(&format!(
         "; {by_rcs} by RCS, {by_sms} by SMS, withdrawn {withdrawn}"
     ));

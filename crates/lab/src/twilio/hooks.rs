@@ -6,6 +6,7 @@ use super::{ACCOUNT, AUTH_TOKEN, CONVERSATIONS, SERVICE};
 use crate::trouble::Hook;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use std::sync::Arc;
 
 /// `X-Twilio-Signature` of a form.
 #[must_use]
@@ -26,14 +27,16 @@ fn tell(shared: &Shared, url: &str, parameters: Vec<(String, String)>) {
     let body: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&parameters)
         .finish();
+    let signed = signature(url, &parameters);
     let hook = Hook {
         url: url.to_owned(),
         mime: "application/x-www-form-urlencoded; charset=utf-8",
         body,
-        headers: vec![("x-twilio-signature", signature(url, &parameters))],
+        // There is no time in it.
+        sign: Arc::new(move |_| vec![("x-twilio-signature", signed.clone())]),
         tries: 1,
     };
-    shared.troubles.tell(&shared.client, hook);
+    shared.troubles.tell(hook);
 }
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {

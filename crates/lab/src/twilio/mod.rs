@@ -14,11 +14,12 @@ pub use groups::{Conversation, Participant, Said};
 pub use hooks::signature;
 pub use state::{Groups, Incoming, Sent};
 
-use crate::trouble::{Trouble, Troubles, client};
+use crate::trouble::{Troubles, client};
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -56,8 +57,7 @@ impl Twilio {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             world: World::at(now).into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
             api: format!("http://{address}"),
             files: format!("http://{}", files.local_addr()?),
         });
@@ -307,14 +307,15 @@ impl Twilio {
         }
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis() / 1000;
     }
 
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    /// What goes wrong.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

@@ -249,6 +249,12 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
          homeserver's.",
         config.files.path.display()
     ));
+    if config.connectors.iter().any(|(_, account)| account.is_called()) {
+        places.push(
+            "Files that phones sent: opened, in the folder media of each connector's state, for two weeks."
+                .into(),
+        );
+    }
     if config.encryption.mode != Mode::Off {
         places.push(format!(
             "Keys of end-to-end encrypted rooms: the folder {}. With them the gateway reads the rooms that it takes part in.",
