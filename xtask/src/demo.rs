@@ -15,6 +15,8 @@ pub struct Options {
     device: Option<String>,
     /// The line reaches phones by RCS first.
     rcs: bool,
+    /// A second line has group MMS.
+    mms: bool,
     check: bool,
     postgres: bool,
     fresh: bool,
@@ -27,6 +29,7 @@ impl Options {
         while let Some(argument) = arguments.next() {
             match *argument {
                 "--rcs" => options.rcs = true,
+                "--mms" => options.mms = true,
                 "--check" => options.check = true,
                 "--postgres" => options.postgres = true,
                 "--fresh" => options.fresh = true,
@@ -46,6 +49,9 @@ impl Options {
         if options.rcs && (options.postgres || options.device.is_some()) {
             bail!("--rcs is a demo of its own: give it without --postgres and --device");
         }
+        if options.mms && (options.rcs || options.postgres || options.device.is_some()) {
+            bail!("--mms is a demo of its own: give it without --rcs, --postgres and --device");
+        }
         Ok(options)
     }
 
@@ -56,6 +62,7 @@ impl Options {
         }
         let flags = [
             (self.rcs, "--rcs"),
+            (self.mms, "--mms"),
             (self.check, "--check"),
             (self.postgres, "--postgres"),
             (self.fresh, "--fresh"),
@@ -125,6 +132,7 @@ mod tests {
             &["--device", "android", "--check"],
             &["--device", "mac", "--fresh"],
             &["--rcs", "--check"],
+            &["--mms", "--check", "--fresh"],
         ] {
             assert_eq!(Options::parse(given).unwrap().given(), given);
         }
@@ -139,6 +147,8 @@ mod tests {
             &["--device", "pager"],
             &["--device", "mac", "--postgres"],
             &["--rcs", "--postgres"],
+            &["--mms", "--rcs"],
+            &["--device", "mac", "--mms"],
             &["--fast"],
         ] {
             assert!(Options::parse(wrong).is_err(), "{wrong:?}");

@@ -26,6 +26,8 @@ cargo xtask demo [--check] [--postgres] [--fresh]
                                      --check drives it unattended and exits 0 or 1
 cargo xtask demo --rcs [--check] [--fresh]
                                       the same with Google's RCS for Business (emulated) first, and SMS where that fails
+cargo xtask demo --mms [--check] [--fresh]
+                                      the same with group MMS by Telnyx (emulated): three phones in a group, and pictures
 cargo xtask demo --device android|mac [--check] [--fresh]
                                      the relay on a user's own device (emulated), encrypted to a Matrix client of yours
 cargo xtask bench [--quick] [--long] [NAME]

@@ -1,6 +1,7 @@
 //! Connectors: one folder for each network service.
 
 pub mod bluebubbles;
+pub mod check;
 pub mod imessage;
 mod journal;
 pub mod maap;

@@ -30,6 +30,8 @@ pub struct Capabilities {
     pub media: Support,
     /// Files are handed over as `https:` links that end by themselves, which the network fetches, and not as files on this machine.
     pub media_links: bool,
+    /// To groups, files are handed over as files on this machine all the same.
+    pub files_in_groups: bool,
     /// [`crate::message::Body::RichCard`].
     pub rich_cards: Support,
     pub polls: Support,
@@ -55,4 +57,12 @@ pub struct Capabilities {
     /// Whether the network takes an idempotency key ([`crate::connector::Outbound::key`]), so that a send of unknown fate may be
     /// repeated by itself.
     pub idempotent_sends: bool,
+}
+
+impl Capabilities {
+    /// As it is for a message to a group, or to one.
+    pub fn towards(mut self, group: bool) -> Self {
+        self.media_links &= !(group && self.files_in_groups);
+        self
+    }
 }

@@ -93,6 +93,8 @@ pub enum Revoked {
     Withdrawn,
     /// The phone has it already.
     TooLate,
+    /// The phone has a part of it already, and will not have the rest.
+    InPart,
     /// The network can not do this: the phone may have it, now or later.
     Impossible,
 }

@@ -98,6 +98,9 @@ impl Terms {
 pub struct Question {
     pub conversation: ConversationId,
     pub about: Asked,
+    /// The line that it is about, where that is not the conversation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -107,6 +107,8 @@ pub enum Reason {
     NetworkFault,
     /// The network refused it for good.
     NetworkRefused,
+    /// The network took a part of it for good and refused the rest: the phone has, or gets, that part.
+    InPart,
 }
 
 impl Reason {
@@ -120,6 +122,7 @@ impl Reason {
             Reason::Expired => "expired",
             Reason::NetworkFault => "network_fault",
             Reason::NetworkRefused => "network_refused",
+            Reason::InPart => "in_part",
         }
     }
 }

@@ -20,6 +20,11 @@ pub struct Limits {
     pub spend_month: Option<Price>,
     /// The price of a part by the beginning of the number, with its `+`; that of an empty beginning is for all others.
     pub prices: Vec<(String, Price)>,
+    /// The price of a message with a file or a card that the network carries itself (an MMS, a file by RCS), as a whole, in the same way.
+    /// Where no beginning has one, it costs as much as one part.
+    pub media_prices: Vec<(String, Price)>,
+    /// How long texts count where they are not cut into segments by SMS.
+    pub long_texts: LongTexts,
     /// What prices are in, as people read it: `EUR`.
     pub currency: String,
     /// The only countries that may be texted. `None`: all.
@@ -104,6 +109,8 @@ impl Default for Limits {
             spend_day: None,
             spend_month: None,
             prices: Vec::new(),
+            media_prices: Vec::new(),
+            long_texts: LongTexts::default(),
             currency: String::new(),
             countries: None,
             denied: Vec::new(),
@@ -119,12 +126,34 @@ impl Default for Limits {
 impl Limits {
     /// The price of a part to `number`, as an E.164 number or a short code: that of the longest beginning which it has.
     pub fn price_to(&self, number: &str) -> Option<Price> {
-        self.prices
-            .iter()
-            .filter(|(beginning, _)| number.starts_with(beginning.as_str()))
-            .max_by_key(|(beginning, _)| beginning.len())
-            .map(|(_, price)| *price)
+        longest(&self.prices, number)
     }
+
+    /// The price of a whole message with a file to `number`.
+    pub fn media_price_to(&self, number: &str) -> Option<Price> {
+        longest(&self.media_prices, number).or_else(|| self.price_to(number))
+    }
+}
+
+fn longest(prices: &[(String, Price)], number: &str) -> Option<Price> {
+    prices
+        .iter()
+        .filter(|(beginning, _)| number.starts_with(beginning.as_str()))
+        .max_by_key(|(beginning, _)| beginning.len())
+        .map(|(_, price)| *price)
+}
+
+/// How a text of more than 160 bytes (UTF-8) counts where it is not cut into segments by SMS: providers of RCS differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LongTexts {
+    /// As one part, like a short one.
+    #[default]
+    One,
+    /// As one part for each 160 bytes: carriers in the US.
+    Parts,
+    /// As a message with a file: Google's "single message" elsewhere, beside the "basic" one.
+    Media,
 }
 
 /// An amount of money in millionths of its unit.
@@ -220,6 +249,13 @@ mod tests {
         assert_eq!(limits.price_to("+18765550100"), Some(Price(5)));
         assert_eq!(limits.price_to("+447700900456"), Some(Price(9)));
         assert_eq!(Limits::default().price_to("+447700900456"), None);
+        let media = Limits {
+            media_prices: vec![("+1".into(), Price(20))],
+            ..limits
+        };
+        assert_eq!(media.media_price_to("+18765550100"), Some(Price(20)));
+        assert_eq!(media.media_price_to("+447700900456"), Some(Price(9)));
+        assert_eq!(media.price_to("+18765550100"), Some(Price(5)));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use swingbridge_domain::id::LineId;
 use swingbridge_domain::inbox::Utf16;
 use swingbridge_domain::path::Leg;
 
@@ -17,6 +18,9 @@ pub struct Piece {
     /// The legs that its connector told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
+    /// The line that it came by, where that is not the conversation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineId>,
 }
 
 impl fmt::Debug for Piece {
@@ -65,6 +69,7 @@ mod tests {
             text: text.into(),
             utf16: None,
             way: Vec::new(),
+            line: None,
         }
     }
 
@@ -73,6 +78,7 @@ mod tests {
             text: "?".into(),
             utf16: Some(Utf16(octets.to_vec())),
             way: Vec::new(),
+            line: None,
         }
     }
 

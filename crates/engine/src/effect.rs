@@ -143,11 +143,11 @@ pub enum Effect {
     Signal(ConnectorId, Signal),
     /// Shows in a room what is of no use later.
     Show(Box<Action>),
-    /// Remembers that a contact wishes no texts from the lines' addresses. What waits to leave for them comes back as
-    /// [`crate::event::Event::Barred`], where the first line enforces that.
+    /// Remembers that a contact wishes no texts from the lines' addresses. What waits to leave for them in the conversation, where there is
+    /// one, comes back as [`crate::event::Event::Barred`], where the first line enforces that.
     Suppress {
         lines: Vec<LineId>,
-        conversation: ConversationId,
+        conversation: Option<ConversationId>,
         contact: ContactId,
         by: SuppressedBy,
     },

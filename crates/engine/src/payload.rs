@@ -72,6 +72,9 @@ pub struct Say {
     /// The legs from the phone to us, where the connector told of them; empty for what the bot says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
+    /// The line that it came by, where that is not the conversation's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<LineId>,
     /// What it asks, so that a reaction to it is an answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub question: Option<Question>,
@@ -93,6 +96,7 @@ impl Say {
             in_reply_to: None,
             sent_at: None,
             way: Vec::new(),
+            line: None,
             question: None,
             then: None,
         }

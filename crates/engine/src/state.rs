@@ -1,6 +1,7 @@
 //! What is known when something happens.
 
 use crate::assembly::Piece;
+use crate::payload::Send;
 use crate::policy::limits::{Machines, Meter};
 use crate::site::Site;
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,8 @@ pub struct State {
     pub assembly: Option<(Assembly, BTreeMap<u8, Piece>)>,
     /// The outbox row of the message.
     pub row: Option<OutboxRow>,
+    /// What is in the row, where it is to be seen whether it could go another way.
+    pub waiting: Option<Box<Send>>,
     /// What a message from a phone refers to, with all that was made of it; and the reaction of the same person to it before.
     pub referred: Vec<MessageRecord>,
     pub reacted: Option<MessageRecord>,
@@ -57,7 +60,7 @@ pub struct State {
     pub whom: Option<String>,
     /// The network's id of what a message from Matrix refers to.
     pub named: Option<NetworkId>,
-    /// The contact of an address-book entry, with what was known of it.
+    /// The contact of an address-book entry, with what was known of it; or who wishes something without there being a conversation.
     pub met: Option<(Contact, Card)>,
     /// What was said of the conversation's line: by the writer of a text to a phone, by anybody for a text from one.
     pub consents: Vec<Consent>,
@@ -69,7 +72,9 @@ pub struct State {
     pub twin: Option<Conversation>,
     /// The contact wishes no more texts from the line's address.
     pub suppressed: Option<Suppression>,
-    /// What was sent, where it is limited.
+    /// The same of the line that a message is to go by, where that is another one.
+    pub suppressed_there: Option<Suppression>,
+    /// What was sent by the line that a message is to go by, where that is limited.
     pub meters: Vec<Meter>,
     /// What machines said lately, where that matters.
     pub machines: Option<Machines>,

@@ -1,4 +1,5 @@
 """Twilio's own SDK (PyPI `twilio`). `client URL SID TOKEN` drives the API at URL and says as one JSON object what it understood;
+`groups URL SID TOKEN SERVICE` its group texts and cards;
 `sign TOKEN` signs each line of standard input, `{"url": …, "params": {…} or a text, "algorithm": …}`, and says whether it validates
 `signature` where one is given."""
 
@@ -19,7 +20,9 @@ class Elsewhere(TwilioHttpClient):
         self.base = base
 
     def request(self, method, url, *arguments, **named):
-        return super().request(method, url.replace("https://api.twilio.com", self.base), *arguments, **named)
+        for host in ("api", "conversations", "content"):
+            url = url.replace(f"https://{host}.twilio.com", self.base)
+        return super().request(method, url, *arguments, **named)
 
 
 def refused(call):
@@ -56,6 +59,61 @@ def client(base, sid, token):
     print(json.dumps(said))
 
 
+def groups(base, sid, token, service):
+    api = Client(sid, token, http_client=Elsewhere(base))
+    own, bob, carol, dave = "+15005550001", "+13125550101", "+13125550102", "+13125550103"
+    here = api.conversations.v1.services(service)
+    said = {}
+
+    def make(*people):
+        participants = [{"messaging_binding": {"projected_address": own}}]
+        participants += [{"messaging_binding": {"address": number}} for number in people]
+        return here.conversation_with_participants.create(
+            friendly_name="x", participant=[json.dumps(one) for one in participants]
+        )
+
+    made = make(bob, carol)
+    said["made"] = [made.sid[:2], made.state, made.chat_service_sid == service]
+    said["twice"] = refused(lambda: make(carol, bob))
+    said["abroad"] = refused(lambda: make(bob, "+447700900123"))
+    said["large"] = refused(lambda: make(*[f"+1312555020{n}" for n in range(10)]))
+    group = here.conversations(made.sid)
+    binding = lambda one: sorted((k, v) for k, v in one.messaging_binding.items() if v and k != "type")
+    said["people"] = sorted(binding(one) for one in group.participants.list())
+    joined = group.participants.create(messaging_binding_address=dave)
+    said["joined"] = [joined.sid[:2], joined.messaging_binding["address"]]
+    said["left"] = joined.delete()
+    said["of_bob"] = [one.conversation_sid == made.sid for one in here.participant_conversations.list(address=bob)]
+    message = group.messages.create(author=own, body="hello")
+    said["message"] = [message.sid[:2], message.author, message.body, message.index]
+    said["stranger"] = refused(lambda: group.messages.create(author="+13125550199", body="x"))
+    said["no_media"] = refused(lambda: group.messages.create(author=own, media_sid="ME" + "9" * 32))
+    said["receipts"] = sorted(
+        [one.status, one.error_code, one.participant_sid[:2]] for one in group.messages(message.sid).delivery_receipts.list()
+    )
+    said["messages"] = [[one.author, one.body] for one in group.messages.list(order="desc")]
+    said["fetched"] = [group.fetch().state, group.messages(message.sid).fetch().body]
+    said["removed"] = group.delete()
+    said["gone"] = refused(group.fetch)
+    card = {
+        "title": "Table?",
+        "body": "Tonight",
+        "actions": [{"type": "QUICK_REPLY", "title": "Yes", "id": "yes"}],
+    }
+    request = {"friendly_name": "x", "language": "en", "variables": {}, "types": {"twilio/card": card}}
+    answer = api.request("POST", "https://content.twilio.com/v1/Content", data=request, headers={"Content-Type": "application/json"})
+    template = json.loads(answer.text)["sid"]
+    fetched = api.content.v1.contents(template).fetch()
+    said["template"] = [fetched.sid[:2], fetched.types["twilio/card"]["actions"][0]["title"]]
+    sent = api.messages.create(to="rcs:" + bob, from_="rcs:acme_x1y2z3_agent", content_sid=template)
+    said["card"] = [sent.to, sent.status]
+    said["template_removed"] = api.content.v1.contents(template).delete()
+    said["no_template"] = refused(
+        lambda: api.messages.create(to="rcs:" + bob, from_="rcs:acme_x1y2z3_agent", content_sid=template)
+    )
+    print(json.dumps(said))
+
+
 def sign(token):
     validator = RequestValidator(token)
     for line in sys.stdin:
@@ -70,5 +128,7 @@ def sign(token):
 
 if sys.argv[1] == "client":
     client(*sys.argv[2:5])
+elif sys.argv[1] == "groups":
+    groups(*sys.argv[2:6])
 else:
     sign(sys.argv[2])

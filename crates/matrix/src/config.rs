@@ -35,7 +35,8 @@ pub struct Config {
     pub encryption: Mode,
     /// Where the keys of encryption are; a folder of our own on a disk of this machine.
     pub crypto_folder: PathBuf,
-    /// Where files of users are brought to, for as long as a send takes; a folder of our own. It is made, for its user alone (0700).
+    /// Where files of users are brought to, for as long as a send takes, and where it is remembered which of contacts' pictures were uploaded;
+    /// a folder of our own. It is made, for its user alone (0700).
     pub media_folder: PathBuf,
     /// The largest file that is brought to this machine or from it, in octets.
     pub media_limit: u64,

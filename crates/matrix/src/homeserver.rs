@@ -4,10 +4,10 @@ use crate::api::{Api, BuildError};
 use crate::config::{Config, Names};
 use crate::crypto::Crypto;
 use crate::failure::Failure;
-use crate::media::{Carried, Spool};
+use crate::media::{Carried, Pictures, Spool};
 use crate::people::People;
 use crate::post::Reaction;
-use crate::rooms::RoomVersion;
+use crate::rooms::{RoomVersion, upkeep};
 use async_trait::async_trait;
 use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, UserId};
 use std::sync::{Arc, OnceLock};
@@ -39,6 +39,7 @@ pub struct Matrix {
     pub(crate) room_version: OnceCell<RoomVersion>,
     pub(crate) spool: Spool,
     pub(crate) carried: Carried,
+    pub(crate) pictures: Pictures,
     /// Once the keys are opened.
     pub(crate) crypto: OnceLock<Arc<Crypto>>,
 }
@@ -66,6 +67,7 @@ impl Matrix {
         Ok(Arc::new(Self {
             spool: Spool::new(&config.media_folder.join(SPOOL), config.media_limit),
             carried: Carried::new(),
+            pictures: Pictures::new(&config.media_folder),
             config,
             names,
             api,
@@ -99,13 +101,14 @@ impl Matrix {
         Ok(())
     }
 
-    /// Makes sure that a ghost is there with its name; gives its user id.
+    /// Makes sure that a ghost is there with its name, and shows its picture if it has one; gives its user id.
     ///
     /// # Errors
     /// [`Failure`]; safe to repeat.
     pub async fn ensure_ghost(&self, ghost: &Ghost) -> Result<OwnedUserId, Failure> {
         let user = self.ghost_id(ghost)?;
         self.people.ensure(&self.api, &user, &ghost.name).await?;
+        self.show_picture(&user, ghost).await;
         Ok(user)
     }
 
@@ -172,7 +175,10 @@ impl Homeserver for Matrix {
                     .await
             }
             Action::Invite { room, users } => self.invite(room, users).await,
-            Action::Shelve { room, from, to } => self.shelve(room, from.as_ref(), to).await,
+            Action::Shelve { room, from, to } => {
+                let shelved = upkeep::shelve(self, room, from.as_ref(), to);
+                shelved.await.map_err(Into::into)
+            }
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }
     }

@@ -16,6 +16,7 @@ mod api;
 pub mod appservice;
 mod config;
 mod crypto;
+mod database;
 mod event;
 mod failure;
 mod homeserver;

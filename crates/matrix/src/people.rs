@@ -6,6 +6,7 @@
 use crate::api::{Api, As};
 use crate::config::localpart;
 use crate::failure::Failure;
+use crate::media::Seen;
 use ruma::api::client::account::register;
 use ruma::api::client::device::update_device;
 use ruma::api::client::profile::{get_profile_field, set_profile_field};
@@ -24,11 +25,19 @@ const DEVICE: &str = "SWINGBRIDGE";
 
 #[derive(Debug)]
 pub(crate) struct People {
-    /// Who is known to be there, with a hash of the name that the homeserver shows.
-    known: Mutex<HashMap<String, u64>>,
+    /// Who is known to be there.
+    known: Mutex<HashMap<String, Known>>,
     device: OwnedDeviceId,
     /// The homeserver knows no way to make one.
     deviceless: AtomicBool,
+}
+
+/// What the homeserver shows of one of ours.
+#[derive(Debug, Default)]
+struct Known {
+    /// A hash of the name.
+    name: u64,
+    picture: Option<Seen>,
 }
 
 impl People {
@@ -48,7 +57,8 @@ impl People {
     /// Makes sure that `user` is registered, has its device and shows `name`. Idempotent.
     pub async fn ensure(&self, api: &Api, user: &UserId, name: &str) -> Result<(), Failure> {
         let mark = mark(name);
-        if self.lock().get(user.as_str()) == Some(&mark) {
+        let known = |known: &Known| known.name == mark;
+        if self.lock().get(user.as_str()).is_some_and(known) {
             return Ok(());
         }
         let shown = self.shown(api, user, ProfileFieldName::DisplayName).await?;
@@ -61,8 +71,21 @@ impl People {
             self.show(api, user, ProfileFieldValue::DisplayName(name.to_owned()))
                 .await?;
         }
-        self.lock().insert(user.as_str().to_owned(), mark);
+        self.lock().entry(user.as_str().to_owned()).or_default().name = mark;
         Ok(())
+    }
+
+    /// Whether `user` was given this picture, or could not be.
+    pub fn has_picture(&self, user: &UserId, picture: &Seen) -> bool {
+        let known = |known: &Known| known.picture.as_ref() == Some(picture);
+        self.lock().get(user.as_str()).is_some_and(known)
+    }
+
+    /// Notes that.
+    pub fn note_picture(&self, user: &UserId, picture: Seen) {
+        if let Some(known) = self.lock().get_mut(user.as_str()) {
+            known.picture = Some(picture);
+        }
     }
 
     /// Gives `user` the picture at `uri`, unless it has it: each change is an event in every room.
@@ -166,7 +189,7 @@ impl People {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, u64>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Known>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

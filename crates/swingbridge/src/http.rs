@@ -4,9 +4,9 @@ use crate::config::webhooks::Doors;
 use crate::exit::{Exit, Failure};
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, RawQuery};
-use axum::http::{HeaderMap, Method, StatusCode, header::CONTENT_TYPE};
-use axum::response::IntoResponse;
+use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest};
+use axum::http::{StatusCode, header::CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::serve::ListenerExt;
 use std::future::IntoFuture;
@@ -86,46 +86,63 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
 
 /// Something that a service calls, at the address that only the service knows.
 pub struct Mounted {
+    /// The connector's.
+    pub name: String,
     pub path: String,
     pub webhook: Arc<dyn Webhook>,
     pub doors: Doors,
 }
 
-/// What services bring to connectors.
+/// How long a request may take to bring its body.
+const BODY: Duration = Duration::from_secs(30);
+
+/// What services bring to connectors. Who may not come in is told so before anything is read of what they bring.
 pub fn webhooks(mounted: Vec<Mounted>) -> Router {
     let mut router = Router::new();
-    for Mounted { path, webhook, doors } in mounted {
-        let largest = webhook.largest_body();
-        let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>,
-                            method: Method,
-                            RawQuery(query): RawQuery,
-                            headers: HeaderMap,
-                            body: Bytes| async move {
-            let forwarded = headers.get_all("x-forwarded-for").into_iter();
-            let forwarded: Vec<&str> = forwarded.filter_map(|value| value.to_str().ok()).collect();
-            if !doors.admit(peer.ip(), &forwarded) {
-                tracing::warn!("a webhook from a network that is not allowed is refused");
-                return StatusCode::FORBIDDEN.into_response();
-            }
-            let headers = headers.iter().filter_map(|(name, value)| {
-                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
-            });
-            let request = Request {
-                method: method.as_str().to_owned(),
-                query: query.unwrap_or_default(),
-                headers: headers.collect(),
-                body,
-            };
-            let answer = webhook.receive(request).await;
-            let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            (
-                status,
-                [(CONTENT_TYPE, answer.content_type)],
-                answer.body.into_owned(),
-            )
-                .into_response()
+    for mounted in mounted {
+        let path = mounted.path.clone();
+        let mounted = Arc::new(mounted);
+        let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: axum::extract::Request| {
+            let mounted = mounted.clone();
+            async move { receive(&mounted, peer, request).await }
         };
-        router = router.route(&path, any(receive).layer(DefaultBodyLimit::max(largest)));
+        router = router.route(&path, any(receive));
     }
     router
+}
+
+async fn receive(mounted: &Mounted, peer: SocketAddr, mut request: axum::extract::Request) -> Response {
+    let webhook = &mounted.webhook;
+    let (method, headers) = (request.method().as_str().to_owned(), request.headers().clone());
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    let forwarded = headers.get_all("x-forwarded-for").into_iter();
+    let forwarded: Vec<&str> = forwarded.filter_map(|value| value.to_str().ok()).collect();
+    if !mounted.doors.admit(peer.ip(), &forwarded) {
+        tracing::warn!(connector = %mounted.name, "a webhook from a network that is not allowed is refused");
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    DefaultBodyLimit::max(webhook.largest_body()).apply(&mut request);
+    let body = match tokio::time::timeout(BODY, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        // It is too large, or breaks off.
+        Ok(Err(refused)) => return refused.into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
+    let headers = headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
+    let request = Request {
+        method,
+        query,
+        headers: headers.collect(),
+        body,
+    };
+    let answer = webhook.receive(request).await;
+    let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (
+        status,
+        [(CONTENT_TYPE, answer.content_type)],
+        answer.body.into_owned(),
+    )
+        .into_response()
 }

@@ -19,6 +19,7 @@ use crate::edges::{SystemClock, SystemEntropy};
 use crate::exit::{Ends, Exit, Failure};
 use crate::http::Mounted;
 use std::sync::Arc;
+use swingbridge_connectors::check::Check;
 use swingbridge_connectors::smpp::SmppConnector;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::Connector;
@@ -134,22 +135,29 @@ pub fn local_client() -> reqwest::Result<reqwest::Client> {
         .build()
 }
 
-/// One SMPP connector for each account.
-pub fn smpp(config: &Config) -> Result<Vec<Arc<SmppConnector>>, Failure> {
-    let build = |(id, account): &(String, Account)| {
-        // A gateway's configuration has no others.
-        let Account::Smpp(settings) = account else {
-            return None;
-        };
-        let connector = SmppConnector::new(
-            ConnectorId::new(id),
-            (**settings).clone(),
-            clock(),
-            Arc::new(SystemEntropy),
-        );
-        Some(connector.map(Arc::new).ends(Exit::Config))
+/// The SMPP connector of an account; `None` for an account of another kind.
+fn smpp(name: &str, account: &Account) -> Result<Option<Arc<SmppConnector>>, Failure> {
+    let Account::Smpp(settings) = account else {
+        return Ok(None);
     };
-    config.connectors.iter().filter_map(build).collect()
+    let (id, entropy) = (ConnectorId::new(name), Arc::new(SystemEntropy));
+    let connector = SmppConnector::new(id, (**settings).clone(), clock(), entropy);
+    connector
+        .map(|connector| Some(Arc::new(connector)))
+        .ends(Exit::Config)
+}
+
+/// What tries an account of a gateway; `None` for one of a device.
+pub fn check(
+    config: &Config,
+    keys: &Keys,
+    name: &str,
+    account: &Account,
+) -> Result<Option<Arc<dyn Check>>, Failure> {
+    if let Some(connector) = smpp(name, account)? {
+        return Ok(Some(connector));
+    }
+    Ok(providers::build(config, keys, name, account)?.map(|called| called.check))
 }
 
 /// What a gateway speaks to phone networks by.
@@ -165,11 +173,10 @@ pub fn networks(config: &Config, keys: &Keys) -> Result<Networks, Failure> {
         connectors: Vec::new(),
         webhooks: Vec::new(),
     };
-    let smpp = smpp(config)?.into_iter();
-    networks
-        .connectors
-        .extend(smpp.map(|connector| connector as Arc<dyn Connector>));
     for (name, account) in &config.connectors {
+        if let Some(connector) = smpp(name, account)? {
+            networks.connectors.push(connector);
+        }
         providers::add(config, keys, name, account, &mut networks)?;
     }
     Ok(networks)

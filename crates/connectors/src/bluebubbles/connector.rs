@@ -2,6 +2,7 @@
 
 use super::account::Account;
 use super::config::Config;
+use crate::provider::files::keep_swept;
 use async_trait::async_trait;
 use std::path::Path;
 use std::sync::Arc;
@@ -112,11 +113,15 @@ impl Connector for BlueBubblesConnector {
         if account.config.url.starts_with("http:") && !is_local(&account.config.url) {
             tracing::warn!(connector = %account.id, "no TLS: the password and all texts travel in clear");
         }
-        account.files.sweep(account.clock.now());
         let (to, mut events) = channel(256);
         let listening = tokio::spawn(account.clone().listen(to));
         {
-            let working = account.work(inbox.as_ref(), &mut events);
+            let working = async {
+                tokio::select! {
+                    () = account.work(inbox.as_ref(), &mut events) => {}
+                    () = keep_swept(&account.files.folder, &*account.clock) => {}
+                }
+            };
             tokio::pin!(working);
             tokio::select! {
                 () = &mut working => {}

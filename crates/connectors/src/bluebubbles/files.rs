@@ -2,23 +2,22 @@
 
 use super::api::{Api, Failure};
 use super::shapes::Attachment;
+use crate::provider::files::kind;
 use futures_util::StreamExt;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::message::{Media, MediaKind};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 /// How long what follows a file waits for it. It goes on being brought after that.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How long files are kept here; by then they are in their rooms.
-const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 pub(super) struct Files {
-    folder: PathBuf,
+    /// Where they are kept for two weeks; by then they are in their rooms.
+    pub folder: PathBuf,
     running: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -96,23 +95,6 @@ impl Files {
             ..Media::default()
         })
     }
-
-    /// Takes away what is older than two weeks.
-    pub fn sweep(&self, now: Timestamp) {
-        let Ok(entries) = std::fs::read_dir(&self.folder) else {
-            return;
-        };
-        for entry in entries.flatten() {
-            let modified = entry.metadata().and_then(|about| about.modified()).ok();
-            let since_epoch = modified
-                .and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok())
-                .and_then(|since| i64::try_from(since.as_millis()).ok());
-            let old = since_epoch.is_some_and(|at| now.since(Timestamp(at)) > KEPT);
-            if old && let Err(error) = std::fs::remove_file(entry.path()) {
-                tracing::warn!(%error, "an old file cannot be removed from the media folder");
-            }
-        }
-    }
 }
 
 async fn fetch(api: &Api, attachment: &Attachment, to: &Path, force: bool) -> Result<(), Failure> {
@@ -141,18 +123,15 @@ async fn write(path: &Path, content: &[u8]) -> std::io::Result<()> {
 
 fn media(attachment: &Attachment, path: &Path, voice: bool) -> Media {
     let mime = attachment.mime_type.clone();
-    let kind = match mime.as_deref().and_then(|mime| mime.split('/').next()) {
+    let shown_as = match mime.as_deref().and_then(|mime| mime.split('/').next()) {
         _ if attachment.is_sticker == Some(true) => MediaKind::Sticker,
         Some("audio") if voice => MediaKind::Voice,
         // A voice note of Messages has a type that is not always given.
         None if voice => MediaKind::Voice,
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::File,
+        _ => kind(mime.as_deref().unwrap_or_default()),
     };
     Media {
-        kind,
+        kind: shown_as,
         name: attachment
             .transfer_name
             .clone()

@@ -1,56 +1,39 @@
 //! Requests to the platform.
 
 use super::config::{Config, Dialect};
-use super::token::{TokenFailure, Tokens};
-use crate::rcs::http::{self, Answer, NoAnswer, escaped};
-use crate::rcs::rejected;
-use reqwest::Method;
+use crate::provider::http::{Http, escaped};
+use crate::rcs::api::{Caller, Failure, Tokens, Words};
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::connector::SendError;
-use swingbridge_domain::delivery::Reason;
 
 const MOST: usize = 1 << 20;
 /// How long an uploaded file is to be kept by the platform.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
+pub const WORDS: Words = Words {
+    service: "the platform",
+    credentials: "compare them with the operator's",
+    forbidden: "the bot may not write to this number; ask the operator for whom it is launched",
+    nobody: "the platform cannot reach this number by RCS",
+};
+
 pub struct Api {
-    client: reqwest::Client,
-    base: String,
+    caller: Caller,
     bot: String,
     dialect: Dialect,
     file_time: Duration,
-    most_file: usize,
-    tokens: Tokens,
-}
-
-/// Why a request brought nothing. The words hold no address and nothing of what was said.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Failure {
-    #[error("{0}")]
-    Token(TokenFailure),
-    #[error("the platform cannot be reached")]
-    Unreachable,
-    /// It may have arrived.
-    #[error("the platform did not answer")]
-    NoAnswer,
-    #[error("the platform's answer cannot be understood")]
-    Junk,
-    #[error("the platform answers {status}")]
-    Refused { status: u16, wait: Option<Duration> },
 }
 
 impl Api {
-    pub fn new(config: &Config, client: reqwest::Client, tokens: Tokens) -> Self {
+    pub fn new(config: &Config, http: Http, tokens: Arc<dyn Tokens>) -> Self {
         Self {
-            client,
-            base: config.url.trim_end_matches('/').to_owned(),
+            caller: Caller::new(http, config.url.trim_end_matches('/'), tokens, &WORDS),
             bot: escaped(&config.bot_id),
             dialect: config.dialect.clone(),
             file_time: config.timing.file,
-            most_file: usize::try_from(config.most()).unwrap_or(usize::MAX),
-            tokens,
         }
     }
 
@@ -95,7 +78,7 @@ impl Api {
                 // Where nothing is listed, it was found all the same.
                 Ok(list.and_then(Value::as_array).is_none_or(|list| !list.is_empty()))
             }
-            Err(Failure::Refused { status: 404, .. }) => Ok(false),
+            Err(failure) if failure.status() == Some(404) => Ok(false),
             Err(failure) => Err(failure),
         }
     }
@@ -133,32 +116,17 @@ impl Api {
             match (text("status").as_deref(), id, address) {
                 (None | Some("ready"), _, Some(address)) => return Ok(address),
                 (Some("invalid" | "failed" | "expired" | "deleted"), ..) | (_, None, _) => {
-                    return Err(Failure::Junk);
+                    return Err(self.caller.junk());
                 }
                 (_, Some(id), _) => {
                     if tokio::time::Instant::now() > patience {
-                        return Err(Failure::NoAnswer);
+                        return Err(self.caller.junk());
                     }
                     tokio::time::sleep(Duration::from_millis(250)).await;
                     let path = format!("{path}/{}", escaped(&id));
                     told = self.call(Method::GET, &path, None).await?;
                 }
             }
-        }
-    }
-
-    /// Fetches a file that a phone sent. No token goes with the request.
-    pub async fn fetch(&self, address: &str) -> Result<Answer, NoAnswer> {
-        let request = self.client.get(address).timeout(self.file_time);
-        http::ask(request, self.most_file).await
-    }
-
-    /// Whether a file may be fetched from there: by TLS, or from where the platform itself is.
-    pub fn may_fetch(&self, address: &str) -> bool {
-        let origin = |text: &str| url::Url::parse(text).map(|url| (url.scheme() == "https", url.origin()));
-        match (origin(address), origin(&self.base)) {
-            (Ok((secure, theirs)), Ok((_, ours))) => secure || theirs == ours,
-            _ => false,
         }
     }
 
@@ -178,34 +146,12 @@ impl Api {
         &self,
         method: Method,
         path: &str,
-        fill: impl Fn(reqwest::RequestBuilder) -> reqwest::RequestBuilder,
+        fill: impl Fn(RequestBuilder) -> RequestBuilder,
     ) -> Result<Value, Failure> {
-        let mut tried = false;
-        loop {
-            let token = self.tokens.token().await.map_err(Failure::Token)?;
-            let request = self
-                .client
-                .request(method.clone(), format!("{}{path}", self.base));
-            let request = fill(request).bearer_auth(token.expose());
-            let answer = http::ask(request, MOST).await.map_err(|failure| match failure {
-                NoAnswer::Unreachable => Failure::Unreachable,
-                NoAnswer::Lost => Failure::NoAnswer,
-                NoAnswer::TooLarge => Failure::Junk,
-            })?;
-            if answer.is_success() {
-                return match answer.body.is_empty() {
-                    true => Ok(Value::Null),
-                    false => answer.json().ok_or(Failure::Junk),
-                };
-            }
-            if answer.status == 401 && !tried && self.tokens.forget(&token).await {
-                tried = true;
-                continue;
-            }
-            return Err(Failure::Refused {
-                status: answer.status,
-                wait: answer.retry_after,
-            });
+        let answer = self.caller.call(method, path, MOST, fill).await?;
+        match answer.octets.is_empty() {
+            true => Ok(Value::Null),
+            false => answer.json().ok_or_else(|| self.caller.junk()),
         }
     }
 }
@@ -213,68 +159,4 @@ impl Api {
 fn state_in(told: &Value) -> Option<String> {
     let found = told.pointer("/RCSMessage/status").or_else(|| told.get("status"));
     found.and_then(Value::as_str).map(str::to_owned)
-}
-
-const AWAY: Duration = Duration::from_secs(15);
-const SLOWED: Duration = Duration::from_secs(30);
-const REFUSED: Duration = Duration::from_secs(60);
-
-impl Failure {
-    /// For a request that, had it been answered, would have sent nothing.
-    pub fn before_sending(&self) -> SendError {
-        match self {
-            Self::Refused { status, .. } if !matches!(status, 401 | 429 | 500..) => self.to_error(),
-            _ => self.later().unwrap_or(SendError::RetryAfter {
-                delay: AWAY,
-                detail: self.to_string(),
-                counts: true,
-            }),
-        }
-    }
-
-    /// For the request that sends.
-    pub fn to_error(&self) -> SendError {
-        if let Some(later) = self.later() {
-            return later;
-        }
-        match self {
-            Self::Refused { status: 403, .. } => rejected(
-                Reason::NotAllowed,
-                "the platform does not let this bot write to this number: ask the operator for whom it is launched",
-            ),
-            Self::Refused { status: 404, .. } => rejected(
-                Reason::NotReachable,
-                "the platform cannot reach this number by RCS",
-            ),
-            Self::Refused {
-                status: 400..=499, ..
-            } => rejected(
-                Reason::BadContent,
-                format!("{self}: it does not take the message as it is"),
-            ),
-            other => SendError::Unknown {
-                detail: other.to_string(),
-            },
-        }
-    }
-
-    /// Where it certainly changed nothing and may go later.
-    fn later(&self) -> Option<SendError> {
-        let (delay, counts) = match self {
-            Self::Token(TokenFailure::Refused) | Self::Refused { status: 401, .. } => (REFUSED, false),
-            Self::Token(TokenFailure::Later) | Self::Unreachable => (AWAY, false),
-            Self::Refused { status: 429, wait } => (wait.unwrap_or(SLOWED), false),
-            // It asks for a repetition itself.
-            Self::Refused {
-                status: 503,
-                wait: Some(wait),
-            } => (*wait, false),
-            _ => return None,
-        };
-        Some(SendError::RetryAfter {
-            delay,
-            detail: self.to_string(),
-            counts,
-        })
-    }
 }

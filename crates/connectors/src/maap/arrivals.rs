@@ -2,11 +2,10 @@
 
 use super::config::Dialect;
 use crate::rcs::buttons::answered;
-use crate::rcs::files::Told as TellsOf;
+use crate::rcs::files::{Told as TellsOf, digest};
 use crate::rcs::network_address;
 use crate::sms_gateway::time;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use swingbridge_domain::address::Hint;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
@@ -257,10 +256,6 @@ fn words_of(plain: &str, tone: Tone) -> Body {
         tone,
         ..Text::default()
     })
-}
-
-pub fn digest(octets: &[u8]) -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(octets)[..16])
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> Option<&'a str> {

@@ -176,11 +176,6 @@ impl Default for Timing {
 }
 
 impl Config {
-    /// The largest file, in octets.
-    pub(super) fn most(&self) -> u64 {
-        self.largest_file * 1_000_000
-    }
-
     /// Checks what the types do not.
     ///
     /// # Errors

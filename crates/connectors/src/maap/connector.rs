@@ -1,56 +1,52 @@
 //! The connector: one bot as the rest of the program sees it.
 
-use super::api::{Api, Failure};
+use super::api::Api;
 use super::config::Config;
 use super::kept::Kept;
-use super::send;
-use super::token::{TokenFailure, Tokens};
+use super::token::Tokens;
+use super::{hook, send};
 use crate::journal::Journal;
-use crate::rcs::http;
-use crate::rcs::pulse::Pulse;
+use crate::check;
+use crate::provider::account::{Account, settings};
+use crate::provider::hosted::{Hosted, Service};
+use crate::rcs::api::{Failure, NoToken};
+use crate::rcs::files::Files;
 use crate::rcs::recent::Recent;
-use crate::webhook::{Request, Response, Webhook};
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Link, Outbound, Reach, Revocation, Revoked, SendError,
-    Shutdown, Signal,
+    Accepted, ConnectorError, Link, Outbound, Reach, Revocation, Revoked, SendError, Signal,
 };
-use swingbridge_domain::id::{ConnectorId, LineId};
-use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::time::sleep;
 
 /// How many messages are handed to the platform at once.
 const AT_ONCE: u32 = 8;
-/// How long sends that have begun are waited for when the program stops.
-const LAST_SENDS: Duration = Duration::from_secs(4);
 const REMEMBERED: usize = 10_000;
+/// The waits before a platform that does not answer is asked again.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// No message has this id.
+const NONE: &str = "swingbridge-check";
+const TAKEN: &str = "the platform answers, and does not refuse the bot's token";
 
 /// A connector for one bot.
-pub struct MaapConnector {
-    shared: Arc<Shared>,
-    stopping: CancellationToken,
-    sends: TaskTracker,
-}
+pub type MaapConnector = Hosted<Shared>;
 
 /// What the parts of a connector share.
 pub struct Shared {
-    pub id: ConnectorId,
+    pub account: Account,
     pub config: Config,
     pub api: Api,
+    pub files: Files,
     pub kept: Kept,
-    pub pulse: Pulse,
-    pub media: PathBuf,
-    pub clock: Arc<dyn Clock>,
-    pub inbox: OnceLock<Arc<dyn Inbox>>,
     memory: Mutex<Memory>,
 }
 
@@ -59,11 +55,9 @@ pub struct Memory {
     pub capable: Recent<(bool, Timestamp)>,
     /// The last message from each number.
     pub last_in: Recent<String>,
-    /// How often a file would not come, by its message.
-    pub fetches: Recent<u32>,
 }
 
-impl MaapConnector {
+impl Hosted<Shared> {
     /// A connector that asks nothing yet. `state_folder` is its own, and is made; files that phones send lie below it. Blocks on the
     /// disk.
     ///
@@ -75,44 +69,34 @@ impl MaapConnector {
         state_folder: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectorError> {
-        const SETTINGS: &str = "change the connector's settings";
-        let failed = |cause: String, cure: &str| ConnectorError {
-            connector: id.clone(),
-            cause,
-            cure: cure.to_owned(),
-        };
-        config
-            .validate()
-            .map_err(|error| failed(error.to_string(), SETTINGS))?;
-        let client = http::client(config.timing.request, config.ca_file.as_deref())
-            .map_err(|error| failed(error, SETTINGS))?;
+        config.validate().map_err(|error| settings(&id, error))?;
         let kept = Journal::in_folder(state_folder, "messages.json")
             .and_then(Kept::open)
-            .map_err(|error| {
-                let cure = "look at the disk, or remove the file: then taps on old buttons are no answers";
-                failed(error.to_string(), cure)
+            .map_err(|error| ConnectorError {
+                connector: id.clone(),
+                cause: error.to_string(),
+                cure: "look at the disk, or remove the file: then taps on old buttons are no answers"
+                    .to_owned(),
             })?;
-        let tokens = Tokens::new(&config, client.clone(), clock.clone());
-        let shared = Shared {
-            api: Api::new(&config, client, tokens),
+        let account = Account::new(
+            id,
+            clock.clone(),
+            config.ca_file.as_deref(),
+            config.timing.request,
+            state_folder.join("media"),
+        )?;
+        let tokens = Tokens::new(&config, account.http.clone(), clock);
+        Ok(Self(Arc::new(Shared {
+            api: Api::new(&config, account.http.clone(), Arc::new(tokens)),
+            files: Files::new(&config.url, config.largest_file, config.timing.file),
             kept,
-            pulse: Pulse::new(id.clone(), clock.clone()),
-            media: state_folder.join("media"),
-            clock,
-            inbox: OnceLock::new(),
             memory: Mutex::new(Memory {
                 capable: Recent::new(REMEMBERED),
                 last_in: Recent::new(REMEMBERED),
-                fetches: Recent::new(REMEMBERED),
             }),
-            id,
+            account,
             config,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            stopping: CancellationToken::new(),
-            sends: TaskTracker::new(),
-        })
+        })))
     }
 }
 
@@ -123,22 +107,29 @@ impl Shared {
 
     /// Notes what a request came to, and passes on what is to be said of it.
     pub fn failed(&self, failure: &Failure, error: SendError) -> SendError {
-        let link = match failure {
-            Failure::Token(TokenFailure::Refused) | Failure::Refused { status: 401, .. } => Link::Refused,
-            Failure::Token(TokenFailure::Later) | Failure::Unreachable | Failure::NoAnswer => {
-                Link::Disconnected
-            }
-            Failure::Junk
-            | Failure::Refused {
-                status: 429 | 500.., ..
-            } => Link::Degraded,
-            Failure::Refused { .. } => {
-                self.pulse.connected();
-                return error;
-            }
-        };
-        self.pulse.set(link, &failure.to_string());
+        if !failure.note(&self.account) {
+            self.account.connected(None);
+        }
         error
+    }
+
+    /// Asks whether the platform is there, until it says so once; from then on the traffic shows how it is.
+    async fn greet(&self) {
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.api.state(NONE).await {
+                Ok(_) => return self.account.connected(None),
+                Err(failure) => {
+                    self.failed(&failure, failure.before_sending());
+                    // That there is no such message is an answer.
+                    if self.account.health().state == Link::Connected {
+                        return;
+                    }
+                }
+            }
+            sleep(wait).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
     }
 
     /// The legs from the contact's phone to this program.
@@ -158,9 +149,13 @@ impl Shared {
 }
 
 #[async_trait]
-impl Connector for MaapConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.id
+impl Service for Shared {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -175,60 +170,83 @@ impl Connector for MaapConnector {
             marks_read: Support::Full,
             names_messages: true,
             at_once: Some(AT_ONCE),
-            way: self.shared.way(),
+            way: self.way(),
             revokes: true,
             ..Capabilities::default()
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.url.starts_with("http:") {
-            tracing::warn!(connector = %shared.id, "no TLS: the token and all messages travel in clear");
+    async fn work(&self) {
+        self.greet().await;
+        std::future::pending().await
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
+    }
+
+    async fn signal(&self, signal: &Signal) {
+        send::signal(self, signal).await;
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<Revoked, SendError> {
+        send::revoke(self, revocation).await
+    }
+
+    async fn reach(&self, addresses: &[Address]) -> Vec<Reach> {
+        send::reach(self, addresses).await
+    }
+
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
+    }
+
+    /// Asks after a message that is not there: only whom the platform knows is told so.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let (id, url) = (&self.account.id, &self.config.url);
+        let failed = |cause: String, cure: &str| Err(check::failed(id, cause, cure));
+        let failure = match self.api.state(NONE).await {
+            Ok(_) => return Ok(TAKEN.to_owned()),
+            Err(failure) if failure.status() == Some(404) => return Ok(TAKEN.to_owned()),
+            Err(failure) => failure,
+        };
+        if failure.is_junk() {
+            return failed(
+                format!("what answers at {} is no such platform", check::host(url)),
+                "compare url with what the operator gave",
+            );
         }
-        let _ = shared.inbox.set(inbox);
-        shutdown.requested().await;
-        self.stopping.cancel();
-        self.sends.close();
-        let _ = timeout(LAST_SENDS, self.sends.wait()).await;
-        Ok(())
-    }
-
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.sends.token();
-        if self.stopping.is_cancelled() {
-            return Err(SendError::RetryAfter {
-                delay: Duration::from_secs(1),
-                detail: "the program is stopping".to_owned(),
-                counts: false,
-            });
+        if let Some(no_token) = failure.no_token() {
+            let place = self.config.oauth.as_ref().map(|oauth| oauth.token_url.as_str());
+            let place = place.unwrap_or_default();
+            if let NoToken::Refused(words) = no_token {
+                return failed(
+                    words.clone(),
+                    "compare both, and token_url, with what the operator gave",
+                );
+            }
+            check::knock(id, "the operator's sign-in", self.account.http.client(), place).await?;
+            return failed(
+                format!(
+                    "the operator's sign-in at {} does not answer as it should",
+                    check::host(place)
+                ),
+                "compare oauth.token_url with what the operator gave",
+            );
         }
-        send::send(&self.shared, &outbound).await
-    }
-
-    async fn signal(&self, signal: Signal) {
-        send::signal(&self.shared, &signal).await;
-    }
-
-    async fn revoke(&self, revocation: Revocation) -> Result<Revoked, SendError> {
-        send::revoke(&self.shared, &revocation).await
-    }
-
-    async fn reach(&self, _line: &LineId, addresses: &[Address]) -> Vec<Reach> {
-        send::reach(&self.shared, addresses).await
-    }
-
-    async fn probe(&self) -> Health {
-        self.shared.pulse.health()
-    }
-}
-
-#[async_trait]
-impl Webhook for MaapConnector {
-    async fn receive(&self, request: Request) -> Response {
-        if self.stopping.is_cancelled() {
-            return Response::new(503, "stopping");
+        match failure.status() {
+            Some(401 | 403) => failed(
+                "the platform refuses the bot's token".to_owned(),
+                "compare token and bot_id with what the operator gave; where tokens end, use oauth",
+            ),
+            Some(status) => Err(check::odd(id, "the platform", status)),
+            None => {
+                check::knock(id, "the platform", self.account.http.client(), url).await?;
+                failed(
+                    format!("the platform at {} did not answer", check::host(url)),
+                    "try again; if it stays so, ask the operator",
+                )
+            }
         }
-        super::hook::receive(&self.shared, &request).await
     }
 }

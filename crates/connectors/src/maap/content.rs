@@ -1,17 +1,12 @@
 //! What a message becomes: one or more of FNW.11's messages.
 
+use crate::provider::http::rejected;
 use crate::rcs::buttons::{Chip, chips};
-use crate::rcs::rejected;
+use crate::rcs::content::{ON_CARD, Piece, below, face, pieces};
 use serde_json::{Value, json};
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::delivery::Reason;
-use swingbridge_domain::message::{Body, Deed, Disposition, Media, MediaKind, Message, RichCard};
-
-const LONGEST_TITLE: usize = 200;
-const LONGEST_DESCRIPTION: usize = 2000;
-const BELOW: usize = 11;
-const ON_CARD: usize = 4;
-const MOST_CARDS: usize = 10;
+use swingbridge_domain::message::{Deed, Media, MediaKind, Message, RichCard};
 
 /// One `RCSMessage`, but for its files.
 pub struct Draft {
@@ -26,52 +21,19 @@ pub struct Draft {
 /// # Errors
 /// [`SendError::Rejected`]: it cannot be carried; nothing of it is sent.
 pub fn drafts(message: &Message, name: &str) -> Result<Vec<Draft>, SendError> {
-    let mut drafts: Vec<Draft> = Vec::new();
-    let mut cards: Vec<&RichCard> = Vec::new();
-    for part in &message.parts {
-        if part.disposition == Disposition::Reaction {
-            return Err(rejected(Reason::BadContent, "this way has no reactions"));
-        }
-        if let Body::RichCard(card) = &part.body {
-            cards.push(card);
-            continue;
-        }
-        drafts.extend(carded(&std::mem::take(&mut cards), name)?);
-        match &part.body {
-            Body::Text(text) if text.plain.trim().is_empty() => {}
-            Body::Text(text) => drafts.push(plain(json!({ "textMessage": text.plain }))),
-            Body::Media(media) => {
-                drafts.push(file(media));
-                if let Some(caption) = media
-                    .caption
-                    .as_deref()
-                    .filter(|caption| !caption.trim().is_empty())
-                {
-                    drafts.push(plain(json!({ "textMessage": caption })));
-                }
+    let draft = |piece| match piece {
+        Piece::Text(text) => Ok(plain(json!({ "textMessage": text }))),
+        Piece::File(media) => Ok(file(media)),
+        Piece::Place(point, words) => {
+            let mut place = json!({ "pos": point });
+            if !words.is_empty() {
+                place["label"] = words.into();
             }
-            Body::Location { geo_uri, description } => {
-                let point = geo_uri.strip_prefix("geo:").unwrap_or(geo_uri);
-                let point = point.split([';', '?']).next().unwrap_or_default();
-                let mut place = json!({ "pos": point });
-                if !description.trim().is_empty() {
-                    place["label"] = description.as_str().into();
-                }
-                drafts.push(plain(json!({ "geolocationPushMessage": place })));
-            }
-            Body::Null | Body::Poll { .. } | Body::Other { .. } | Body::RichCard(_) => {
-                return Err(rejected(
-                    Reason::BadContent,
-                    "texts, files, places and cards are sent by RCS, and nothing else",
-                ));
-            }
+            Ok(plain(json!({ "geolocationPushMessage": place })))
         }
-    }
-    drafts.extend(carded(&cards, name)?);
-    match drafts.is_empty() {
-        true => Err(rejected(Reason::BadContent, "there is nothing in it")),
-        false => Ok(drafts),
-    }
+        Piece::Cards(cards) => carded(&cards, name),
+    };
+    pieces(message)?.into_iter().map(draft).collect()
 }
 
 fn plain(message: Value) -> Draft {
@@ -97,31 +59,23 @@ fn file(media: &Media) -> Draft {
     }
 }
 
-fn carded(cards: &[&RichCard], name: &str) -> Result<Option<Draft>, SendError> {
-    let all = || cards.iter().flat_map(|card| &card.buttons).count();
-    if cards.is_empty() {
-        return Ok(None);
-    }
-    if cards.len() > MOST_CARDS {
-        let detail = format!("at most {MOST_CARDS} cards are looked through side by side");
-        return Err(rejected(Reason::BadContent, detail));
-    }
-    let (mut contents, mut files, mut below) = (Vec::new(), Vec::new(), Vec::new());
+fn carded(cards: &[&RichCard], name: &str) -> Result<Draft, SendError> {
+    let (mut contents, mut files, mut rest) = (Vec::new(), Vec::new(), Vec::new());
     let carousel = cards.len() > 1;
     for (index, card) in cards.iter().enumerate() {
         // Words with buttons need no card.
         let worded = !carousel && card.media.is_none() && card.title.is_none();
         let mut own = chips(&card.buttons, &format!("{name}/{index}"))?;
-        below.extend(own.split_off(if worded { 0 } else { own.len().min(ON_CARD) }));
+        rest.extend(own.split_off(if worded { 0 } else { own.len().min(ON_CARD) }));
         if worded {
             let Some(text) = card.text.as_deref().filter(|text| !text.trim().is_empty()) else {
                 return Err(rejected(Reason::BadContent, "there is nothing above the buttons"));
             };
             let mut draft = plain(json!({ "textMessage": text }));
-            put_below(&mut draft, &below)?;
-            return Ok(Some(draft));
+            put_below(&mut draft, &rest)?;
+            return Ok(draft);
         }
-        contents.push(face(card, &own)?);
+        contents.push(face(card, "MEDIUM_HEIGHT", own.iter().map(suggestion).collect())?);
         if let Some(media) = &card.media {
             let pointer = match carousel {
                 true => format!("/richcardMessage/message/generalPurposeCardCarousel/content/{index}/media"),
@@ -139,44 +93,14 @@ fn carded(cards: &[&RichCard], name: &str) -> Result<Option<Draft>, SendError> {
     let mut draft = Draft {
         message: json!({ "richcardMessage": { "message": card } }),
         files,
-        has_buttons: all() > 0,
+        has_buttons: cards.iter().any(|card| !card.buttons.is_empty()),
     };
-    put_below(&mut draft, &below)?;
-    Ok(Some(draft))
-}
-
-fn face(card: &RichCard, on: &[Chip<'_>]) -> Result<Value, SendError> {
-    let mut face = json!({});
-    for (name, text, most) in [
-        ("title", &card.title, LONGEST_TITLE),
-        ("description", &card.text, LONGEST_DESCRIPTION),
-    ] {
-        let Some(text) = text else { continue };
-        if text.chars().count() > most {
-            let detail = format!("the {name} of a card has more than {most} characters");
-            return Err(rejected(Reason::BadContent, detail));
-        }
-        face[name] = text.as_str().into();
-    }
-    if card.media.is_some() {
-        face["media"] = json!({ "height": "MEDIUM_HEIGHT" });
-    }
-    if face.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(rejected(Reason::BadContent, "there is nothing on a card"));
-    }
-    if !on.is_empty() {
-        face["suggestions"] = on.iter().map(suggestion).collect();
-    }
-    Ok(face)
+    put_below(&mut draft, &rest)?;
+    Ok(draft)
 }
 
 fn put_below(draft: &mut Draft, chips: &[Chip<'_>]) -> Result<(), SendError> {
-    if chips.len() > BELOW {
-        return Err(rejected(
-            Reason::BadContent,
-            format!("there are too many buttons: {ON_CARD} stand on a card and {BELOW} below a message"),
-        ));
-    }
+    below(chips)?;
     if !chips.is_empty() {
         let suggestions: Vec<Value> = chips.iter().map(suggestion).collect();
         draft.message["suggestedChipList"] = json!({ "suggestions": suggestions });
@@ -198,7 +122,7 @@ fn suggestion(chip: &Chip<'_>) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swingbridge_domain::message::{Button, Part};
+    use swingbridge_domain::message::{Body, Button, Disposition, Part};
 
     fn card(title: Option<&str>, buttons: usize) -> RichCard {
         let button = |n| Button {

@@ -1,9 +1,11 @@
 //! Sending. The platform names each message when it takes it, so nothing of unknown fate is sent again.
 
-use super::api::Failure;
+use super::api::WORDS;
 use super::connector::Shared;
 use super::content::{Draft, drafts};
-use crate::rcs::{files, recipient, rejected, uuid};
+use crate::provider::http::rejected;
+use crate::rcs::api::Failure;
+use crate::rcs::{TakenBack, files, in_part, recipient, uuid};
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::address::Address;
@@ -20,7 +22,7 @@ const NO_AGE: Duration = Duration::from_secs(5 * 60);
 /// Hands one message to the platform.
 pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, SendError> {
     let number = recipient(&outbound.to)?;
-    let now = shared.clock.now();
+    let now = shared.account.clock.now();
     // FNW.11 has no time to live: what is over is not sent, and what waits there is taken back by the engine.
     if outbound.expires_at.is_some_and(|at| at <= now) {
         return Err(rejected(Reason::Expired, "its time was over before it left"));
@@ -29,39 +31,32 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     let mut drafts = drafts(&outbound.message, &name)?;
     match capable(shared, number).await {
         Ok(true) => {}
-        Ok(false) => {
-            let failure = Failure::Refused {
-                status: 404,
-                wait: None,
-            };
-            return Err(failure.to_error());
-        }
+        Ok(false) => return Err(rejected(Reason::NotReachable, WORDS.nobody)),
         // Not every platform can be asked.
-        Err(Failure::Refused {
-            status: 400 | 405 | 501,
-            ..
-        }) => {}
+        Err(failure) if matches!(failure.status(), Some(400 | 405 | 501)) => {}
         Err(failure) => return Err(shared.failed(&failure, failure.before_sending())),
     }
     for draft in &mut drafts {
         tell_files(shared, draft).await?;
     }
-    let mut network_ids = Vec::new();
-    for draft in drafts {
-        match deliver(shared, number, &draft, &name).await {
-            Ok(id) => network_ids.extend(id),
-            // A part of it has left; what is to become of the rest, a person must say.
-            Err(SendError::RetryAfter { detail, .. } | SendError::Rejected { detail, .. })
-                if !network_ids.is_empty() =>
-            {
-                return Err(SendError::Unknown {
-                    detail: format!("a part of it was taken and another not: {detail}"),
-                });
+    let (mut network_ids, mut unnamed) = (Vec::new(), false);
+    for (place, draft) in drafts.iter().enumerate() {
+        match deliver(shared, number, draft, &name).await {
+            Ok(Some(id)) => network_ids.push(id),
+            Ok(None) => unnamed = true,
+            Err(doubt @ SendError::Unknown { .. }) => return Err(doubt),
+            Err(error) if place == 0 => return Err(error),
+            // A part of it has left, and is taken back where it has a name.
+            Err(error) => {
+                let taken_back = match unnamed {
+                    true => Ok(Revoked::Impossible),
+                    false => take_back(shared, &network_ids).await,
+                };
+                return Err(in_part(error, &taken_back));
             }
-            Err(error) => return Err(error),
         }
     }
-    shared.pulse.traffic();
+    shared.account.traffic();
     Ok(Accepted {
         segments: u16::try_from(network_ids.len()).unwrap_or(u16::MAX),
         network_ids,
@@ -79,11 +74,9 @@ async fn deliver(
     let told = match shared.api.send(number, &draft.message).await {
         Ok(told) => told,
         Err(failure) => {
-            if matches!(failure, Failure::Refused { status: 404, .. }) {
-                shared
-                    .memory()
-                    .capable
-                    .insert(number, (false, shared.clock.now()));
+            if failure.status() == Some(404) {
+                let now = shared.account.clock.now();
+                shared.memory().capable.insert(number, (false, now));
             }
             return Err(shared.failed(&failure, failure.to_error()));
         }
@@ -95,7 +88,7 @@ async fn deliver(
             "the platform says that it does not take it",
         ));
     }
-    shared.pulse.connected();
+    shared.account.connected(None);
     let field = &shared.config.dialect.id_field;
     let holder = told.get("RCSMessage").unwrap_or(&told);
     let Some(id) = holder.get(field).and_then(Value::as_str) else {
@@ -104,7 +97,7 @@ async fn deliver(
     if draft.has_buttons
         && let Err(error) = shared.kept.sent(name, id)
     {
-        tracing::warn!(connector = %shared.id, %error, "a tap may not be known for an answer to its message");
+        tracing::warn!(connector = %shared.account.id, %error, "a tap may not be known for an answer to its message");
     }
     Ok(Some(NetworkId::new(id)))
 }
@@ -117,7 +110,7 @@ async fn capable(shared: &Shared, number: &str) -> Result<bool, Failure> {
 }
 
 async fn ask_capable(shared: &Shared, number: &str) -> Result<bool, Failure> {
-    let now = shared.clock.now();
+    let now = shared.account.clock.now();
     let known = shared.memory().capable.get(number).copied();
     let age = shared.config.capability_age;
     if let Some((has, at)) = known
@@ -159,20 +152,12 @@ async fn tell_files(shared: &Shared, draft: &mut Draft) -> Result<(), SendError>
 }
 
 async fn upload(shared: &Shared, media: &Media) -> Result<(String, u64), SendError> {
-    let lost = || rejected(Reason::BadContent, "the file is not there any more");
-    let path =
-        files::path(media).ok_or_else(|| rejected(Reason::BadContent, "the file is nowhere to be had"))?;
-    let size = tokio::fs::metadata(&path).await.map_err(|_| lost())?.len();
-    if size > shared.config.most() {
-        let most = shared.config.largest_file;
-        let detail =
-            format!("the file is larger than {most} MB, which is the most that is sent (largest_file)");
-        return Err(rejected(Reason::BadContent, detail));
-    }
-    let octets = tokio::fs::read(&path).await.map_err(|_| lost())?;
+    let octets = shared.files.read(media).await?;
+    let size = octets.len() as u64;
+    let now = shared.account.clock.now();
     let uploaded = shared
         .api
-        .upload(&media.name, files::mime(media), &octets, shared.clock.now())
+        .upload(&media.name, files::mime(media), &octets, now)
         .await;
     match uploaded {
         Ok(address) => Ok((address, size)),
@@ -180,42 +165,41 @@ async fn upload(shared: &Shared, media: &Media) -> Result<(String, u64), SendErr
     }
 }
 
-/// Cancels what has not reached the phone. Only the platform's word that it did is one.
+/// Cancels what has not reached the phone.
 pub async fn revoke(shared: &Shared, revocation: &Revocation) -> Result<Revoked, SendError> {
-    if revocation.network_ids.is_empty() {
+    take_back(shared, &revocation.network_ids).await
+}
+
+/// Only the platform's word that it did is one.
+async fn take_back(shared: &Shared, ids: &[NetworkId]) -> Result<Revoked, SendError> {
+    let is_no = |failure: &Failure| matches!(failure.status(), Some(400 | 403 | 404 | 405 | 409 | 410 | 422));
+    if ids.is_empty() {
         return Ok(Revoked::Impossible);
     }
-    let mut all = Revoked::Withdrawn;
-    for id in &revocation.network_ids {
-        let told = match shared.api.set_state(id.as_str(), "cancelled").await {
-            Ok(Some(word)) => Some(word),
-            Ok(None)
-            | Err(
-                Failure::Junk
-                | Failure::Refused {
-                    status: 400 | 403 | 404 | 405 | 409 | 410 | 422,
-                    ..
-                },
-            ) => match shared.api.state(id.as_str()).await {
-                Ok(word) => word,
-                Err(Failure::Refused {
-                    status: 400 | 403 | 404 | 405 | 409 | 410 | 422,
-                    ..
-                }) => None,
-                Err(failure) => return Err(shared.failed(&failure, failure.to_error())),
-            },
+    let mut all = TakenBack::default();
+    for id in ids {
+        let mut told = shared.api.set_state(id.as_str(), "cancelled").await;
+        if match &told {
+            Ok(word) => word.is_none(),
+            Err(failure) => failure.is_junk() || is_no(failure),
+        } {
+            told = shared.api.state(id.as_str()).await;
+        }
+        let word = match told {
+            Ok(word) => word,
+            Err(failure) if is_no(&failure) => None,
             Err(failure) => return Err(shared.failed(&failure, failure.to_error())),
         };
-        match told.as_deref() {
-            Some("cancelled" | "canceled" | "revoked") => {}
-            Some(word) => match shared.config.dialect.outcome(word) {
-                Some(Outcome::Delivered | Outcome::Read) => all = Revoked::TooLate,
-                _ => return Ok(Revoked::Impossible),
-            },
-            None => return Ok(Revoked::Impossible),
-        }
+        let outcome = |word| shared.config.dialect.outcome(word);
+        all.note(match word.as_deref() {
+            Some("cancelled" | "canceled" | "revoked") => Revoked::Withdrawn,
+            Some(word) if matches!(outcome(word), Some(Outcome::Delivered | Outcome::Read)) => {
+                Revoked::TooLate
+            }
+            _ => Revoked::Impossible,
+        });
     }
-    Ok(all)
+    Ok(all.whole())
 }
 
 pub async fn reach(shared: &Shared, addresses: &[Address]) -> Vec<Reach> {
@@ -229,7 +213,7 @@ pub async fn reach(shared: &Shared, addresses: &[Address]) -> Vec<Reach> {
             Ok(true) => Reach::Yes,
             Ok(false) => Reach::No,
             Err(failure) => {
-                tracing::warn!(connector = %shared.id, %failure, "whether a number has RCS cannot be learnt now");
+                tracing::warn!(connector = %shared.account.id, %failure, "whether a number has RCS cannot be learnt now");
                 Reach::Unknown
             }
         });
@@ -261,6 +245,6 @@ pub async fn signal(shared: &Shared, signal: &Signal) {
         }
     };
     if let Err(failure) = outcome {
-        tracing::debug!(connector = %shared.id, %failure, "a mark is lost");
+        tracing::debug!(connector = %shared.account.id, %failure, "a mark is lost");
     }
 }

@@ -1,7 +1,9 @@
 //! The token: one for good, or ones that end (RFC 6749 section 4.4).
 
 use super::config::{Config, Oauth};
-use crate::rcs::http::{self, NoAnswer};
+use crate::provider::http::{Http, call};
+use crate::rcs::api::{self, NoToken};
+use async_trait::async_trait;
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,37 +16,33 @@ const MARGIN: Duration = Duration::from_secs(30);
 const UNSAID: Duration = Duration::from_secs(5 * 60);
 const MOST: usize = 64 << 10;
 
-/// Why there is no token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFailure {
-    #[error("the operator's sign-in cannot be reached or does not answer as it should")]
-    Later,
-    #[error("the operator's sign-in refuses client_id or client_secret")]
-    Refused,
-}
-
 pub struct Tokens {
     fixed: Secret,
     oauth: Option<Oauth>,
-    client: reqwest::Client,
+    http: Http,
     clock: Arc<dyn Clock>,
     held: tokio::sync::Mutex<Option<(Secret, Timestamp)>>,
 }
 
 impl Tokens {
-    pub fn new(config: &Config, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(config: &Config, http: Http, clock: Arc<dyn Clock>) -> Self {
         Self {
             fixed: config.token.clone(),
             oauth: config.oauth.clone(),
-            client,
+            http,
             clock,
             held: tokio::sync::Mutex::default(),
         }
     }
+}
 
-    /// # Errors
-    /// Nothing of a message has left.
-    pub async fn token(&self) -> Result<Secret, TokenFailure> {
+#[async_trait]
+impl api::Tokens for Tokens {
+    async fn token(&self) -> Result<Secret, NoToken> {
+        let odd = || {
+            let words = "the operator's sign-in cannot be reached or does not answer as it should";
+            NoToken::Later(words.to_owned())
+        };
         let Some(oauth) = &self.oauth else {
             return Ok(self.fixed.clone());
         };
@@ -55,26 +53,23 @@ impl Tokens {
         }
         *held = None;
         let request = self
-            .client
+            .http
             .post(&oauth.token_url)
             .basic_auth(&oauth.client_id, Some(oauth.client_secret.expose()))
             .header("content-type", "application/x-www-form-urlencoded")
             .body(form(oauth));
-        let answer = http::ask(request, MOST)
-            .await
-            .map_err(|_: NoAnswer| TokenFailure::Later)?;
+        let answer = call(request, MOST).await.map_err(|_| odd())?;
         match answer.status {
             200 => {}
-            400 | 401 | 403 => return Err(TokenFailure::Refused),
-            _ => return Err(TokenFailure::Later),
+            400 | 401 | 403 => {
+                let words = "the operator's sign-in refuses client_id or client_secret";
+                return Err(NoToken::Refused(words.to_owned()));
+            }
+            _ => return Err(odd()),
         }
         let told = answer.json().unwrap_or_default();
         let token = told.get("access_token").and_then(Value::as_str);
-        let token = Secret::new(
-            token
-                .filter(|token| !token.is_empty())
-                .ok_or(TokenFailure::Later)?,
-        );
+        let token = Secret::new(token.filter(|token| !token.is_empty()).ok_or_else(odd)?);
         let lasts = told
             .get("expires_in")
             .and_then(Value::as_u64)
@@ -83,8 +78,7 @@ impl Tokens {
         Ok(token)
     }
 
-    /// Forgets a token that was refused; gives back whether another may be had.
-    pub async fn forget(&self, token: &Secret) -> bool {
+    async fn forget(&self, token: &Secret) -> bool {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|(held, _)| held == token) {
             *held = None;

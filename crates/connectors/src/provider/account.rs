@@ -1,6 +1,6 @@
 //! An account at a provider while it is at work: its inbox, its health, and the sends that have begun.
 
-use super::files::sweep;
+use super::files::keep_swept;
 use super::http::{Http, later};
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use swingbridge_domain::connector::{ConnectorError, Health, Link, SendError, Shu
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::{Arrival, Inbox, InboxError};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 /// How many messages are handed to a provider at once.
 pub const AT_ONCE: u32 = 16;
-/// How often old files are taken away.
-const SWEEP: Duration = Duration::from_secs(60 * 60);
+/// How long a connection to a provider is kept that nothing passes.
+const IDLE: Duration = Duration::from_secs(90);
 /// How long sends that have begun are waited for when the program stops.
 const LAST_SENDS: Duration = Duration::from_secs(4);
 
@@ -42,8 +42,14 @@ struct State {
     last_traffic: Option<Timestamp>,
 }
 
-/// What a person is told who must change the settings.
-pub const SETTINGS: &str = "change the connector's settings";
+/// A connector cannot be made as it is set.
+pub fn settings(id: &ConnectorId, cause: impl ToString) -> ConnectorError {
+    ConnectorError {
+        connector: id.clone(),
+        cause: cause.to_string(),
+        cure: "change the connector's settings".to_owned(),
+    }
+}
 
 impl Account {
     /// `request`: how long one request may take.
@@ -57,12 +63,12 @@ impl Account {
         request: Duration,
         media: PathBuf,
     ) -> Result<Self, ConnectorError> {
-        let http = Http::new(ca_file, request).map_err(|cause| ConnectorError {
-            connector: id.clone(),
-            cause,
-            cure: SETTINGS.to_owned(),
-        })?;
-        Ok(Self {
+        let http = Http::new(ca_file, request, IDLE).map_err(|cause| settings(&id, cause))?;
+        Ok(Self::with(id, clock, http, media))
+    }
+
+    pub fn with(id: ConnectorId, clock: Arc<dyn Clock>, http: Http, media: PathBuf) -> Self {
+        Self {
             id,
             clock,
             http,
@@ -75,7 +81,7 @@ impl Account {
                 detail: "nothing was asked or sent yet".to_owned(),
                 last_traffic: None,
             }),
-        })
+        }
     }
 
     /// Takes webhooks and does `task` until `shutdown`, then waits a few seconds for the sends that have begun.
@@ -83,20 +89,12 @@ impl Account {
         let _ = self.inbox.set(inbox);
         tokio::select! {
             () = task => {}
-            () = self.sweep() => {}
+            () = keep_swept(&self.media, &*self.clock) => {}
             () = shutdown.requested() => {}
         }
         self.stopping.cancel();
         self.sends.close();
         let _ = timeout(LAST_SENDS, self.sends.wait()).await;
-    }
-
-    /// Takes old files away, now and then.
-    async fn sweep(&self) {
-        loop {
-            sweep(&self.media, self.clock.now());
-            sleep(SWEEP).await;
-        }
     }
 
     /// Counts a send until the token is dropped.
@@ -131,7 +129,7 @@ impl Account {
         Ok(())
     }
 
-    /// The provider answers; `problem`: what is not as it should be.
+    /// The provider answers; `problem`: what is not as it should be. What is said twice in a row is logged once.
     pub fn connected(&self, problem: Option<&str>) {
         match problem {
             Some(problem) => self.set(Link::Degraded, problem),

@@ -1,20 +1,26 @@
 //! Files that came: fetched from the provider, and kept on this device.
 
-use super::http::{Answer, call};
+use super::http::call;
 use crate::journal::{make_folder, private};
 use reqwest::RequestBuilder;
 use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
-use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
+use tokio::time::sleep;
 
 /// How often a file is asked for before the message is handed in without it. Providers wait seconds for an answer to their webhook.
 const TRIES: usize = 2;
 /// How long a file is kept for the homeserver's side to take it.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+/// How often old files are looked for.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 /// The longest name of a file.
 const LONGEST_NAME: usize = 80;
+
+/// Why a file is not fetched whose address leads elsewhere.
+pub const UNSAFE: &str = "a file whose address is not safe to ask";
 
 /// What the provider tells of a file.
 pub struct Told<'a> {
@@ -37,17 +43,29 @@ pub async fn fetch(
 ) -> std::io::Result<Part> {
     for _ in 0..TRIES {
         match call(request(), most).await {
-            Ok(answer) if answer.is_success() && answer.whole => return keep(&answer, &told, folder),
+            Ok(answer) if answer.is_success() && answer.whole => {
+                return keep(folder, &told, answer.mime.as_deref(), &answer.octets);
+            }
             // It will not be there at the next try either.
             Ok(answer) if answer.status < 500 && answer.status != 429 => break,
             Ok(_) | Err(_) => {}
         }
     }
-    Ok(missing(told.mime))
+    Ok(missing(
+        told.mime,
+        "a file that could not be fetched from the provider",
+    ))
 }
 
-/// Takes away what is older than two weeks: it was handed in long ago. Blocks for a moment.
-pub fn sweep(folder: &Path, now: Timestamp) {
+/// Takes away what is older than two weeks, until it is dropped: it was handed in long ago.
+pub async fn keep_swept(folder: &Path, clock: &dyn Clock) {
+    loop {
+        sweep(folder, clock.now());
+        sleep(SWEEP).await;
+    }
+}
+
+fn sweep(folder: &Path, now: Timestamp) {
     let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
@@ -63,18 +81,22 @@ pub fn sweep(folder: &Path, now: Timestamp) {
     }
 }
 
-/// A file that is not there.
-pub fn missing(mime: Option<&str>) -> Part {
+/// Stands where a file could not be had; `why` says so in words.
+pub fn missing(mime: Option<&str>, why: &str) -> Part {
     Part {
         disposition: Disposition::Attachment,
         body: Body::Other {
             kind: mime.unwrap_or("application/octet-stream").to_owned(),
-            fallback: Some("a file that could not be fetched from the provider".to_owned()),
+            fallback: Some(why.to_owned()),
         },
     }
 }
 
-fn keep(answer: &Answer, told: &Told<'_>, folder: &Path) -> std::io::Result<Part> {
+/// Keeps a file in `folder`; the same again replaces itself. `served_as`: its type, where none is told. Blocks on the disk.
+///
+/// # Errors
+/// The disk's; worth a retry.
+pub fn keep(folder: &Path, told: &Told<'_>, served_as: Option<&str>, octets: &[u8]) -> std::io::Result<Part> {
     make_folder(folder)?;
     let safe: String = told
         .identity
@@ -89,17 +111,17 @@ fn keep(answer: &Answer, told: &Told<'_>, folder: &Path) -> std::io::Result<Part
         .collect();
     let path = folder.join(safe);
     let mut file = private(&path)?;
-    file.write_all(&answer.octets)?;
+    file.write_all(octets)?;
     file.sync_all()?;
     let mime = told
         .mime
-        .or(answer.mime.as_deref())
+        .or(served_as)
         .and_then(|mime| mime.split(';').next())
         .map(|mime| mime.trim().to_owned());
     let media = Media {
         kind: kind(mime.as_deref().unwrap_or_default()),
         name: name(told.name, mime.as_deref().unwrap_or_default()),
-        size: Some(answer.octets.len() as u64),
+        size: Some(octets.len() as u64),
         uri: url::Url::from_file_path(std::path::absolute(&path)?)
             .map(String::from)
             .unwrap_or_default(),
@@ -112,7 +134,8 @@ fn keep(answer: &Answer, told: &Told<'_>, folder: &Path) -> std::io::Result<Part
     })
 }
 
-fn kind(mime: &str) -> MediaKind {
+/// What a file of this type is shown as.
+pub fn kind(mime: &str) -> MediaKind {
     match mime.split('/').next() {
         Some("image") => MediaKind::Image,
         Some("audio") => MediaKind::Audio,
@@ -185,19 +208,12 @@ mod tests {
     #[test]
     fn a_file_stays_in_its_folder_whatever_it_is_called() {
         let folder = tempfile::tempdir().unwrap();
-        let answer = Answer {
-            status: 200,
-            retry_after: None,
-            mime: Some("image/png; x=y".into()),
-            octets: vec![1, 2, 3],
-            whole: true,
-        };
         let told = Told {
             identity: "../../MM1/0",
             name: None,
             mime: None,
         };
-        let part = keep(&answer, &told, folder.path()).unwrap();
+        let part = keep(folder.path(), &told, Some("image/png; x=y"), &[1, 2, 3]).unwrap();
         let Body::Media(media) = part.body else { panic!() };
         assert_eq!(media.mime.as_deref(), Some("image/png"));
         assert_eq!(

@@ -1,6 +1,8 @@
 //! Who we are to Google: a service account, and the tokens that it is given (RFC 7523).
 
-use crate::rcs::http::{self, NoAnswer};
+use crate::provider::http::{Failure, Http, call};
+use crate::rcs::api::{self, NoToken};
+use async_trait::async_trait;
 use data_encoding::BASE64URL_NOPAD;
 use ring::rand::SystemRandom;
 use ring::signature::{RSA_PKCS1_SHA256, RsaKeyPair};
@@ -91,27 +93,10 @@ impl Account {
     }
 }
 
-/// Why there is no token. In words that hold nothing secret.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFailure {
-    #[error("Google's sign-in cannot be reached")]
-    Unreachable,
-    #[error("Google's sign-in does not answer as it should")]
-    Later,
-    #[error(
-        "Google does not know the service account ({0}): its key was removed, or is another account's; make a new one in the developer console"
-    )]
-    Refused(String),
-    #[error(
-        "this machine's clock is {0} seconds off Google's, which therefore refuses to sign us in: set the clock"
-    )]
-    Clock(i64),
-}
-
 /// Asks for tokens, and keeps the one that is good.
 pub struct Tokens {
     account: Account,
-    client: reqwest::Client,
+    http: Http,
     clock: Arc<dyn Clock>,
     held: tokio::sync::Mutex<Option<Held>>,
     /// How far Google's clock is ahead of ours, in milliseconds; counted in once it matters.
@@ -130,21 +115,75 @@ enum Asked {
 }
 
 impl Tokens {
-    pub fn new(account: Account, client: reqwest::Client, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(account: Account, http: Http, clock: Arc<dyn Clock>) -> Self {
         Self {
             account,
-            client,
+            http,
             clock,
             held: tokio::sync::Mutex::default(),
             skew: AtomicI64::new(0),
         }
     }
 
-    /// A token that is good for a while. Several callers wait for one request.
-    ///
-    /// # Errors
-    /// See [`TokenFailure`]. Nothing of a message has left.
-    pub async fn token(&self) -> Result<Secret, TokenFailure> {
+    /// How many seconds Google's clock is ahead of ours, where that was noticed.
+    pub fn skew(&self) -> Option<i64> {
+        let skew = self.skew.load(Ordering::Relaxed);
+        (skew != 0).then_some(skew / 1000)
+    }
+
+    /// Where tokens are asked for.
+    pub fn place(&self) -> &str {
+        &self.account.token_uri
+    }
+
+    async fn ask(&self, claimed: Timestamp, now: Timestamp) -> Result<Asked, NoToken> {
+        let odd = || NoToken::Later("Google's sign-in does not answer as it should".to_owned());
+        let Some(assertion) = self.account.assertion(claimed) else {
+            return Ok(Asked::Refused("its key cannot sign".to_owned(), None));
+        };
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", GRANT)
+            .append_pair("assertion", &assertion)
+            .finish();
+        let request = self
+            .http
+            .post(&self.account.token_uri)
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
+        let answer = call(request, MOST).await.map_err(|failure| match failure {
+            Failure::Unreachable => NoToken::Later("Google's sign-in cannot be reached".to_owned()),
+            Failure::NoAnswer => odd(),
+        })?;
+        let told = answer.json().unwrap_or_default();
+        let text = |name: &str| told.get(name).and_then(Value::as_str);
+        match answer.status {
+            200 => {
+                let token = text("access_token").filter(|token| !token.is_empty());
+                let token = token.ok_or_else(odd)?;
+                let lasts = told.get("expires_in").and_then(Value::as_u64).unwrap_or(0);
+                Ok(Asked::Token(Held {
+                    token: Secret::new(token),
+                    until: now + Duration::from_secs(lasts).saturating_sub(MARGIN),
+                }))
+            }
+            400 | 401 | 403 => {
+                let word: String = text("error")
+                    .unwrap_or("no reason given")
+                    .chars()
+                    .filter(|c| c.is_ascii_lowercase() || *c == '_')
+                    .take(40)
+                    .collect();
+                let off = answer.date.map(|date| date.millis() - claimed.millis());
+                Ok(Asked::Refused(word, off))
+            }
+            _ => Err(odd()),
+        }
+    }
+}
+
+#[async_trait]
+impl api::Tokens for Tokens {
+    async fn token(&self) -> Result<Secret, NoToken> {
         let mut held = self.held.lock().await;
         let now = self.clock.now();
         if let Some(held) = held.as_ref().filter(|held| held.until > now) {
@@ -172,65 +211,21 @@ impl Tokens {
                 *held = Some(new);
                 Ok(token)
             }
-            Asked::Refused(_, Some(off)) if off.abs() > TOLERATED => Err(TokenFailure::Clock(off / 1000)),
-            Asked::Refused(word, _) => Err(TokenFailure::Refused(word)),
+            Asked::Refused(_, Some(off)) if off.abs() > TOLERATED => Err(NoToken::Refused(format!(
+                "this machine's clock is {} seconds off Google's, which therefore refuses to sign us in: set the clock",
+                off / 1000
+            ))),
+            Asked::Refused(word, _) => Err(NoToken::Refused(format!(
+                "Google does not know the service account ({word}): its key was removed, or is another account's; make a new one in the developer console"
+            ))),
         }
     }
 
-    /// Forgets a token that was refused.
-    pub async fn forget(&self, token: &Secret) {
+    async fn forget(&self, token: &Secret) -> bool {
         let mut held = self.held.lock().await;
         if held.as_ref().is_some_and(|held| held.token == *token) {
             *held = None;
         }
-    }
-
-    /// How many seconds Google's clock is ahead of ours, where that was noticed.
-    pub fn skew(&self) -> Option<i64> {
-        let skew = self.skew.load(Ordering::Relaxed);
-        (skew != 0).then_some(skew / 1000)
-    }
-
-    async fn ask(&self, claimed: Timestamp, now: Timestamp) -> Result<Asked, TokenFailure> {
-        let Some(assertion) = self.account.assertion(claimed) else {
-            return Ok(Asked::Refused("its key cannot sign".to_owned(), None));
-        };
-        let form = url::form_urlencoded::Serializer::new(String::new())
-            .append_pair("grant_type", GRANT)
-            .append_pair("assertion", &assertion)
-            .finish();
-        let request = self
-            .client
-            .post(&self.account.token_uri)
-            .header("content-type", "application/x-www-form-urlencoded")
-            .body(form);
-        let answer = http::ask(request, MOST).await.map_err(|failure| match failure {
-            NoAnswer::Unreachable => TokenFailure::Unreachable,
-            NoAnswer::Lost | NoAnswer::TooLarge => TokenFailure::Later,
-        })?;
-        let told = answer.json().unwrap_or_default();
-        let text = |name: &str| told.get(name).and_then(Value::as_str);
-        match answer.status {
-            200 => {
-                let token = text("access_token").filter(|token| !token.is_empty());
-                let token = token.ok_or(TokenFailure::Later)?;
-                let lasts = told.get("expires_in").and_then(Value::as_u64).unwrap_or(0);
-                Ok(Asked::Token(Held {
-                    token: Secret::new(token),
-                    until: now + Duration::from_secs(lasts).saturating_sub(MARGIN),
-                }))
-            }
-            400 | 401 | 403 => {
-                let word: String = text("error")
-                    .unwrap_or("no reason given")
-                    .chars()
-                    .filter(|c| c.is_ascii_lowercase() || *c == '_')
-                    .take(40)
-                    .collect();
-                let off = answer.date.map(|date| date.millis() - claimed.millis());
-                Ok(Asked::Refused(word, off))
-            }
-            _ => Err(TokenFailure::Later),
-        }
+        true
     }
 }

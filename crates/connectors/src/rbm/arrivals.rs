@@ -1,11 +1,10 @@
 //! What Google tells: messages and events of phones, and events of its own (REST reference, `UserMessage`, `UserEvent`, `ServerEvent`).
 
 use crate::rcs::buttons::answered;
-use crate::rcs::files::Told as TellsOf;
+use crate::rcs::files::{Told as TellsOf, digest};
 use crate::rcs::network_address;
 use crate::sms_gateway::time;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::{ConnectorId, NetworkId};
@@ -243,11 +242,6 @@ pub fn typing(connector: &ConnectorId, own: &str, from: &str) -> Arrival {
     }
 }
 
-/// The name of a file here, of the message that brought it.
-pub fn file_name(id: &str) -> String {
-    data_encoding::HEXLOWER.encode(&Sha256::digest(id.as_bytes())[..16])
-}
-
 fn to(own: &str) -> NetworkAddress {
     NetworkAddress {
         text: own.to_owned(),
@@ -259,7 +253,7 @@ fn to(own: &str) -> NetworkAddress {
 fn id(event: &Value, names: &[&str], data: &[u8]) -> (String, bool) {
     match names.iter().find_map(|name| text(event, name)) {
         Some(id) => (id.to_owned(), true),
-        None => (data_encoding::HEXLOWER.encode(&Sha256::digest(data)[..16]), false),
+        None => (digest(data), false),
     }
 }
 

@@ -143,11 +143,6 @@ impl Config {
         }
     }
 
-    /// The largest file, in octets.
-    pub(super) fn most(&self) -> u64 {
-        self.largest_file * 1_000_000
-    }
-
     /// Checks what the types do not.
     ///
     /// # Errors

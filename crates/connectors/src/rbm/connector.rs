@@ -1,59 +1,48 @@
 //! The connector: one agent as the rest of the program sees it.
 
-use super::account::{Account, TokenFailure, Tokens};
-use super::api::{Api, Failure};
+use super::account::{self, Tokens};
+use super::api::{Api, WORDS};
 use super::config::Config;
 use super::content::LONGEST_TEXT;
 use super::reachable::Reachable;
-use super::send;
-use crate::rcs::http;
-use crate::rcs::pulse::Pulse;
+use super::{hook, send};
+use crate::check;
+use crate::provider::account::{AT_ONCE, Account, settings};
+use crate::provider::hosted::{Hosted, Service};
+use crate::rcs::api::{Failure, NoToken, Tokens as _};
+use crate::rcs::files::Files;
 use crate::rcs::recent::Recent;
-use crate::webhook::{Request, Response, Webhook};
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Link, Outbound, Reach, Revocation, Revoked, SendError,
-    Shutdown, Signal,
+    Accepted, ConnectorError, Outbound, Reach, Revocation, Revoked, SendError, Signal,
 };
-use swingbridge_domain::id::{ConnectorId, LineId};
-use swingbridge_domain::inbox::Inbox;
+use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
-use tokio::time::{sleep, timeout};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::time::sleep;
 
-/// How many messages are handed to Google at once.
-const AT_ONCE: u32 = 16;
-/// How long sends that have begun are waited for when the program stops.
-const LAST_SENDS: Duration = Duration::from_secs(4);
 /// The first wait before signing in is tried again; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// How many numbers, uploads and files that would not come are remembered.
+/// How many numbers and uploads are remembered.
 const REMEMBERED: usize = 10_000;
 
 /// A connector for one agent.
-pub struct RbmConnector {
-    shared: Arc<Shared>,
-    stopping: CancellationToken,
-    sends: TaskTracker,
-}
+pub type RbmConnector = Hosted<Shared>;
 
 /// What the parts of a connector share.
 pub struct Shared {
-    pub id: ConnectorId,
+    pub account: Account,
     pub config: Config,
     pub api: Api,
+    pub files: Files,
     pub reachable: Reachable,
-    pub pulse: Pulse,
-    pub media: PathBuf,
-    pub clock: Arc<dyn Clock>,
-    pub inbox: OnceLock<Arc<dyn Inbox>>,
+    tokens: Arc<Tokens>,
     memory: Mutex<Memory>,
 }
 
@@ -63,52 +52,43 @@ pub struct Memory {
     pub uploads: Recent<(String, Timestamp)>,
     /// The last message from each number.
     pub last_in: Recent<String>,
-    /// How often a file would not come, by its message.
-    pub fetches: Recent<u32>,
 }
 
-impl RbmConnector {
-    /// A connector that asks nothing yet. Files that phones send are put into `media_folder`, which is made when the first one comes.
-    /// Blocks on the disk when there is a `ca_file`.
+impl Hosted<Shared> {
+    /// A connector that asks nothing yet. `state_folder` is its own; files that phones send lie below it. Blocks on the disk when there is
+    /// a `ca_file`.
     ///
     /// # Errors
     /// The settings cannot be used; a person must act.
     pub fn new(
         id: ConnectorId,
         config: Config,
-        media_folder: &Path,
+        state_folder: &Path,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectorError> {
-        let failed = |cause: String| ConnectorError {
-            connector: id.clone(),
-            cause,
-            cure: "change the connector's settings".to_owned(),
-        };
-        config.validate().map_err(|error| failed(error.to_string()))?;
-        let account = Account::read(&config.service_account)
-            .map_err(|error| failed(format!("service_account: {error}")))?;
-        let client = http::client(config.timing.request, config.ca_file.as_deref()).map_err(failed)?;
-        let tokens = Tokens::new(account, client.clone(), clock.clone());
-        let shared = Shared {
-            api: Api::new(&config, client, tokens),
+        config.validate().map_err(|error| settings(&id, error))?;
+        let key = account::Account::read(&config.service_account)
+            .map_err(|error| settings(&id, format!("service_account: {error}")))?;
+        let account = Account::new(
+            id,
+            clock.clone(),
+            config.ca_file.as_deref(),
+            config.timing.request,
+            state_folder.join("media"),
+        )?;
+        let tokens = Arc::new(Tokens::new(key, account.http.clone(), clock));
+        Ok(Self(Arc::new(Shared {
+            api: Api::new(&config, account.http.clone(), tokens.clone()),
+            files: Files::new(&config.base(), config.largest_file, config.timing.file),
             reachable: Reachable::new(config.capability_age),
-            pulse: Pulse::new(id.clone(), clock.clone()),
-            media: media_folder.to_owned(),
-            clock,
-            inbox: OnceLock::new(),
+            tokens,
             memory: Mutex::new(Memory {
                 uploads: Recent::new(REMEMBERED),
                 last_in: Recent::new(REMEMBERED),
-                fetches: Recent::new(REMEMBERED),
             }),
-            id,
+            account,
             config,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            stopping: CancellationToken::new(),
-            sends: TaskTracker::new(),
-        })
+        })))
     }
 }
 
@@ -119,32 +99,18 @@ impl Shared {
 
     /// Google answered a request of ours.
     pub fn answers(&self) {
-        match self.api.tokens.skew() {
-            Some(skew) => self.pulse.set(
-                Link::Degraded,
-                &format!("this machine's clock is {skew} seconds off Google's: set it"),
-            ),
-            None => self.pulse.connected(),
-        }
+        let skew = self
+            .tokens
+            .skew()
+            .map(|skew| format!("this machine's clock is {skew} seconds off Google's: set it"));
+        self.account.connected(skew.as_deref());
     }
 
     /// Notes what a request came to, and passes on what is to be said of it.
     pub fn failed(&self, failure: &Failure, error: SendError) -> SendError {
-        let link = match failure {
-            Failure::Token(TokenFailure::Refused(_) | TokenFailure::Clock(_)) => Link::Refused,
-            Failure::Token(_) | Failure::Unreachable | Failure::NoAnswer => Link::Disconnected,
-            Failure::Junk => Link::Degraded,
-            Failure::Refused(refusal) => match refusal.status {
-                401 => Link::Refused,
-                429 | 500.. => Link::Degraded,
-                // It answers; what it says is of this message.
-                _ => {
-                    self.answers();
-                    return error;
-                }
-            },
-        };
-        self.pulse.set(link, &failure.to_string());
+        if !failure.note(&self.account) {
+            self.answers();
+        }
         error
     }
 
@@ -168,12 +134,9 @@ impl Shared {
     async fn sign_in(&self) {
         let mut wait = FIRST_WAIT.min(self.config.timing.longest_wait);
         loop {
-            match self.api.tokens.token().await {
+            match self.tokens.token().await {
                 Ok(_) => return self.answers(),
-                Err(failure) => {
-                    let failure = Failure::Token(failure);
-                    self.failed(&failure, failure.to_error());
-                }
+                Err(error) => _ = Failure::token(&WORDS, error).note(&self.account),
             }
             sleep(wait).await;
             wait = (wait * 2).min(self.config.timing.longest_wait);
@@ -182,9 +145,13 @@ impl Shared {
 }
 
 #[async_trait]
-impl Connector for RbmConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.id
+impl Service for Shared {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.base()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -202,64 +169,71 @@ impl Connector for RbmConnector {
             marks_read: Support::Full,
             names_messages: true,
             at_once: Some(AT_ONCE),
-            way: self.shared.way(),
+            way: self.way(),
             revokes: true,
             idempotent_sends: true,
             ..Capabilities::default()
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.base().starts_with("http:") {
-            tracing::warn!(connector = %shared.id, "no TLS: tokens and all messages travel in clear");
+    async fn work(&self) {
+        self.sign_in().await;
+        std::future::pending().await
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
+    }
+
+    async fn signal(&self, signal: &Signal) {
+        send::signal(self, signal).await;
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<Revoked, SendError> {
+        send::revoke(self, revocation).await
+    }
+
+    async fn reach(&self, addresses: &[Address]) -> Vec<Reach> {
+        send::reach(self, addresses).await
+    }
+
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
+    }
+
+    /// Signs in, and knocks at the API.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let (id, client) = (&self.account.id, self.account.http.client());
+        let place = self.tokens.place();
+        match self.tokens.token().await {
+            Ok(_) => {}
+            Err(NoToken::Later(_)) => {
+                // It is asked once more for the reason.
+                check::knock(id, "Google's sign-in", client, place).await?;
+                return Err(check::failed(
+                    id,
+                    format!(
+                        "Google's sign-in at {} does not answer as it should",
+                        check::host(place)
+                    ),
+                    "try again in a while; compare token_uri in the service account's key",
+                ));
+            }
+            Err(NoToken::Refused(words)) => {
+                return Err(check::failed(
+                    id,
+                    words,
+                    "then give the key's file as service_account_file",
+                ));
+            }
         }
-        let _ = shared.inbox.set(inbox);
-        tokio::select! {
-            () = shared.sign_in() => shutdown.requested().await,
-            () = shutdown.requested() => {}
-        }
-        self.stopping.cancel();
-        self.sends.close();
-        let _ = timeout(LAST_SENDS, self.sends.wait()).await;
-        Ok(())
-    }
-
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.sends.token();
-        if self.stopping.is_cancelled() {
-            return Err(SendError::RetryAfter {
-                delay: Duration::from_secs(1),
-                detail: "the program is stopping".to_owned(),
-                counts: false,
-            });
-        }
-        send::send(&self.shared, &outbound).await
-    }
-
-    async fn signal(&self, signal: Signal) {
-        send::signal(&self.shared, &signal).await;
-    }
-
-    async fn revoke(&self, revocation: Revocation) -> Result<Revoked, SendError> {
-        send::revoke(&self.shared, &revocation).await
-    }
-
-    async fn reach(&self, _line: &LineId, addresses: &[Address]) -> Vec<Reach> {
-        send::reach(&self.shared, addresses).await
-    }
-
-    async fn probe(&self) -> Health {
-        self.shared.pulse.health()
-    }
-}
-
-#[async_trait]
-impl Webhook for RbmConnector {
-    async fn receive(&self, request: Request) -> Response {
-        if self.stopping.is_cancelled() {
-            return Response::new(503, "stopping");
-        }
-        super::hook::receive(&self.shared, &request).await
+        check::knock(id, "Google's API", client, &self.config.base()).await?;
+        let clock = match self.tokens.skew() {
+            Some(seconds) => format!("; this machine's clock is {seconds} seconds off: set it"),
+            None => String::new(),
+        };
+        Ok(format!(
+            "Google signs us in{clock}; whether the agent is this account's, the first message shows"
+        ))
     }
 }

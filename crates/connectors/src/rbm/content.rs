@@ -1,21 +1,16 @@
 //! What a message becomes: one or more of Google's agent messages (REST reference, `AgentContentMessage`).
 
 use super::reachable::Has;
+use crate::provider::http::rejected;
 use crate::rcs::buttons::{Chip, chips};
-use crate::rcs::rejected;
+use crate::rcs::content::{self, ON_CARD, Piece, below, pieces, within};
 use serde_json::{Value, json};
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::delivery::Reason;
-use swingbridge_domain::message::{Body, Button, Deed, Disposition, Media, Message, RichCard};
+use swingbridge_domain::message::{Button, Deed, Media, Message, RichCard};
 
 /// The most characters in a text.
 pub const LONGEST_TEXT: usize = 3072;
-const LONGEST_TITLE: usize = 200;
-const LONGEST_DESCRIPTION: usize = 2000;
-/// The most buttons below a message, and on a card.
-const BELOW: usize = 11;
-const ON_CARD: usize = 4;
-const MOST_CARDS: usize = 10;
 
 /// One agent message, but for its files.
 #[derive(Clone, Debug)]
@@ -33,76 +28,24 @@ pub struct Draft {
 /// [`SendError::Rejected`]: it cannot be carried; nothing of it is sent.
 pub fn drafts(message: &Message, has: &Has, name: impl Fn(usize) -> String) -> Result<Vec<Draft>, SendError> {
     let mut drafts: Vec<Draft> = Vec::new();
-    let mut cards: Vec<&RichCard> = Vec::new();
-    for part in &message.parts {
-        if part.disposition == Disposition::Reaction {
-            return Err(rejected(Reason::BadContent, "RCS for Business has no reactions"));
-        }
-        if let Body::RichCard(card) = &part.body {
-            cards.push(card);
-            continue;
-        }
-        flush(&mut cards, &mut drafts, has, &name)?;
-        match &part.body {
-            Body::Text(text) if text.plain.trim().is_empty() => {}
-            Body::Text(text) => drafts.push(plain(&text.plain, name(drafts.len()))?),
-            Body::Media(media) => {
-                drafts.push(Draft {
-                    id: name(drafts.len()),
-                    content: json!({}),
-                    files: vec![(String::new(), media.clone())],
-                });
-                if let Some(caption) = media
-                    .caption
-                    .as_deref()
-                    .filter(|caption| !caption.trim().is_empty())
-                {
-                    drafts.push(plain(caption, name(drafts.len()))?);
+    for piece in pieces(message)? {
+        let id = name(drafts.len());
+        match piece {
+            Piece::Text(text) => drafts.push(plain(text, id)?),
+            Piece::File(media) => drafts.push(file(media, id)),
+            Piece::Place(point, words) => drafts.push(plain(&place(point, words), id)?),
+            Piece::Cards(cards) => match cards.as_slice() {
+                // Words with buttons need no card.
+                [card] if card.media.is_none() && card.title.is_none() => drafts.push(with_chips(card, id)?),
+                [card] if has.feature("RICHCARD_STANDALONE") => drafts.push(standalone(card, id)?),
+                many if many.len() > 1 && has.feature("RICHCARD_CAROUSEL") => {
+                    drafts.push(carousel(many, id)?);
                 }
-            }
-            Body::Location { geo_uri, description } => {
-                drafts.push(plain(&place(geo_uri, description), name(drafts.len()))?);
-            }
-            Body::Null | Body::Poll { .. } | Body::Other { .. } | Body::RichCard(_) => {
-                return Err(rejected(
-                    Reason::BadContent,
-                    "texts, files, places and cards are sent by RCS, and nothing else",
-                ));
-            }
+                cards => drafts.extend(without_card(cards, drafts.len(), &name)?),
+            },
         }
     }
-    flush(&mut cards, &mut drafts, has, &name)?;
-    match drafts.is_empty() {
-        true => Err(rejected(Reason::BadContent, "there is nothing in it")),
-        false => Ok(drafts),
-    }
-}
-
-/// Makes a message of the cards so far.
-fn flush(
-    cards: &mut Vec<&RichCard>,
-    drafts: &mut Vec<Draft>,
-    has: &Has,
-    name: &impl Fn(usize) -> String,
-) -> Result<(), SendError> {
-    let cards = std::mem::take(cards);
-    let id = name(drafts.len());
-    match cards.as_slice() {
-        [] => {}
-        // Words with buttons need no card.
-        [card] if card.media.is_none() && card.title.is_none() => drafts.push(with_chips(card, id)?),
-        [card] if has.feature("RICHCARD_STANDALONE") => drafts.push(standalone(card, id)?),
-        [_] => drafts.extend(without_card(&cards, drafts.len(), name)?),
-        many if many.len() > MOST_CARDS => {
-            return Err(rejected(
-                Reason::BadContent,
-                format!("at most {MOST_CARDS} cards are looked through side by side"),
-            ));
-        }
-        many if has.feature("RICHCARD_CAROUSEL") => drafts.push(carousel(many, id)?),
-        many => drafts.extend(without_card(many, drafts.len(), name)?),
-    }
-    Ok(())
+    Ok(drafts)
 }
 
 fn plain(text: &str, id: String) -> Result<Draft, SendError> {
@@ -112,6 +55,14 @@ fn plain(text: &str, id: String) -> Result<Draft, SendError> {
         content: json!({ "text": text }),
         files: Vec::new(),
     })
+}
+
+fn file(media: &Media, id: String) -> Draft {
+    Draft {
+        id,
+        content: json!({}),
+        files: vec![(String::new(), media.clone())],
+    }
 }
 
 fn with_chips(card: &RichCard, id: String) -> Result<Draft, SendError> {
@@ -124,9 +75,9 @@ fn with_chips(card: &RichCard, id: String) -> Result<Draft, SendError> {
     if text.trim().is_empty() {
         return Err(rejected(Reason::BadContent, "there is nothing above the buttons"));
     }
-    let below = chips(&card.buttons, &id)?;
+    let buttons = chips(&card.buttons, &id)?;
     let mut draft = plain(&text, id)?;
-    put_below(&mut draft.content, &below)?;
+    put_below(&mut draft.content, &buttons)?;
     Ok(draft)
 }
 
@@ -139,11 +90,7 @@ fn without_card(
     let mut drafts = Vec::new();
     for card in cards {
         if let Some(media) = &card.media {
-            drafts.push(Draft {
-                id: name(from + drafts.len()),
-                content: json!({}),
-                files: vec![(String::new(), media.clone())],
-            });
+            drafts.push(file(media, name(from + drafts.len())));
         }
         if card.title.is_some() || card.text.is_some() || !card.buttons.is_empty() {
             drafts.push(with_chips(card, name(from + drafts.len()))?);
@@ -154,12 +101,12 @@ fn without_card(
 
 fn standalone(card: &RichCard, id: String) -> Result<Draft, SendError> {
     let chips = chips(&card.buttons, &id)?;
-    let (on, below) = chips.split_at(chips.len().min(ON_CARD));
+    let (on, rest) = chips.split_at(chips.len().min(ON_CARD));
     let mut content = json!({ "richCard": { "standaloneCard": {
         "cardOrientation": "VERTICAL",
         "cardContent": face(card, on)?,
     } } });
-    put_below(&mut content, below)?;
+    put_below(&mut content, rest)?;
     let media = |media: &Media| {
         (
             "/richCard/standaloneCard/cardContent/media".to_owned(),
@@ -175,11 +122,11 @@ fn standalone(card: &RichCard, id: String) -> Result<Draft, SendError> {
 
 fn carousel(cards: &[&RichCard], id: String) -> Result<Draft, SendError> {
     let all: Vec<&Button> = cards.iter().flat_map(|card| &card.buttons).collect();
-    let mut rest: Vec<Chip<'_>> = numbered(&all, &id)?;
-    let (mut contents, mut below, mut files) = (Vec::new(), Vec::new(), Vec::new());
+    let mut numbered: Vec<Chip<'_>> = numbered(&all, &id)?;
+    let (mut contents, mut rest, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for (index, card) in cards.iter().enumerate() {
-        let mut own: Vec<Chip<'_>> = rest.drain(..card.buttons.len()).collect();
-        below.extend(own.split_off(own.len().min(ON_CARD)));
+        let mut own: Vec<Chip<'_>> = numbered.drain(..card.buttons.len()).collect();
+        rest.extend(own.split_off(own.len().min(ON_CARD)));
         contents.push(face(card, &own)?);
         if let Some(media) = &card.media {
             files.push((
@@ -192,7 +139,7 @@ fn carousel(cards: &[&RichCard], id: String) -> Result<Draft, SendError> {
         "cardWidth": "MEDIUM",
         "cardContents": contents,
     } } });
-    put_below(&mut content, &below)?;
+    put_below(&mut content, &rest)?;
     Ok(Draft { id, content, files })
 }
 
@@ -210,34 +157,11 @@ fn numbered<'a>(buttons: &[&'a Button], id: &str) -> Result<Vec<Chip<'a>>, SendE
 
 /// `CardContent`, but for its file.
 fn face(card: &RichCard, on: &[Chip<'_>]) -> Result<Value, SendError> {
-    let mut face = json!({});
-    if let Some(title) = &card.title {
-        within(title, LONGEST_TITLE, "the title of a card")?;
-        face["title"] = title.as_str().into();
-    }
-    if let Some(text) = &card.text {
-        within(text, LONGEST_DESCRIPTION, "the text of a card")?;
-        face["description"] = text.as_str().into();
-    }
-    if card.media.is_some() {
-        face["media"] = json!({ "height": "MEDIUM" });
-    }
-    if face.as_object().is_none_or(serde_json::Map::is_empty) {
-        return Err(rejected(Reason::BadContent, "there is nothing on a card"));
-    }
-    if !on.is_empty() {
-        face["suggestions"] = on.iter().map(suggestion).collect();
-    }
-    Ok(face)
+    content::face(card, "MEDIUM", on.iter().map(suggestion).collect())
 }
 
 fn put_below(content: &mut Value, chips: &[Chip<'_>]) -> Result<(), SendError> {
-    if chips.len() > BELOW {
-        return Err(rejected(
-            Reason::BadContent,
-            format!("there are too many buttons: {ON_CARD} stand on a card and {BELOW} below a message"),
-        ));
-    }
+    below(chips)?;
     if !chips.is_empty() {
         content["suggestions"] = chips.iter().map(suggestion).collect();
     }
@@ -256,30 +180,16 @@ fn suggestion(chip: &Chip<'_>) -> Value {
 }
 
 /// A place as words that a phone makes a link of.
-pub fn place(geo_uri: &str, description: &str) -> String {
-    let point = geo_uri.strip_prefix("geo:").unwrap_or(geo_uri);
-    let point = point.split([';', '?']).next().unwrap_or_default();
-    let link = format!("https://maps.google.com/maps?q={point}");
-    match description.trim() {
-        "" => link,
-        words => format!("{words}\n{link}"),
-    }
-}
-
-fn within(text: &str, most: usize, what: &str) -> Result<(), SendError> {
-    match text.chars().count() <= most {
-        true => Ok(()),
-        false => Err(rejected(
-            Reason::BadContent,
-            format!("{what} has more than {most} characters, which is the most that Google carries"),
-        )),
-    }
+fn place(point: &str, words: &str) -> String {
+    format!("{words}\nhttps://maps.google.com/maps?q={point}")
+        .trim_start()
+        .to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swingbridge_domain::message::Part;
+    use swingbridge_domain::message::{Body, Disposition, Part};
 
     fn message(bodies: Vec<Body>) -> Message {
         let part = |body| Part {

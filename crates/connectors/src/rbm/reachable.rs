@@ -1,6 +1,7 @@
 //! Who has RCS: what Google said a while ago is believed for a while.
 
-use super::api::{Api, Failure, Refusal};
+use super::api::Api;
+use crate::rcs::api::Failure;
 use crate::rcs::recent::Recent;
 use crate::rcs::uuid;
 use futures_util::StreamExt;
@@ -81,7 +82,7 @@ impl Reachable {
                         .collect(),
                 ))
             }
-            Err(Failure::Refused(Refusal { status: 404, .. })) => Has::Nothing,
+            Err(failure) if failure.status() == Some(404) => Has::Nothing,
             Err(failure) => return Err(failure),
         };
         self.learn(number, has.clone(), now);

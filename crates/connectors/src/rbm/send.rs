@@ -1,10 +1,11 @@
 //! Sending: the capability, the files, and then the messages, each under an id that is made of the message's key.
 
-use super::api::{Failure, Refusal};
+use super::api::WORDS;
 use super::connector::Shared;
 use super::content::{Draft, drafts};
 use super::reachable::Has;
-use crate::rcs::{files, recipient, rejected, uuid};
+use crate::provider::http::rejected;
+use crate::rcs::{TakenBack, files, in_part, recipient, uuid};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -36,10 +37,10 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     let number = recipient(&outbound.to)?;
     // Without a name of its own its number must do; a new database would begin anew with it.
     let key = match outbound.key.is_empty() {
-        true => format!("{}/{}", shared.id, outbound.id),
+        true => format!("{}/{}", shared.account.id, outbound.id),
         false => outbound.key.clone(),
     };
-    let now = shared.clock.now();
+    let now = shared.account.clock.now();
     let ttl = time_left(outbound.expires_at, now)?;
     let has = match shared.reachable.check(&shared.api, number, now).await {
         Ok(has) => has,
@@ -47,13 +48,7 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     };
     shared.answers();
     if has == Has::Nothing {
-        return Err(Failure::Refused(Refusal {
-            status: 404,
-            word: String::new(),
-            field: None,
-            wait: None,
-        })
-        .to_error());
+        return Err(rejected(Reason::NotReachable, WORDS.nobody));
     }
     // All that can be refused is refused before anything leaves.
     let mut drafts = drafts(&outbound.message, &has, |place| id_of(&key, place))?;
@@ -75,16 +70,14 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
             Err(SendError::RetryAfter { detail, .. }) if !network_ids.is_empty() => {
                 return Err(SendError::Unknown { detail });
             }
-            Err(SendError::Rejected { reason, detail }) if !network_ids.is_empty() => {
-                return Err(rejected(
-                    reason,
-                    format!("a part of it was taken, and the rest not: {detail}"),
-                ));
+            Err(error @ SendError::Rejected { .. }) if !network_ids.is_empty() => {
+                let taken_back = take_back(shared, number, &network_ids, true).await;
+                return Err(in_part(error, &taken_back));
             }
             Err(error) => return Err(error),
         }
     }
-    shared.pulse.traffic();
+    shared.account.traffic();
     Ok(Accepted {
         segments: u16::try_from(network_ids.len()).unwrap_or(u16::MAX),
         network_ids,
@@ -94,27 +87,25 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
 }
 
 async fn deliver(shared: &Shared, number: &str, id: &str, message: &Value) -> Result<(), SendError> {
+    let taken = |told: &Value| {
+        let name = told.get("name").and_then(Value::as_str);
+        name.is_some_and(|name| name.ends_with(id))
+    };
     let failure = match shared.api.send(number, id, message).await {
         // It says itself which message it took.
-        Ok(told)
-            if told
-                .get("name")
-                .and_then(Value::as_str)
-                .is_some_and(|name| name.ends_with(id)) =>
-        {
-            shared.answers();
-            return Ok(());
-        }
-        Ok(_) => Failure::Junk,
+        Ok(told) if taken(&told) => None,
+        Ok(_) => Some(shared.api.junk()),
         // It has one with this id, and the id is of this message alone.
-        Err(Failure::Refused(Refusal { status: 409, .. })) => {
-            shared.answers();
-            return Ok(());
-        }
-        Err(failure) => failure,
+        Err(failure) if failure.status() == Some(409) => None,
+        Err(failure) => Some(failure),
     };
-    if matches!(failure, Failure::Refused(Refusal { status: 404, .. })) {
-        shared.reachable.learn(number, Has::Nothing, shared.clock.now());
+    let Some(failure) = failure else {
+        shared.answers();
+        return Ok(());
+    };
+    if failure.status() == Some(404) {
+        let now = shared.account.clock.now();
+        shared.reachable.learn(number, Has::Nothing, now);
     }
     Err(shared.failed(&failure, failure.to_error()))
 }
@@ -148,17 +139,7 @@ async fn tell_files(shared: &Shared, draft: &mut Draft, now: Timestamp) -> Resul
 }
 
 async fn upload(shared: &Shared, media: &Media, now: Timestamp) -> Result<String, SendError> {
-    let lost = || rejected(Reason::BadContent, "the file is not there any more");
-    let path =
-        files::path(media).ok_or_else(|| rejected(Reason::BadContent, "the file is nowhere to be had"))?;
-    let size = tokio::fs::metadata(&path).await.map_err(|_| lost())?.len();
-    if size > shared.config.most() {
-        let most = shared.config.largest_file;
-        let detail =
-            format!("the file is larger than {most} MB, which is the most that is sent (largest_file)");
-        return Err(rejected(Reason::BadContent, detail));
-    }
-    let octets = tokio::fs::read(&path).await.map_err(|_| lost())?;
+    let octets = shared.files.read(media).await?;
     let mime = files::mime(media);
     let mut digest = Sha256::new();
     digest.update(mime.as_bytes());
@@ -180,42 +161,51 @@ async fn upload(shared: &Shared, media: &Media, now: Timestamp) -> Result<String
     Ok(name)
 }
 
-/// Takes back what has not reached the phone. Google says 404 of what it has delivered, and of what it never had.
+/// Takes back what has not reached the phone.
 pub async fn revoke(shared: &Shared, revocation: &Revocation) -> Result<Revoked, SendError> {
     let number = recipient(std::slice::from_ref(&revocation.to))?;
-    let accepted = !revocation.network_ids.is_empty();
-    let ids: Vec<String> = match accepted {
-        true => revocation.network_ids.iter().map(|id| id.0.clone()).collect(),
-        // Of how many parts it was is not known any more: those that Google has come first.
-        false => (0..MOST_PARTS)
-            .map(|place| id_of(&revocation.key, place))
-            .collect(),
-    };
-    let mut all = Revoked::Withdrawn;
-    for (place, id) in ids.into_iter().enumerate() {
-        match shared.api.revoke(number, &id).await {
-            // An empty object, or none.
-            Ok(_) | Err(Failure::Junk) => {}
-            Err(Failure::Refused(Refusal { status: 404, .. })) if accepted => all = Revoked::TooLate,
-            Err(Failure::Refused(Refusal { status: 404, .. })) if place > 0 => break,
-            Err(Failure::Refused(Refusal { status: 404, .. })) => {
-                all = Revoked::Impossible;
-                break;
-            }
-            Err(Failure::Refused(Refusal {
-                status: 400 | 403, ..
-            })) => return Ok(Revoked::Impossible),
-            Err(failure) => return Err(shared.failed(&failure, failure.to_error())),
+    if !revocation.network_ids.is_empty() {
+        return take_back(shared, number, &revocation.network_ids, true).await;
+    }
+    // Of how many parts it was is not known any more: those that Google has come first.
+    let ids: Vec<NetworkId> = (0..MOST_PARTS)
+        .map(|place| NetworkId(id_of(&revocation.key, place)))
+        .collect();
+    take_back(shared, number, &ids, false).await
+}
+
+/// `accepted`: Google has each of them. It says 404 of what it has delivered, and of what it never had.
+async fn take_back(
+    shared: &Shared,
+    number: &str,
+    ids: &[NetworkId],
+    accepted: bool,
+) -> Result<Revoked, SendError> {
+    let mut all = TakenBack::default();
+    for (place, id) in ids.iter().enumerate() {
+        let Err(failure) = shared.api.revoke(number, id.as_str()).await else {
+            all.note(Revoked::Withdrawn);
+            continue;
+        };
+        match failure.status() {
+            Some(404) if accepted => all.note(Revoked::TooLate),
+            // There are no more.
+            Some(404) if place > 0 => break,
+            Some(400 | 403 | 404) => all.note(Revoked::Impossible),
+            _ => return Err(shared.failed(&failure, failure.to_error())),
+        }
+        if !accepted {
+            break;
         }
     }
     shared.answers();
-    Ok(all)
+    Ok(all.whole())
 }
 
 pub async fn reach(shared: &Shared, addresses: &[Address]) -> Vec<Reach> {
     shared
         .reachable
-        .check_all(&shared.api, addresses, shared.clock.now())
+        .check_all(&shared.api, addresses, shared.account.clock.now())
         .await
 }
 
@@ -224,7 +214,7 @@ pub async fn signal(shared: &Shared, signal: &Signal) {
     let Address::Number(number) = &signal.to else {
         return;
     };
-    let now = shared.clock.now().millis().to_string();
+    let now = shared.account.clock.now().millis().to_string();
     let (id, event) = match &signal.kind {
         SignalKind::Read { up_to } => {
             let last = || shared.memory().last_in.get(number).cloned();
@@ -244,7 +234,7 @@ pub async fn signal(shared: &Shared, signal: &Signal) {
         SignalKind::Typing(false) => return,
     };
     if let Err(failure) = shared.api.event(number, &id, &event).await {
-        tracing::debug!(connector = %shared.id, %failure, "a mark is lost");
+        tracing::debug!(connector = %shared.account.id, %failure, "a mark is lost");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Buttons on their way out, and what a tap tells on the way back.
 
-use super::rejected;
+use crate::provider::http::rejected;
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::NetworkId;

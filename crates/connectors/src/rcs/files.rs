@@ -1,12 +1,23 @@
 //! Files of messages: those that come, and those that go.
 
-use crate::journal::{make_folder, private};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
+use super::recent::Recent;
+use crate::provider::account::Account;
+use crate::provider::files::{self, UNSAFE, missing};
+use crate::provider::http::{call, rejected};
+use sha2::{Digest, Sha256};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use swingbridge_domain::connector::SendError;
+use swingbridge_domain::delivery::Reason;
+use swingbridge_domain::message::{Media, Part};
+use url::Url;
 
-/// The longest name of a file.
-const LONGEST_NAME: usize = 80;
+/// How often a file is tried for before its message is handed in without it: one webhook that fails may hold up others.
+const TRIES: u32 = 3;
+/// How many files that would not come are remembered.
+const REMEMBERED: usize = 10_000;
+const TOO_LARGE: &str = "a file that is larger than what is taken here (largest_file)";
 
 /// What a service says of a file.
 #[derive(Clone, Debug, Default)]
@@ -17,101 +28,122 @@ pub struct Told {
     pub address: String,
 }
 
-/// Keeps a file that came in `folder`, under a name made of `identity`. The same file again replaces itself. Blocks on the disk.
-///
-/// # Errors
-/// The disk's; worth a retry.
-pub fn keep(folder: &Path, identity: &str, told: &Told, octets: &[u8]) -> io::Result<Part> {
-    make_folder(folder)?;
-    // Nothing of a foreign name goes into a path.
-    let path = folder.join(identity);
-    let mut file = private(&path)?;
-    file.write_all(octets)?;
-    file.sync_all()?;
-    let uri =
-        url::Url::from_file_path(std::path::absolute(&path)?).map_err(|()| io::ErrorKind::InvalidInput)?;
-    Ok(Part {
-        disposition: Disposition::Attachment,
-        body: Body::Media(Media {
-            kind: kind(told.mime.as_deref().unwrap_or_default()),
-            name: name(told.name.as_deref()),
-            mime: told.mime.clone(),
-            size: Some(octets.len() as u64),
-            uri: uri.into(),
-            ..Media::default()
-        }),
-    })
+/// Fetches and reads files.
+pub struct Files {
+    /// Where the service is.
+    base: String,
+    /// In megabytes.
+    most: u64,
+    time: Duration,
+    /// How often a file would not come, by its message.
+    tries: Mutex<Recent<u32>>,
 }
 
-/// Stands where a file could not be had.
-pub fn absent(told: &Told, why: &str) -> Part {
-    Part {
-        disposition: Disposition::Render,
-        body: Body::Other {
-            kind: told.mime.clone().unwrap_or_else(|| "a file".to_owned()),
-            fallback: Some(why.to_owned()),
-        },
+impl Files {
+    /// `most`: in megabytes. `time`: for one file.
+    pub fn new(base: &str, most: u64, time: Duration) -> Self {
+        Self {
+            base: base.to_owned(),
+            most,
+            time,
+            tries: Mutex::new(Recent::new(REMEMBERED)),
+        }
+    }
+
+    /// Fetches a file that a phone sent; no token goes with the request. `identity`: names its message. `None`: it is to come again.
+    pub async fn fetch(&self, account: &Account, identity: &str, told: &Told) -> Option<Part> {
+        let mime = told.mime.as_deref();
+        if told.size.is_some_and(|size| size > self.octets()) {
+            return Some(missing(mime, TOO_LARGE));
+        }
+        if !self.is_safe(&told.address) {
+            return Some(missing(mime, UNSAFE));
+        }
+        let request = account.http.get(&told.address).timeout(self.time);
+        let most = usize::try_from(self.octets()).unwrap_or(usize::MAX);
+        let answer = match call(request, most).await {
+            Ok(answer) if answer.too_large => return Some(missing(mime, TOO_LARGE)),
+            Ok(answer) => answer,
+            Err(_) => return self.again(identity, mime),
+        };
+        match answer.status {
+            200 if answer.whole => {}
+            403 | 404 | 410 => {
+                return Some(missing(mime, "a file that the service does not have any more"));
+            }
+            _ => return self.again(identity, mime),
+        }
+        let (folder, name, told) = (account.media.clone(), digest(identity.as_bytes()), told.clone());
+        let kept = tokio::task::spawn_blocking(move || {
+            let about = files::Told {
+                identity: &name,
+                name: told.name.as_deref(),
+                mime: told.mime.as_deref(),
+            };
+            files::keep(&folder, &about, answer.mime.as_deref(), &answer.octets)
+        });
+        match kept.await {
+            Ok(Ok(part)) => Some(part),
+            Ok(Err(error)) => {
+                tracing::warn!(connector = %account.id, error = %error.kind(), "a file cannot be kept");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Reads a file of ours on this machine.
+    ///
+    /// # Errors
+    /// Final: it is not there, or too large.
+    pub async fn read(&self, media: &Media) -> Result<Vec<u8>, SendError> {
+        let bad = |detail: &str| rejected(Reason::BadContent, detail);
+        let lost = || bad("the file is not there any more");
+        let path = path(media).ok_or_else(|| bad("the file is nowhere to be had"))?;
+        let size = tokio::fs::metadata(&path).await.map_err(|_| lost())?.len();
+        if size > self.octets() {
+            return Err(bad(&format!(
+                "the file is larger than {} MB, which is the most that is sent (largest_file)",
+                self.most
+            )));
+        }
+        tokio::fs::read(&path).await.map_err(|_| lost())
+    }
+
+    fn octets(&self) -> u64 {
+        self.most * 1_000_000
+    }
+
+    /// By TLS, or from where the service itself is.
+    fn is_safe(&self, address: &str) -> bool {
+        match (Url::parse(address), Url::parse(&self.base)) {
+            (Ok(theirs), Ok(ours)) => theirs.scheme() == "https" || theirs.origin() == ours.origin(),
+            _ => false,
+        }
+    }
+
+    fn again(&self, identity: &str, mime: Option<&str>) -> Option<Part> {
+        let mut tried = self.tries.lock().unwrap_or_else(PoisonError::into_inner);
+        let tries = tried.get(identity).copied().unwrap_or(0) + 1;
+        tried.insert(identity, tries);
+        (tries >= TRIES).then(|| missing(mime, "a file that could not be had from the service"))
     }
 }
 
-/// Where a file of ours lies on this machine.
-pub fn path(media: &Media) -> Option<PathBuf> {
-    url::Url::parse(&media.uri)
-        .ok()
-        .filter(|url| url.scheme() == "file")?
-        .to_file_path()
-        .ok()
+/// A short name that is the same for the same octets.
+pub fn digest(octets: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(octets)[..16])
 }
 
 /// The type that is told of a file of ours.
 pub fn mime(media: &Media) -> &str {
-    match &media.mime {
-        Some(mime) => mime,
-        None => "application/octet-stream",
-    }
+    media.mime.as_deref().unwrap_or("application/octet-stream")
 }
 
-pub fn kind(mime: &str) -> MediaKind {
-    match mime.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::File,
-    }
-}
-
-fn name(given: Option<&str>) -> String {
-    let given = given.unwrap_or_default();
-    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let kept: String = last
-        .chars()
-        .filter(|character| !character.is_control())
-        .take(LONGEST_NAME)
-        .collect();
-    match kept.trim_matches([' ', '.']) {
-        "" => "file".to_owned(),
-        kept => kept.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_foreign_name_never_becomes_a_path() {
-        let folder = tempfile::tempdir().unwrap();
-        let told = Told {
-            name: Some("../../etc/passwd".into()),
-            mime: Some("image/png".into()),
-            ..Told::default()
-        };
-        let part = keep(&folder.path().join("media"), "one", &told, b"png").unwrap();
-        let Body::Media(media) = part.body else { panic!() };
-        assert_eq!((media.name.as_str(), media.kind), ("passwd", MediaKind::Image));
-        let path = path(&media).unwrap();
-        assert_eq!(path, folder.path().join("media/one"));
-        assert_eq!(std::fs::read(path).unwrap(), b"png");
-        assert_eq!(name(Some("..")), "file");
-    }
+fn path(media: &Media) -> Option<PathBuf> {
+    Url::parse(&media.uri)
+        .ok()
+        .filter(|url| url.scheme() == "file")?
+        .to_file_path()
+        .ok()
 }

@@ -1,14 +1,16 @@
-//! What the connectors to RCS services share: names for messages, buttons, files, HTTP, and how they are.
+//! What the connectors to RCS services share beyond what those of all providers do: names for messages, what a message says and its
+//! buttons, files, requests with a token, and what is said of a message of which a part was refused.
 
+pub mod api;
 pub mod buttons;
+pub mod content;
 pub mod files;
-pub mod http;
-pub mod pulse;
 pub mod recent;
 
+use crate::provider::http::rejected;
 use sha2::{Digest, Sha256};
 use swingbridge_domain::address::Address;
-use swingbridge_domain::connector::SendError;
+use swingbridge_domain::connector::{Revoked, SendError};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::inbox::NetworkAddress;
 
@@ -47,10 +49,43 @@ pub fn recipient(to: &[Address]) -> Result<&str, SendError> {
     }
 }
 
-pub fn rejected(reason: Reason, detail: impl Into<String>) -> SendError {
-    SendError::Rejected {
-        reason,
-        detail: detail.into(),
+/// What became of the parts of a message that were tried to be taken back, one after the other.
+#[derive(Default)]
+pub struct TakenBack {
+    withdrawn: bool,
+    late: bool,
+    not: bool,
+}
+
+impl TakenBack {
+    pub fn note(&mut self, part: Revoked) {
+        match part {
+            Revoked::Withdrawn => self.withdrawn = true,
+            Revoked::TooLate => self.late = true,
+            Revoked::Impossible | Revoked::InPart => self.not = true,
+        }
+    }
+
+    /// Of the whole message.
+    pub fn whole(&self) -> Revoked {
+        match (self.withdrawn, self.late, self.not) {
+            (true, false, false) => Revoked::Withdrawn,
+            (true, ..) => Revoked::InPart,
+            (false, true, false) => Revoked::TooLate,
+            (false, ..) => Revoked::Impossible,
+        }
+    }
+}
+
+/// What is said of a message of which a part was refused after others were taken, and the others were tried to be taken back. Only
+/// where the phone certainly gets nothing of it may it go again, by this way or another; else it would get those parts twice.
+pub fn in_part(refused: SendError, taken_back: &Result<Revoked, SendError>) -> SendError {
+    match (refused, taken_back) {
+        (refused, Ok(Revoked::Withdrawn)) => refused,
+        (SendError::Rejected { detail, .. } | SendError::RetryAfter { detail, .. }, _) => {
+            rejected(Reason::InPart, detail)
+        }
+        (doubt, _) => doubt,
     }
 }
 

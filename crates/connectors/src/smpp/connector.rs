@@ -104,6 +104,25 @@ impl SmppConnector {
     }
 }
 
+#[async_trait]
+impl crate::check::Check for SmppConnector {
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let checked = SmppConnector::check(self).await?;
+        let version = match checked.version {
+            Some(version) => format!("{}.{}", version >> 4, version & 15),
+            None => "3.4 or older".to_owned(),
+        };
+        let tls = if checked.tls { "with TLS" } else { "in clear" };
+        Ok(match checked.system_id.is_empty() {
+            true => format!("SMPP {version}, {tls}"),
+            false => format!(
+                "SMPP {version}, {tls}, the SMSC calls itself {:?}",
+                checked.system_id
+            ),
+        })
+    }
+}
+
 /// SMS has no encryption between phones and carriers that hides a text from them; to our carrier there may be TLS, of which we
 /// hold one end.
 fn way(tls: bool) -> Vec<Leg> {

@@ -1,9 +1,9 @@
 //! Requests to the app's API.
 
 use super::config::Config;
-use reqwest::{Method, StatusCode};
+use crate::provider::http::{self, Http};
+use reqwest::Method;
 use serde_json::Value;
-use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 
 /// The most that an answer may have: an MMS attachment with room to spare.
@@ -11,7 +11,7 @@ const MOST: usize = 32 << 20;
 
 #[derive(Debug)]
 pub struct Api {
-    client: reqwest::Client,
+    http: Http,
     base: String,
     user: String,
     password: Secret,
@@ -34,45 +34,14 @@ pub enum Failure {
     Junk,
 }
 
-/// The client cannot be made; a person must act.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    #[error("ca_file: {0}")]
-    Roots(String),
-    #[error("{0}")]
-    Client(String),
-}
-
 impl Api {
-    pub fn new(config: &Config) -> Result<Self, BuildError> {
-        // Whoever came first may have installed one; any will do.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut client = reqwest::Client::builder()
-            .connect_timeout(config.timing.request.min(Duration::from_secs(10)))
-            .timeout(config.timing.request)
-            .redirect(reqwest::redirect::Policy::none())
-            // Phones drop idle connections early.
-            .pool_idle_timeout(Duration::from_secs(5))
-            .no_proxy()
-            .user_agent(concat!("swingbridge/", env!("CARGO_PKG_VERSION")));
-        if let Some(path) = &config.ca_file {
-            let bad = |problem: String| BuildError::Roots(format!("{}: {problem}", path.display()));
-            let pem = std::fs::read(path).map_err(|error| bad(error.to_string()))?;
-            let roots =
-                reqwest::Certificate::from_pem_bundle(&pem).map_err(|error| bad(error.to_string()))?;
-            if roots.is_empty() {
-                return Err(bad("holds no certificate in PEM form".to_owned()));
-            }
-            client = client.tls_certs_merge(roots);
-        }
-        Ok(Self {
-            client: client
-                .build()
-                .map_err(|error| BuildError::Client(error.to_string()))?,
+    pub fn new(config: &Config, http: Http) -> Self {
+        Self {
+            http,
             base: config.url.trim_end_matches('/').to_owned(),
             user: config.user.clone(),
             password: config.password.clone(),
-        })
+        }
     }
 
     pub async fn get(&self, path: &str) -> Result<Value, Failure> {
@@ -94,39 +63,26 @@ impl Api {
 
     async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Vec<u8>, Failure> {
         let mut request = self
-            .client
-            .request(method, format!("{}{path}", self.base))
+            .http
+            .request(method, &format!("{}{path}", self.base))
             .basic_auth(&self.user, Some(self.password.expose()));
         if let Some(body) = body {
             request = request.json(body);
         }
-        let mut answer = request.send().await.map_err(|error| match error.is_connect() {
-            true => Failure::Unreachable,
-            false => Failure::NoAnswer,
+        let answer = http::call(request, MOST).await.map_err(|failure| match failure {
+            http::Failure::Unreachable => Failure::Unreachable,
+            http::Failure::NoAnswer => Failure::NoAnswer,
         })?;
-        match answer.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(Failure::Refused),
-            status if !status.is_success() => return Err(Failure::Status(status.as_u16())),
-            _ => {}
+        match answer.status {
+            401 | 403 => Err(Failure::Refused),
+            200..300 if answer.whole => Ok(answer.octets),
+            200..300 if answer.too_large => Err(Failure::Junk),
+            200..300 => Err(Failure::NoAnswer),
+            status => Err(Failure::Status(status)),
         }
-        let mut octets = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|_| Failure::NoAnswer)? {
-            if octets.len() + chunk.len() > MOST {
-                return Err(Failure::Junk);
-            }
-            octets.extend_from_slice(&chunk);
-        }
-        Ok(octets)
     }
 }
 
 fn read(octets: Vec<u8>) -> Result<Value, Failure> {
     serde_json::from_slice(&octets).map_err(|_| Failure::Junk)
-}
-
-/// A part of a path or a value of a query.
-pub fn escaped(text: &str) -> String {
-    url::form_urlencoded::byte_serialize(text.as_bytes())
-        .collect::<String>()
-        .replace('+', "%20")
 }

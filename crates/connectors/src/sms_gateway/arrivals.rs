@@ -1,20 +1,17 @@
 //! What the app tells of a message, by webhook or in its inbox, as one thing with one identity.
 
 use super::time;
-use crate::journal::private;
+use crate::provider::files::{Told, keep};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::io::Write;
 use std::path::Path;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::{ConnectorId, NetworkId};
 use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, What};
-use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Message, Part};
+use swingbridge_domain::message::{Body, Disposition, Message, Part};
 
 /// How much of a data message the app's inbox tells.
 const DATA_TOLD: usize = 64;
-/// The longest name of a file.
-const LONGEST_NAME: usize = 80;
 
 /// A message that came to the phone.
 pub struct Item {
@@ -179,11 +176,10 @@ fn other(kind: &str) -> Message {
 }
 
 fn part(body: Body) -> Part {
-    let disposition = match body {
-        Body::Media(_) => Disposition::Attachment,
-        _ => Disposition::Render,
-    };
-    Part { disposition, body }
+    Part {
+        disposition: Disposition::Render,
+        body,
+    }
 }
 
 fn mms(
@@ -203,22 +199,13 @@ fn mms(
                 fallback: None,
             },
             Some(octets) => {
-                crate::journal::make_folder(folder)?;
-                // Nothing of a foreign name goes into a path.
-                let path = folder.join(format!("{identity}-{}", attachment.part));
-                let mut file = private(&path)?;
-                file.write_all(&octets)?;
-                file.sync_all()?;
-                Body::Media(Media {
-                    kind: kind(&attachment.mime),
-                    name: name(attachment.name.as_deref()),
-                    size: Some(octets.len() as u64),
-                    uri: url::Url::from_file_path(std::path::absolute(&path)?)
-                        .map(String::from)
-                        .unwrap_or_default(),
-                    mime: Some(attachment.mime),
-                    ..Media::default()
-                })
+                let told = Told {
+                    identity: &format!("{identity}-{}", attachment.part),
+                    name: attachment.name.as_deref(),
+                    mime: Some(&attachment.mime),
+                };
+                message.parts.push(keep(folder, &told, None, &octets)?);
+                continue;
             }
         };
         message.parts.push(part(body));
@@ -227,29 +214,6 @@ fn mms(
         return Ok(other("mms/empty"));
     }
     Ok(message)
-}
-
-fn kind(mime: &str) -> MediaKind {
-    match mime.split('/').next() {
-        Some("image") => MediaKind::Image,
-        Some("audio") => MediaKind::Audio,
-        Some("video") => MediaKind::Video,
-        _ => MediaKind::File,
-    }
-}
-
-fn name(given: Option<&str>) -> String {
-    let given = given.unwrap_or_default();
-    let last = given.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect();
-    match clean.trim_matches('.').is_empty() {
-        true => "attachment".to_owned(),
-        false => clean,
-    }
 }
 
 fn attachments(payload: &Value) -> Result<Vec<Attachment>, Malformed> {
@@ -312,18 +276,6 @@ mod tests {
             one.identity(),
             received("OK", "2025-11-14T01:39:53Z", "a").identity()
         );
-    }
-
-    #[test]
-    fn an_attachments_name_leads_nowhere() {
-        for (given, kept) in [
-            ("../../etc/passwd", "passwd"),
-            ("..", "attachment"),
-            ("a\\b.jpg", "b.jpg"),
-            ("", "attachment"),
-        ] {
-            assert_eq!(name(Some(given)), kept);
-        }
     }
 
     #[test]

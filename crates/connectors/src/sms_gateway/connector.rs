@@ -3,30 +3,27 @@
 use super::api::{Api, Failure};
 use super::config::Config;
 use super::memory::Kept;
-use super::{send, watch};
+use super::{hook, send, watch};
 use crate::journal::{Journal, JournalError};
-use crate::webhook::{Request, Response, Webhook};
+use crate::provider::account::{Account, settings};
+use crate::provider::hosted::{Hosted, Service};
+use crate::provider::http::Http;
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::{Capabilities, Support};
-use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
-use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Link, Outbound, SendError, Shutdown,
-};
+use swingbridge_domain::clock::{Clock, Entropy};
+use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
 use swingbridge_domain::id::ConnectorId;
-use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
 use tokio::sync::Notify;
-use tokio::time::timeout;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 /// How many messages are handed to the app at once.
 const AT_ONCE: u32 = 4;
-/// How long sends that have begun are waited for when the program stops.
-const LAST_SENDS: Duration = Duration::from_secs(4);
+/// Phones drop idle connections early.
+const IDLE: Duration = Duration::from_secs(5);
 
 /// What this program is, on the way from the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,36 +35,22 @@ pub enum Where {
 }
 
 /// A connector for one phone with the app.
-pub struct SmsGatewayConnector {
-    shared: Arc<Shared>,
-    stopping: CancellationToken,
-    sends: TaskTracker,
-}
+pub type SmsGatewayConnector = Hosted<Shared>;
 
 /// What the parts of a connector share.
 pub struct Shared {
-    pub id: ConnectorId,
+    pub account: Account,
     pub config: Config,
     pub api: Api,
     pub kept: Kept,
-    pub media: PathBuf,
-    pub clock: Arc<dyn Clock>,
-    pub inbox: OnceLock<Arc<dyn Inbox>>,
     /// Arrivals are handed in one after the other, so that two tellings of one meet in the memory.
     pub turn: tokio::sync::Mutex<()>,
     /// The app should be asked from further back: there was a gap.
     pub gap: Notify,
     place: Where,
-    state: Mutex<State>,
 }
 
-struct State {
-    link: Link,
-    detail: String,
-    last_traffic: Option<Timestamp>,
-}
-
-impl SmsGatewayConnector {
+impl Hosted<Shared> {
     /// A connector that asks nothing yet. `state_folder` is its own, and is made; MMS attachments lie below it. Blocks on the disk.
     ///
     /// # Errors
@@ -80,90 +63,40 @@ impl SmsGatewayConnector {
         clock: Arc<dyn Clock>,
         entropy: &dyn Entropy,
     ) -> Result<Self, ConnectorError> {
-        let failed = |cause: String, cure: &str| ConnectorError {
-            connector: id.clone(),
-            cause,
-            cure: cure.to_owned(),
-        };
-        const SETTINGS: &str = "change the connector's settings";
-        config
-            .validate()
-            .map_err(|error| failed(error.to_string(), SETTINGS))?;
-        let api = Api::new(&config).map_err(|error| failed(error.to_string(), SETTINGS))?;
+        config.validate().map_err(|error| settings(&id, error))?;
+        let http = Http::new(config.ca_file.as_deref(), config.timing.request, IDLE)
+            .map_err(|cause| settings(&id, cause))?;
         let kept = Journal::in_folder(state_folder, "memory.json")
             .and_then(|file| Kept::open(file, entropy))
-            .map_err(|error| match &error {
-                JournalError::Io { .. } => {
-                    failed(error.to_string(), "look at the disk and at who may write there")
+            .map_err(|error| ConnectorError {
+                connector: id.clone(),
+                cause: error.to_string(),
+                cure: match &error {
+                    JournalError::Io { .. } => "look at the disk and at who may write there",
+                    JournalError::Content { .. } => {
+                        "put the file back from a backup, or remove it: then the app is read as at the first start"
+                    }
                 }
-                JournalError::Content { .. } => failed(
-                    error.to_string(),
-                    "put the file back from a backup, or remove it: then the app is read as at the first start",
-                ),
+                .to_owned(),
             })?;
-        let shared = Shared {
-            id,
+        Ok(Self(Arc::new(Shared {
+            account: Account::with(id, clock, http.clone(), state_folder.join("media")),
+            api: Api::new(&config, http),
             config,
-            api,
             kept,
-            media: state_folder.join("media"),
-            clock,
-            inbox: OnceLock::new(),
             turn: tokio::sync::Mutex::default(),
             gap: Notify::new(),
             place,
-            state: Mutex::new(State {
-                link: Link::Disconnected,
-                detail: "the app has not been asked yet".to_owned(),
-                last_traffic: None,
-            }),
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-            stopping: CancellationToken::new(),
-            sends: TaskTracker::new(),
-        })
+        })))
     }
 }
 
 impl Shared {
-    pub fn connected(&self, problem: Option<&str>) {
-        let link = match problem {
-            Some(_) => Link::Degraded,
-            None => Link::Connected,
-        };
-        self.set(link, problem.unwrap_or_default());
-    }
-
     pub fn failed(&self, failure: &Failure) {
-        let link = match failure {
-            Failure::Refused => Link::Refused,
-            _ => Link::Disconnected,
-        };
-        self.set(link, &failure.to_string());
-    }
-
-    fn set(&self, link: Link, detail: &str) {
-        let mut state = self.state();
-        // Said once, not with each try.
-        if state.link != link || state.detail != detail {
-            match link {
-                Link::Connected => tracing::info!(connector = %self.id, "the app answers"),
-                Link::Refused => tracing::error!(connector = %self.id, "{detail}"),
-                _ => tracing::warn!(connector = %self.id, "{detail}"),
-            }
+        match failure {
+            Failure::Refused => self.account.refused(&failure.to_string()),
+            _ => self.account.disconnected(&failure.to_string()),
         }
-        state.link = link;
-        detail.clone_into(&mut state.detail);
-    }
-
-    pub fn traffic(&self) {
-        let now = self.clock.now();
-        self.state().last_traffic = Some(now);
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The legs from the contact's phone to this program.
@@ -209,13 +142,20 @@ impl Shared {
 }
 
 #[async_trait]
-impl Connector for SmsGatewayConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.id
+impl Service for Shared {
+    /// An MMS comes whole, in base64.
+    const LARGEST_BODY: usize = 16 << 20;
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
-        let receipts = match self.shared.config.receipts {
+        let receipts = match self.config.receipts {
             true => Support::Full,
             false => Support::Absent,
         };
@@ -223,61 +163,21 @@ impl Connector for SmsGatewayConnector {
             networks: vec!["sms".to_owned(), "mms".to_owned()],
             delivery_receipts: receipts,
             at_once: Some(AT_ONCE),
-            way: self.shared.way(),
+            way: self.way(),
             idempotent_sends: true,
             ..Capabilities::default()
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.url.starts_with("http:") {
-            tracing::warn!(connector = %shared.id, "no TLS: the app's password and all texts travel in clear to it");
-        }
-        let _ = shared.inbox.set(inbox.clone());
-        tokio::select! {
-            () = watch::run(shared, &*inbox) => {}
-            () = shutdown.requested() => {}
-        }
-        self.stopping.cancel();
-        self.sends.close();
-        let _ = timeout(LAST_SENDS, self.sends.wait()).await;
-        Ok(())
+    async fn work(&self) {
+        watch::run(self).await;
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.sends.token();
-        if self.stopping.is_cancelled() {
-            return Err(SendError::RetryAfter {
-                delay: Duration::from_secs(1),
-                detail: "the program is stopping".to_owned(),
-                counts: false,
-            });
-        }
-        send::send(&self.shared, &outbound).await
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
     }
 
-    async fn probe(&self) -> Health {
-        let state = self.shared.state();
-        Health {
-            state: state.link,
-            detail: state.detail.clone(),
-            last_traffic: state.last_traffic,
-        }
-    }
-}
-
-#[async_trait]
-impl Webhook for SmsGatewayConnector {
-    async fn receive(&self, request: Request) -> Response {
-        if self.stopping.is_cancelled() {
-            return Response::new(503, "stopping");
-        }
-        super::hook::receive(&self.shared, &request).await
-    }
-
-    /// An MMS comes whole, in base64.
-    fn largest_body(&self) -> usize {
-        16 << 20
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
     }
 }

@@ -8,7 +8,6 @@ use hmac::{Hmac, Mac};
 use serde_json::Value;
 use sha2::Sha256;
 use std::time::Duration;
-use swingbridge_domain::inbox::Inbox;
 
 /// What is asked of the app to tell. `sms:failed` and the like tell of what we sent.
 pub const EVENTS: [&str; 9] = [
@@ -33,12 +32,9 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
         return Response::new(405, "POST only");
     }
     if let Err(response) = verify(shared, request) {
-        tracing::warn!(connector = %shared.id, status = response.status, "a webhook is refused: {}", response.body);
+        tracing::warn!(connector = %shared.account.id, status = response.status, "a webhook is refused: {}", response.body);
         return response;
     }
-    let Some(inbox) = shared.inbox.get() else {
-        return LATER;
-    };
     let Ok(event) = serde_json::from_slice::<Value>(&request.body) else {
         return Response::new(400, "the body is no JSON");
     };
@@ -49,30 +45,30 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
         .as_deref()
         .filter(|ours| theirs != Some(*ours))
     {
-        tracing::debug!(connector = %shared.id, device = ours.len(), "a webhook of another phone is passed over");
+        tracing::debug!(connector = %shared.account.id, device = ours.len(), "a webhook of another phone is passed over");
         return Response::TAKEN;
     }
     let kind = event.get("event").and_then(Value::as_str).unwrap_or_default();
     let Some(payload) = event.get("payload") else {
         return Response::new(400, "the event has no payload");
     };
-    take(shared, &**inbox, kind, payload).await
+    take(shared, kind, payload).await
 }
 
-async fn take(shared: &Shared, inbox: &dyn Inbox, kind: &str, payload: &Value) -> Response {
+async fn take(shared: &Shared, kind: &str, payload: &Value) -> Response {
     let outcome = match kind {
         "sms:received" | "sms:data-received" | "mms:downloaded" => match Item::from_event(kind, payload) {
-            Ok(item) => hand_in(shared, inbox, vec![item]).await,
+            Ok(item) => hand_in(shared, vec![item]).await,
             Err(error) => {
-                tracing::warn!(connector = %shared.id, kind, %error, "a webhook cannot be understood");
+                tracing::warn!(connector = %shared.account.id, kind, %error, "a webhook cannot be understood");
                 // The app's inbox is asked for it.
                 shared.gap.notify_one();
                 return Response::new(422, "the payload has another form");
             }
         },
-        "sms:sent" => receipt(shared, inbox, payload, "Sent").await,
-        "sms:delivered" => receipt(shared, inbox, payload, "Delivered").await,
-        "sms:failed" => receipt(shared, inbox, payload, "Failed").await,
+        "sms:sent" => receipt(shared, payload, "Sent").await,
+        "sms:delivered" => receipt(shared, payload, "Delivered").await,
+        "sms:failed" => receipt(shared, payload, "Failed").await,
         // The app came up: what it could not tell meanwhile is in its inbox.
         "app:started" => {
             shared.gap.notify_one();
@@ -109,7 +105,7 @@ fn verify(shared: &Shared, request: &Request) -> Result<(), Response> {
     if mac.verify_slice(&signature).is_err() {
         return refuse("its signature is wrong: compare the signing key with the app's");
     }
-    let ours = shared.clock.now().millis() / 1000;
+    let ours = shared.account.clock.now().millis() / 1000;
     let near = stamp
         .trim()
         .parse::<i64>()

@@ -1,8 +1,9 @@
 //! Sending: the app takes a message under an id of ours, and takes each id once. So a doubt is resolved by asking again.
 
-use super::api::{Failure, escaped};
+use super::api::Failure;
 use super::connector::Shared;
 use super::time;
+use crate::provider::http::escaped;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
@@ -21,7 +22,7 @@ const AWAY: Duration = Duration::from_secs(15);
 
 /// Hands one message to the app.
 pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, SendError> {
-    let now = shared.clock.now();
+    let now = shared.account.clock.now();
     let (number, text) = (recipient(&outbound.to)?, text(outbound)?);
     if outbound.expires_at.is_some_and(|at| at <= now) {
         return Err(rejected(Reason::Expired, "its time was over before it left"));
@@ -52,9 +53,9 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
                 if shared.config.receipts
                     && let Err(error) = shared.kept.change(|memory| memory.await_receipts(&id, now))
                 {
-                    tracing::warn!(connector = %shared.id, %error, "the receipts of a message may be missed after a restart");
+                    tracing::warn!(connector = %shared.account.id, %error, "the receipts of a message may be missed after a restart");
                 }
-                shared.traffic();
+                shared.account.traffic();
                 return Ok(Accepted {
                     network_ids: vec![NetworkId::new(id)],
                     ..Accepted::default()

@@ -1,16 +1,17 @@
 //! Asks the app for what no webhook told: messages in its inbox, and the states of ours.
 
-use super::api::{Failure, escaped};
+use super::api::Failure;
 use super::arrivals::{Content, Item};
 use super::connector::Shared;
 use super::hook::EVENTS;
 use super::time;
+use crate::provider::http::escaped;
 use serde_json::{Value, json};
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::NetworkId;
-use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Inbox, InboxError, Receipt, What};
+use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, InboxError, Receipt, What};
 use tokio::time::sleep;
 
 /// How many elements of the inbox are asked for at once.
@@ -49,13 +50,13 @@ impl From<InboxError> for Stop {
 }
 
 /// Runs until the inbox is closed.
-pub async fn run(shared: &Shared, inbox: &dyn Inbox) {
+pub async fn run(shared: &Shared) {
     let mut gap = true;
     let mut wait = shared.config.timing.poll;
     loop {
-        match round(shared, inbox, gap).await {
+        match round(shared, gap).await {
             Ok(problem) => {
-                shared.connected(problem);
+                shared.account.connected(problem);
                 gap = false;
                 wait = shared.config.timing.poll;
             }
@@ -75,8 +76,8 @@ pub async fn run(shared: &Shared, inbox: &dyn Inbox) {
 }
 
 /// One reading of all; gives what is not as it should be.
-async fn round(shared: &Shared, inbox: &dyn Inbox, gap: bool) -> Result<Option<&'static str>, Stop> {
-    let now = shared.clock.now();
+async fn round(shared: &Shared, gap: bool) -> Result<Option<&'static str>, Stop> {
+    let now = shared.account.clock.now();
     let config = &shared.config;
     let days = Duration::from_secs(DAY * u64::from(config.history_days));
     let (begun, contact) = shared.kept.look(|memory| (memory.begun, memory.contact));
@@ -91,7 +92,7 @@ async fn round(shared: &Shared, inbox: &dyn Inbox, gap: bool) -> Result<Option<&
         register(shared).await?;
         refresh(shared, from, now).await?;
     }
-    let problem = match read_inbox(shared, inbox, from, begun).await {
+    let problem = match read_inbox(shared, from, begun).await {
         Err(Stop::App(Failure::Status(404 | 405 | 501))) => Some(
             "this version of the app has no inbox to read: what no webhook tells is not seen; bring it up to date",
         ),
@@ -102,10 +103,10 @@ async fn round(shared: &Shared, inbox: &dyn Inbox, gap: bool) -> Result<Option<&
         memory.contact = Some(now);
     });
     if let Err(error) = written {
-        tracing::warn!(connector = %shared.id, %error, "how far the app was read cannot be written down");
+        tracing::warn!(connector = %shared.account.id, %error, "how far the app was read cannot be written down");
         return Err(Stop::Store);
     }
-    ask_after_ours(shared, inbox, now).await?;
+    ask_after_ours(shared, now).await?;
     Ok(problem)
 }
 
@@ -128,7 +129,7 @@ async fn register(shared: &Shared) -> Result<(), Stop> {
             // One of an older version, which does not know the event; or the address is not to its liking.
             Err(Failure::Status(400 | 422 | 500)) => {
                 tracing::warn!(
-                    connector = %shared.id, event,
+                    connector = %shared.account.id, event,
                     "the app takes no webhook for this event: it wants an https address, or is too old for it"
                 );
             }
@@ -156,12 +157,7 @@ async fn refresh(shared: &Shared, from: Timestamp, now: Timestamp) -> Result<(),
     }
 }
 
-async fn read_inbox(
-    shared: &Shared,
-    inbox: &dyn Inbox,
-    from: Timestamp,
-    begun: Timestamp,
-) -> Result<(), Stop> {
+async fn read_inbox(shared: &Shared, from: Timestamp, begun: Timestamp) -> Result<(), Stop> {
     let mut items = Vec::new();
     let mut unreadable = 0;
     let mut offset = 0;
@@ -191,7 +187,7 @@ async fn read_inbox(
         }
     }
     if unreadable > 0 {
-        tracing::warn!(connector = %shared.id, unreadable, "elements of the app's inbox have another form and are passed over");
+        tracing::warn!(connector = %shared.account.id, unreadable, "elements of the app's inbox have another form and are passed over");
     }
     items.sort_by_key(|(_, item)| item.at);
     let earliest = time::before(
@@ -207,7 +203,7 @@ async fn read_inbox(
         fetch(shared, &id, &mut item).await?;
         fresh.push(item);
     }
-    hand_in(shared, inbox, fresh).await
+    hand_in(shared, fresh).await
 }
 
 /// Fetches the attachments of an MMS.
@@ -228,7 +224,7 @@ async fn fetch(shared: &Shared, id: &str, item: &mut Item) -> Result<(), Stop> {
 }
 
 /// Hands in what was not handed in before.
-pub async fn hand_in(shared: &Shared, inbox: &dyn Inbox, items: Vec<Item>) -> Result<(), Stop> {
+pub async fn hand_in(shared: &Shared, items: Vec<Item>) -> Result<(), Stop> {
     let _turn = shared.turn.lock().await;
     let begun = shared.kept.look(|memory| memory.begun);
     let mut identities = Vec::new();
@@ -242,9 +238,14 @@ pub async fn hand_in(shared: &Shared, inbox: &dyn Inbox, items: Vec<Item>) -> Re
             continue;
         }
         let arrival = item
-            .arrival(&shared.id, &shared.config.number, begun, &shared.media)
+            .arrival(
+                &shared.account.id,
+                &shared.config.number,
+                begun,
+                &shared.account.media,
+            )
             .map_err(|error| {
-                tracing::warn!(connector = %shared.id, error = %error.kind(), "an attachment cannot be kept");
+                tracing::warn!(connector = %shared.account.id, error = %error.kind(), "an attachment cannot be kept");
                 Stop::Store
             })?;
         arrivals.push(arrival);
@@ -253,8 +254,7 @@ pub async fn hand_in(shared: &Shared, inbox: &dyn Inbox, items: Vec<Item>) -> Re
     if arrivals.is_empty() {
         return Ok(());
     }
-    inbox.deliver(arrivals).await?;
-    shared.traffic();
+    shared.account.deliver(arrivals).await?;
     let written = shared.kept.change(|memory| {
         for identity in identities {
             memory.saw(identity);
@@ -262,12 +262,12 @@ pub async fn hand_in(shared: &Shared, inbox: &dyn Inbox, items: Vec<Item>) -> Re
     });
     if let Err(error) = written {
         // The inbox knows them by their ids.
-        tracing::warn!(connector = %shared.id, %error, "what was handed in may be handed in again after a restart");
+        tracing::warn!(connector = %shared.account.id, %error, "what was handed in may be handed in again after a restart");
     }
     Ok(())
 }
 
-async fn ask_after_ours(shared: &Shared, inbox: &dyn Inbox, now: Timestamp) -> Result<(), Stop> {
+async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
     for (id, pending) in shared
         .kept
         .look(|memory| memory.pending())
@@ -289,14 +289,14 @@ async fn ask_after_ours(shared: &Shared, inbox: &dyn Inbox, now: Timestamp) -> R
                 .cloned()
                 .unwrap_or(Value::Null);
             let told = json!({ "messageId": id, "reason": reason });
-            receipt(shared, inbox, &told, word).await?;
+            receipt(shared, &told, word).await?;
         }
     }
     Ok(())
 }
 
 /// Hands in what became of a message of ours, by the app's word for it.
-pub async fn receipt(shared: &Shared, inbox: &dyn Inbox, payload: &Value, state: &str) -> Result<(), Stop> {
+pub async fn receipt(shared: &Shared, payload: &Value, state: &str) -> Result<(), Stop> {
     let Some(id) = payload.get("messageId").and_then(Value::as_str) else {
         return Ok(());
     };
@@ -313,23 +313,23 @@ pub async fn receipt(shared: &Shared, inbox: &dyn Inbox, payload: &Value, state:
         .flatten()
         .map(without_numbers);
     let receipt = Receipt {
-        connector: shared.id.clone(),
+        connector: shared.account.id.clone(),
         network_ids: vec![NetworkId::new(id)],
         outcome,
         error,
         at,
         way: Vec::new(),
     };
-    inbox
+    shared
+        .account
         .deliver(vec![Arrival {
             dedupe: Dedupe::Harmless,
             what: What::Network(Inbound::Receipt(receipt)),
         }])
         .await?;
-    shared.traffic();
     let last = state != "Sent";
     if let Err(error) = shared.kept.change(|memory| memory.reached(id, state, last)) {
-        tracing::debug!(connector = %shared.id, %error, "a state is asked for once more");
+        tracing::debug!(connector = %shared.account.id, %error, "a state is asked for once more");
     }
     Ok(())
 }

@@ -2,32 +2,30 @@
 
 use super::config::Config;
 use super::{hook, send, watch};
-use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::check;
+use crate::provider::account::{AT_ONCE, Account, settings, way};
+use crate::provider::hosted::{Hosted, Service};
+use crate::provider::http::ANSWER;
 use crate::provider::memory::Kept;
-use crate::webhook::{Request, Response, Webhook};
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
 use reqwest::RequestBuilder;
 use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Clock;
-use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Outbound, SendError, Shutdown,
-};
+use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
 use swingbridge_domain::id::ConnectorId;
-use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::Place;
 
 /// Ten segments in the GSM alphabet.
 const LONGEST_TEXT: u32 = 1530;
 
 /// A connector for one number at Telnyx.
-pub struct TelnyxConnector {
-    pub(super) shared: Arc<Shared>,
-}
+pub type TelnyxConnector = Hosted<Shared>;
 
 /// What the parts of the connector share.
-pub(super) struct Shared {
+pub struct Shared {
     pub account: Account,
     pub config: Config,
     pub kept: Kept,
@@ -35,7 +33,7 @@ pub(super) struct Shared {
     ours: Place,
 }
 
-impl TelnyxConnector {
+impl Hosted<Shared> {
     /// A connector that asks nothing yet. `state_folder` is its own, and is made; files that come lie below it. `ours`: where this program
     /// runs, the gateway or the user's device. Blocks on the disk.
     ///
@@ -48,11 +46,7 @@ impl TelnyxConnector {
         ours: Place,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectorError> {
-        config.validate().map_err(|error| ConnectorError {
-            connector: id.clone(),
-            cause: error.to_string(),
-            cure: SETTINGS.to_owned(),
-        })?;
+        config.validate().map_err(|error| settings(&id, error))?;
         let kept = Kept::open(state_folder, &id)?;
         let account = Account::new(
             id,
@@ -62,20 +56,18 @@ impl TelnyxConnector {
             state_folder.join("media"),
         )?;
         let key = config.key().unwrap_or_default();
-        Ok(Self {
-            shared: Arc::new(Shared {
-                account,
-                config,
-                kept,
-                key,
-                ours,
-            }),
-        })
+        Ok(Self(Arc::new(Shared {
+            account,
+            config,
+            kept,
+            key,
+            ours,
+        })))
     }
 }
 
 impl Shared {
-    pub fn url(&self, path: &str) -> String {
+    pub fn at(&self, path: &str) -> String {
         format!("{}/v2{path}", self.config.url.trim_end_matches('/'))
     }
 
@@ -91,13 +83,20 @@ impl Shared {
 }
 
 #[async_trait]
-impl Connector for TelnyxConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.account.id
+impl Service for Shared {
+    /// Files are told by their addresses.
+    const LARGEST_BODY: usize = 256 << 10;
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
-        let config = &self.shared.config;
+        let config = &self.config;
         Capabilities {
             networks: vec!["sms".to_owned(), "mms".to_owned()],
             max_text: Some(LONGEST_TEXT),
@@ -114,7 +113,7 @@ impl Connector for TelnyxConnector {
             way: way(
                 "Telnyx",
                 false,
-                &self.shared.ours,
+                &self.ours,
                 &[config.url.as_str(), config.public_url.as_str()],
             ),
             idempotent_sends: true,
@@ -122,36 +121,44 @@ impl Connector for TelnyxConnector {
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.url.starts_with("http:") {
-            tracing::warn!(connector = %shared.account.id, "no TLS: the API key and all texts travel in clear to it");
+    async fn work(&self) {
+        watch::run(self).await;
+    }
+
+    fn close(&self) {
+        if let Err(error) = self.kept.write() {
+            tracing::warn!(connector = %self.account.id, %error, "states that come late may be missed after a restart");
         }
-        shared.account.work(inbox, shutdown, watch::run(shared)).await;
-        if let Err(error) = shared.kept.write() {
-            tracing::warn!(connector = %shared.account.id, %error, "states that come late may be missed after a restart");
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
+    }
+
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
+    }
+
+    /// Looks at the messaging profile.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let shared = self;
+        let (id, profile) = (&shared.account.id, watch::profile(&shared.config));
+        let request = shared.authorised(shared.account.http.get(&shared.at(&profile)));
+        let (status, _) = check::ask(id, "Telnyx", request, ANSWER).await?;
+        match (status, &shared.config.messaging_profile_id) {
+            (200..300, _) => Ok("Telnyx takes the API key".to_owned()),
+            (401, _) => Err(check::failed(
+                id,
+                "Telnyx refuses the API key",
+                "compare api_key with Telnyx's portal, where a key that was removed is not shown any more",
+            )),
+            (403, _) => Ok("Telnyx knows the API key, which may not look at messaging profiles".to_owned()),
+            (404, Some(_)) => Err(check::failed(
+                id,
+                "Telnyx has no such messaging profile",
+                "compare messaging_profile_id with Telnyx's portal, or leave it out",
+            )),
+            (status, _) => Err(check::odd(id, "Telnyx", status)),
         }
-        Ok(())
-    }
-
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.shared.account.begin_send()?;
-        send::send(&self.shared, &outbound).await
-    }
-
-    async fn probe(&self) -> Health {
-        self.shared.account.health()
-    }
-}
-
-#[async_trait]
-impl Webhook for TelnyxConnector {
-    async fn receive(&self, request: Request) -> Response {
-        hook::receive(&self.shared, &request).await
-    }
-
-    /// Files are told by their addresses.
-    fn largest_body(&self) -> usize {
-        256 << 10
     }
 }

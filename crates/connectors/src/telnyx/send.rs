@@ -40,7 +40,7 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     // Byte for byte the same for the same message: another body under the same key is refused.
     let body = body(shared, content, path == "/messages/group_mms", &people).to_string();
     let request = shared
-        .authorised(shared.account.http.post(&shared.url(path)))
+        .authorised(shared.account.http.post(&shared.at(path)))
         .header("content-type", "application/json")
         .header("idempotency-key", key(outbound))
         .body(body);
@@ -149,7 +149,7 @@ fn refused(shared: &Shared, answer: &Answer, json: &Value) -> SendError {
     match meaning {
         Some(Meaning::Slower) => return answer.slower(),
         Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
-            return rejected(reason, &format!("{words} ({})", code.unwrap_or_default()));
+            return rejected(reason, format!("{words} ({})", code.unwrap_or_default()));
         }
         _ => {}
     }
@@ -157,7 +157,7 @@ fn refused(shared: &Shared, answer: &Answer, json: &Value) -> SendError {
         Err(error) => error,
         Ok(()) => rejected(
             Reason::NetworkRefused,
-            &format!("Telnyx refuses it with {} and says no more", answer.status),
+            format!("Telnyx refuses it with {} and says no more", answer.status),
         ),
     }
 }

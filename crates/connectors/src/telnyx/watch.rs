@@ -2,6 +2,7 @@
 
 use super::arrivals::{receipts, states};
 use super::codes;
+use super::config::Config;
 use super::connector::Shared;
 use crate::provider::http::{ANSWER, call};
 use serde_json::Value;
@@ -41,11 +42,7 @@ pub async fn run(shared: &Shared) {
 
 async fn round(shared: &Shared) -> Result<(), Stop> {
     let now = shared.account.clock.now();
-    let profile = match &shared.config.messaging_profile_id {
-        Some(profile) => format!("/messaging_profiles/{profile}"),
-        None => "/messaging_profiles?page%5Bsize%5D=1".to_owned(),
-    };
-    let _ = get(shared, &profile).await?;
+    let _ = get(shared, &profile(&shared.config)).await?;
     let pending = shared
         .kept
         .look(|memory| memory.pending(now, shared.config.timing.ask_after));
@@ -69,9 +66,17 @@ async fn round(shared: &Shared) -> Result<(), Stop> {
     Ok(())
 }
 
+/// Where the messaging profile is, or any where none is named.
+pub fn profile(config: &Config) -> String {
+    match &config.messaging_profile_id {
+        Some(profile) => format!("/messaging_profiles/{profile}"),
+        None => "/messaging_profiles?page%5Bsize%5D=1".to_owned(),
+    }
+}
+
 /// Nothing, when it is not there.
 async fn get(shared: &Shared, path: &str) -> Result<Value, Stop> {
-    let request = shared.authorised(shared.account.http.get(&shared.url(path)));
+    let request = shared.authorised(shared.account.http.get(&shared.at(path)));
     let answer = call(request, ANSWER)
         .await
         .map_err(|failure| Stop::Away(failure.to_string()))?;

@@ -47,9 +47,25 @@ pub fn meaning(code: u32, rcs: bool) -> Meaning {
         ),
         21602 | 21619 => (BadContent, "there is nothing in it"),
         21605 | 21617 | 63033 => (BadContent, "it is too long"),
-        12300 | 21620 | 21623 | 21655 | 63019 | 63021 | 11200 => {
+        12300 | 21620 | 21623 | 63019 | 63021 | 11200 => {
             (BadContent, "Twilio cannot fetch or does not take the file")
         }
+        50407 => (
+            BadAddress,
+            "one of the group cannot be reached by group texts: they go to US and Canadian numbers, and to none of the account's own",
+        ),
+        50435 => (BadAddress, "a group text needs two others at least"),
+        50436 => (BadAddress, "Twilio writes to groups of at most nine others"),
+        50452 => (
+            NotAllowed,
+            "the account has no group texts: ask Twilio for Group MMS",
+        ),
+        21655 | 21656 => (BadContent, "Twilio does not take the card"),
+        50438 => (NetworkRefused, "Twilio has this group in another conversation"),
+        50513 => (
+            NotAllowed,
+            "the line's number is not in this group at Twilio any more",
+        ),
         30002 | 20008 => (NotAllowed, "the account is suspended or may not do this"),
         30003 if rcs => (NotReachable, "RCS does not reach this phone now"),
         30003 => (NetworkFault, "the phone cannot be reached now"),

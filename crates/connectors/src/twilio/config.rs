@@ -1,5 +1,6 @@
 //! The settings of one sender at Twilio.
 
+pub use super::conversations::Conversations;
 pub use crate::smpp::config::Invalid;
 
 use schemars::JsonSchema;
@@ -34,8 +35,12 @@ pub struct Config {
     pub rcs_sender: Option<String>,
     /// The Messaging Service (`MG…`) to send by. For SMS the line's number must be in its pool.
     pub messaging_service_sid: Option<String>,
+    /// Group MMS; absent means that what is said in groups can be read and not answered.
+    pub conversations: Option<Conversations>,
     /// Where the API is; another one for a region of Twilio's, such as `https://api.dublin.ie1.twilio.com`.
     pub url: String,
+    /// Where the Content API is, which cards are sent by (`channel: rcs`).
+    pub content_url: String,
     /// The exact address at which Twilio calls this program. Its signatures are made over it.
     pub public_url: String,
     /// A PEM file with the authorities to trust beside the public ones.
@@ -70,7 +75,9 @@ impl Default for Config {
             channel: Channel::Sms,
             rcs_sender: None,
             messaging_service_sid: None,
+            conversations: None,
             url: "https://api.twilio.com".to_owned(),
+            content_url: "https://content.twilio.com".to_owned(),
             public_url: String::new(),
             ca_file: None,
             receipts: true,
@@ -172,9 +179,38 @@ impl Config {
                 "give the RCS sender's id, or a messaging_service_sid that has one",
             ),
             (
+                self.conversations
+                    .as_ref()
+                    .is_none_or(|groups| sid(&groups.service_sid, "IS")),
+                "conversations.service_sid",
+                "give the Conversation Service's SID: IS and 32 letters and digits",
+            ),
+            (
+                self.conversations.as_ref().is_none_or(|groups| http(&groups.url)),
+                "conversations.url",
+                "give the whole address of the API, such as https://conversations.twilio.com",
+            ),
+            (
+                self.conversations
+                    .as_ref()
+                    .is_none_or(|groups| http(&groups.media_url)),
+                "conversations.media_url",
+                "give the whole address of the API, such as https://mcs.us1.twilio.com",
+            ),
+            (
+                self.conversations.is_none() || self.channel == Channel::Sms,
+                "conversations",
+                "groups are of SMS and MMS: leave it out with channel: rcs",
+            ),
+            (
                 http(&self.url),
                 "url",
                 "give the whole address of the API, such as https://api.twilio.com",
+            ),
+            (
+                http(&self.content_url),
+                "content_url",
+                "give the whole address of the API, such as https://content.twilio.com",
             ),
             (
                 http(&self.public_url),
@@ -246,6 +282,21 @@ mod tests {
         assert_eq!(
             wrong(|config| config.api_key = Some(format!("SK{}", "1".repeat(32)))),
             Err("api_secret")
+        );
+        assert_eq!(
+            wrong(|config| config.conversations = Some(Conversations::default())),
+            Err("conversations.service_sid")
+        );
+        assert_eq!(
+            wrong(|config| {
+                config.channel = Channel::Rcs;
+                config.rcs_sender = Some("acme".into());
+                config.conversations = Some(Conversations {
+                    service_sid: format!("IS{}", "2".repeat(32)),
+                    ..Conversations::default()
+                });
+            }),
+            Err("conversations")
         );
         assert!(!format!("{good:?}").contains("hunter2"));
         assert!(serde_json::from_str::<Config>(r#"{"uri": ""}"#).is_err());

@@ -1,21 +1,23 @@
 //! The connector: one sender at Twilio as the rest of the program sees it.
 
 use super::config::Config;
+use super::conversations::{Book, Groups};
+use super::templates::Templates;
 use super::{gap, hook, send};
-use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
+use crate::check;
+use crate::provider::account::{AT_ONCE, Account, settings, way};
+use crate::provider::hosted::{Hosted, Service};
+use crate::provider::http::ANSWER;
 use crate::provider::memory::Kept;
-use crate::webhook::{Request, Response, Webhook};
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
 use reqwest::RequestBuilder;
 use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Clock;
-use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Outbound, SendError, Shutdown,
-};
+use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
 use swingbridge_domain::id::ConnectorId;
-use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::{Leg, Place};
 use tokio::sync::Notify;
 
@@ -23,21 +25,22 @@ use tokio::sync::Notify;
 const LONGEST_TEXT: u32 = 1600;
 
 /// A connector for one number or RCS sender at Twilio.
-pub struct TwilioConnector {
-    pub(super) shared: Arc<Shared>,
-}
+pub type TwilioConnector = Hosted<Shared>;
 
 /// What the parts of the connector share.
-pub(super) struct Shared {
+pub struct Shared {
     pub account: Account,
     pub config: Config,
     pub kept: Kept,
     /// A webhook could not be taken: what it told should be read.
     pub gap: Notify,
+    /// Where groups are configured.
+    pub groups: Option<Groups>,
+    pub templates: Templates,
     ours: Place,
 }
 
-impl TwilioConnector {
+impl Hosted<Shared> {
     /// A connector that asks nothing yet. `state_folder` is its own, and is made; files that come lie below it. `ours`: where this program
     /// runs, the gateway or the user's device. Blocks on the disk.
     ///
@@ -50,12 +53,16 @@ impl TwilioConnector {
         ours: Place,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectorError> {
-        config.validate().map_err(|error| ConnectorError {
-            connector: id.clone(),
-            cause: error.to_string(),
-            cure: SETTINGS.to_owned(),
-        })?;
+        config.validate().map_err(|error| settings(&id, error))?;
         let kept = Kept::open(state_folder, &id)?;
+        let templates = Templates::open(state_folder, &id)?;
+        let groups = match &config.conversations {
+            Some(conversations) => Some(Groups {
+                config: conversations.clone(),
+                book: Book::open(state_folder, &id)?,
+            }),
+            None => None,
+        };
         let account = Account::new(
             id,
             clock,
@@ -63,21 +70,21 @@ impl TwilioConnector {
             config.timing.request,
             state_folder.join("media"),
         )?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                account,
-                config,
-                kept,
-                gap: Notify::new(),
-                ours,
-            }),
-        })
+        Ok(Self(Arc::new(Shared {
+            account,
+            config,
+            kept,
+            gap: Notify::new(),
+            groups,
+            templates,
+            ours,
+        })))
     }
 }
 
 impl Shared {
     /// The whole address of something of the account's.
-    pub fn url(&self, path: &str) -> String {
+    pub fn of_account(&self, path: &str) -> String {
         let base = self.config.url.trim_end_matches('/');
         format!("{base}/2010-04-01/Accounts/{}{path}", self.config.account_sid)
     }
@@ -98,13 +105,20 @@ impl Shared {
 }
 
 #[async_trait]
-impl Connector for TwilioConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.account.id
+impl Service for Shared {
+    /// Files are told by their addresses.
+    const LARGEST_BODY: usize = 256 << 10;
+
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
-        let config = &self.shared.config;
+        let config = &self.config;
         let networks: &[&str] = match config.is_rcs() {
             true => &["rcs"],
             false => &["sms", "mms"],
@@ -122,47 +136,69 @@ impl Connector for TwilioConnector {
                 false => Support::Partial,
             },
             media_links: true,
+            // Nine people besides us, in the United States and Canada. Their files are kept at Twilio before they are sent.
+            groups: match config.conversations {
+                Some(_) => Support::Partial,
+                None => Support::Absent,
+            },
+            files_in_groups: true,
+            rich_cards: match config.is_rcs() {
+                true => Support::Full,
+                false => Support::Absent,
+            },
             delivery_receipts: receipts,
             read_receipts: match config.is_rcs() {
                 true => receipts,
                 false => Support::Absent,
             },
             at_once: Some(AT_ONCE),
-            way: self.shared.way(config.is_rcs()),
+            way: self.way(config.is_rcs()),
             ..Capabilities::default()
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.url.starts_with("http:") {
-            tracing::warn!(connector = %shared.account.id, "no TLS: the account's credentials and all texts travel in clear to it");
+    async fn work(&self) {
+        gap::run(self).await;
+    }
+
+    fn close(&self) {
+        if let Err(error) = self.kept.write() {
+            tracing::warn!(connector = %self.account.id, %error, "what was read last is read once more after the start");
         }
-        shared.account.work(inbox, shutdown, gap::run(shared)).await;
-        if let Err(error) = shared.kept.write() {
-            tracing::warn!(connector = %shared.account.id, %error, "what was read last is read once more after the start");
+    }
+
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
+    }
+
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
+    }
+
+    /// Looks at the newest message of the account.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let shared = self;
+        let (id, url) = (&shared.account.id, shared.of_account("/Messages.json?PageSize=1"));
+        let request = shared.authorised(shared.account.http.get(&url));
+        let (status, _) = check::ask(id, "Twilio", request, ANSWER).await?;
+        match status {
+            200..300 => Ok("Twilio takes the account's credentials".to_owned()),
+            401 | 403 => Err(check::failed(
+                id,
+                "Twilio refuses the account's credentials",
+                match &shared.config.api_key {
+                    Some(_) => {
+                        "compare api_key and api_secret with Twilio's console, and account_sid with the account that they are of"
+                    }
+                    None => "compare account_sid and auth_token with Twilio's console",
+                },
+            )),
+            404 => Err(check::failed(
+                id,
+                "Twilio has no such account there",
+                "compare account_sid with Twilio's console, and url with the region that the account is in",
+            )),
+            status => Err(check::odd(id, "Twilio", status)),
         }
-        Ok(())
-    }
-
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.shared.account.begin_send()?;
-        send::send(&self.shared, &outbound).await
-    }
-
-    async fn probe(&self) -> Health {
-        self.shared.account.health()
-    }
-}
-
-#[async_trait]
-impl Webhook for TwilioConnector {
-    async fn receive(&self, request: Request) -> Response {
-        hook::receive(&self.shared, &request).await
-    }
-
-    /// Files are told by their addresses.
-    fn largest_body(&self) -> usize {
-        256 << 10
     }
 }

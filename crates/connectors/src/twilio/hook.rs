@@ -3,6 +3,7 @@
 use super::arrivals::{Form, arrival, is_receipt, receipt, status};
 use super::codes;
 use super::connector::Shared;
+use super::conversations::hook as conversations;
 use super::signature::{Algorithm, body_matches, verify};
 use crate::webhook::{Request, Response};
 use std::borrow::Cow;
@@ -27,6 +28,9 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
             return response;
         }
     };
+    if conversations::is_of_conversation(&form) {
+        return conversations::receive(shared, &form).await;
+    }
     let sid = form.get("MessageSid").or_else(|| form.get("SmsSid"));
     let Some(sid) = sid.filter(|sid| !sid.is_empty()) else {
         return Response::new(400, "it names no message: MessageSid is missing");
@@ -38,9 +42,9 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
                 return TAKEN;
             }
             match arrival(shared, sid, &form).await {
-                Ok(arrival) => vec![arrival],
+                Ok(arrivals) => arrivals,
                 Err(error) => {
-                    tracing::warn!(connector = %shared.account.id, error = %error.kind(), "a file cannot be kept");
+                    tracing::warn!(connector = %shared.account.id, %error, "a message cannot be taken in now");
                     return later(shared, sid);
                 }
             }

@@ -10,16 +10,23 @@
 //! One connector carries SMS and MMS, or RCS, never one as a fallback of the other: for RCS the recipient is written with `rcs:` before
 //! it, which turns Twilio's own fallback off, and for SMS the sender is always named, so that a Messaging Service cannot choose RCS.
 //!
+//! Groups are in `conversations`; `cards` makes content templates of cards, which `templates` remembers.
+//!
 //! Architecture Invariant: a webhook is answered with success only after the inbox has committed what it brought.
 
 mod arrivals;
+mod ask;
+mod cards;
 mod codes;
 pub mod config;
 mod connector;
+mod conversations;
 mod gap;
 mod hook;
 mod send;
 pub mod signature;
+mod templates;
 
 pub use config::{Channel, Config};
 pub use connector::TwilioConnector;
+pub use conversations::Conversations;

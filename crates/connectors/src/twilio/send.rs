@@ -1,15 +1,19 @@
 //! Sending. Twilio takes no idempotency key: it is asked once, and where no answer says what became of it, that is so.
 
+use super::cards;
 use super::codes::{self, Meaning};
 use super::connector::Shared;
+use super::conversations;
 use crate::provider::content::{content, number};
 use crate::provider::http::{ANSWER, Answer, call, fate, later, rejected};
 use serde_json::Value;
 use std::time::Duration;
+use swingbridge_domain::address::Address;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::{Accepted, Outbound, SendError};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::NetworkId;
+use swingbridge_domain::message::Message;
 
 /// How many files one message may have.
 const FILES: usize = 10;
@@ -20,13 +24,29 @@ const REFUSED_WAIT: Duration = Duration::from_secs(60);
 
 /// Hands one message to Twilio.
 pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, SendError> {
+    if let (Some(groups), [Address::Group(thread)]) = (&shared.groups, outbound.to.as_slice()) {
+        return conversations::send::send(shared, groups, outbound, thread).await;
+    }
+    if shared.config.is_rcs() && cards::has_card(&outbound.message) {
+        return cards::send(shared, outbound).await;
+    }
     let now = shared.account.clock.now();
-    let form = form(shared, outbound, now)?;
+    let mut form = envelope(shared, outbound, now)?;
+    form.extend(plain(shared, &outbound.message)?);
+    hand_over(shared, form, now).await
+}
+
+/// Makes a message of a form.
+pub async fn hand_over(
+    shared: &Shared,
+    form: Vec<(&'static str, String)>,
+    now: Timestamp,
+) -> Result<Accepted, SendError> {
     let body: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&form)
         .finish();
     let request = shared
-        .authorised(shared.account.http.post(&shared.url("/Messages.json")))
+        .authorised(shared.account.http.post(&shared.of_account("/Messages.json")))
         .header("content-type", "application/x-www-form-urlencoded")
         .body(body);
     match call(request, ANSWER).await {
@@ -38,20 +58,14 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
     }
 }
 
-fn form(
+/// From whom and to whom, and until when.
+pub fn envelope(
     shared: &Shared,
     outbound: &Outbound,
     now: Timestamp,
 ) -> Result<Vec<(&'static str, String)>, SendError> {
     let config = &shared.config;
     let to = number(&outbound.to)?;
-    let content = content(&outbound.message, config.url.starts_with("http:"))?;
-    if content.links.len() > FILES {
-        return Err(rejected(
-            Reason::BadContent,
-            "Twilio takes at most ten files in one message",
-        ));
-    }
     let mut form = Vec::new();
     if config.is_rcs() {
         // The prefix is what turns Twilio's own fallback to SMS off.
@@ -66,11 +80,6 @@ fn form(
         form.push(("MessagingServiceSid", service.clone()));
         form.push(("ShortenUrls", "false".to_owned()));
     }
-    if !content.text.is_empty() {
-        form.push(("Body", content.text));
-    }
-    form.extend(content.links.into_iter().map(|link| ("MediaUrl", link)));
-    form.push(("SmartEncoded", config.smart_encoding.to_string()));
     if config.receipts {
         form.push(("StatusCallback", config.public_url.clone()));
     }
@@ -81,6 +90,25 @@ fn form(
         let seconds = at.since(now).as_secs().clamp(1, LONGEST_VALIDITY);
         form.push(("ValidityPeriod", seconds.to_string()));
     }
+    Ok(form)
+}
+
+/// Words and files.
+pub fn plain(shared: &Shared, message: &Message) -> Result<Vec<(&'static str, String)>, SendError> {
+    let config = &shared.config;
+    let content = content(message, config.url.starts_with("http:"))?;
+    if content.links.len() > FILES {
+        return Err(rejected(
+            Reason::BadContent,
+            "Twilio takes at most ten files in one message",
+        ));
+    }
+    let mut form = Vec::new();
+    if !content.text.is_empty() {
+        form.push(("Body", content.text));
+    }
+    form.extend(content.links.into_iter().map(|link| ("MediaUrl", link)));
+    form.push(("SmartEncoded", config.smart_encoding.to_string()));
     Ok(form)
 }
 
@@ -128,7 +156,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Some(Meaning::Slower) => return answer.slower(),
         Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
             let code = code.unwrap_or_default();
-            return rejected(reason, &format!("{words} ({code})"));
+            return rejected(reason, format!("{words} ({code})"));
         }
         _ => {}
     }
@@ -136,7 +164,7 @@ fn refused(shared: &Shared, answer: &Answer, code: Option<u32>) -> SendError {
         Err(error) => error,
         Ok(()) => rejected(
             Reason::NetworkRefused,
-            &format!("Twilio refuses it with {} and says no more", answer.status),
+            format!("Twilio refuses it with {} and says no more", answer.status),
         ),
     }
 }

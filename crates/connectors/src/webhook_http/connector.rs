@@ -2,33 +2,30 @@
 
 use super::config::Config;
 use super::{hook, send};
-use crate::provider::account::{AT_ONCE, Account, SETTINGS, way};
-use crate::webhook::{Request, Response, Webhook};
+use crate::check;
+use crate::provider::account::{AT_ONCE, Account, settings, way};
+use crate::provider::hosted::{Hosted, Service};
+use crate::webhook::{Request, Response};
 use async_trait::async_trait;
 use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Clock;
-use swingbridge_domain::connector::{
-    Accepted, Connector, ConnectorError, Health, Outbound, SendError, Shutdown,
-};
+use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
 use swingbridge_domain::id::ConnectorId;
-use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::Place;
 
 /// A connector for one number at a provider with an HTTP interface.
-pub struct WebhookConnector {
-    pub(super) shared: Arc<Shared>,
-}
+pub type WebhookConnector = Hosted<Shared>;
 
 /// What the parts of the connector share.
-pub(super) struct Shared {
+pub struct Shared {
     pub account: Account,
     pub config: Config,
     ours: Place,
 }
 
-impl WebhookConnector {
+impl Hosted<Shared> {
     /// A connector that asks nothing yet. `state_folder` is its own; files that come lie below it. `ours`: where this program runs, the gateway
     /// or the user's device.
     ///
@@ -41,11 +38,7 @@ impl WebhookConnector {
         ours: Place,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, ConnectorError> {
-        config.validate().map_err(|error| ConnectorError {
-            connector: id.clone(),
-            cause: error.to_string(),
-            cure: SETTINGS.to_owned(),
-        })?;
+        config.validate().map_err(|error| settings(&id, error))?;
         let account = Account::new(
             id,
             clock,
@@ -53,24 +46,26 @@ impl WebhookConnector {
             config.request,
             state_folder.join("media"),
         )?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                account,
-                config,
-                ours,
-            }),
-        })
+        Ok(Self(Arc::new(Shared {
+            account,
+            config,
+            ours,
+        })))
     }
 }
 
 #[async_trait]
-impl Connector for WebhookConnector {
-    fn id(&self) -> &ConnectorId {
-        &self.shared.account.id
+impl Service for Shared {
+    fn account(&self) -> &Account {
+        &self.account
+    }
+
+    fn url(&self) -> String {
+        self.config.send.url.clone()
     }
 
     fn capabilities(&self) -> Capabilities {
-        let config = &self.shared.config;
+        let config = &self.config;
         let when = |holds| if holds { Support::Full } else { Support::Absent };
         let rcs = config.networks.iter().any(|network| network == "rcs");
         let files = config.sends_files();
@@ -86,7 +81,7 @@ impl Connector for WebhookConnector {
             way: way(
                 &config.provider,
                 rcs,
-                &self.shared.ours,
+                &self.ours,
                 &[config.send.url.as_str(), config.public_url.as_str()],
             ),
             idempotent_sends: config.send.idempotency_header.is_some(),
@@ -94,31 +89,28 @@ impl Connector for WebhookConnector {
         }
     }
 
-    async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        let shared = &self.shared;
-        if shared.config.send.url.starts_with("http:") {
-            tracing::warn!(connector = %shared.account.id, "no TLS: the provider's credentials and all texts travel in clear to it");
-        }
-        shared
-            .account
+    async fn work(&self) {
+        self.account
             .connected(Some("nothing was sent or received since the start"));
-        shared.account.work(inbox, shutdown, std::future::pending()).await;
-        Ok(())
+        std::future::pending().await
     }
 
-    async fn send(&self, outbound: Outbound) -> Result<Accepted, SendError> {
-        let _sending = self.shared.account.begin_send()?;
-        send::send(&self.shared, &outbound).await
+    async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
+        send::send(self, outbound).await
     }
 
-    async fn probe(&self) -> Health {
-        self.shared.account.health()
+    async fn receive(&self, request: &Request) -> Response {
+        hook::receive(self, request).await
     }
-}
 
-#[async_trait]
-impl Webhook for WebhookConnector {
-    async fn receive(&self, request: Request) -> Response {
-        hook::receive(&self.shared, &request).await
+    /// Knocks at the provider's host: what it would say of the credentials, nobody knows without sending.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let (account, config) = (&self.account, &self.config);
+        let host = check::host(&config.send.url);
+        let service = format!("{} at {host}", config.provider);
+        check::knock(&account.id, &service, account.http.client(), &config.send.url).await?;
+        Ok(format!(
+            "{host} answers; whether it takes the credentials, the first message shows"
+        ))
     }
 }

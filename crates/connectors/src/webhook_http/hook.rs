@@ -2,7 +2,7 @@
 
 use super::connector::Shared;
 use super::reading::{Item, Kind};
-use crate::provider::files::{Told, fetch, missing};
+use crate::provider::files::{Told, UNSAFE, fetch, missing};
 use crate::webhook::{Request, Response};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::NetworkId;
@@ -123,7 +123,7 @@ async fn file_of(shared: &Shared, identity: &str, at: usize, url: &str) -> std::
     // In clear only where the provider itself is.
     let plain = shared.config.send.url.starts_with("http:") && url.starts_with("http:");
     if !url.starts_with("https:") && !plain {
-        return Ok(missing(None));
+        return Ok(missing(None, UNSAFE));
     }
     let identity = format!("{identity}-{at}");
     let name = url

@@ -123,7 +123,7 @@ fn read(shared: &Shared, answer: &Answer) -> Result<Accepted, SendError> {
         };
         return Err(rejected(
             reason,
-            &format!("the provider refuses it with {}", answer.status),
+            format!("the provider refuses it with {}", answer.status),
         ));
     }
     shared.account.connected(None);

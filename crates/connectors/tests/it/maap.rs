@@ -4,7 +4,6 @@ use crate::device::{BOB, Device, OWN, bodies, clock, kept, outbound};
 use crate::harness::Recorder;
 use crate::webhooks::Door;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use swingbridge_connectors::maap::config::{Contact, Oauth};
 use swingbridge_connectors::maap::{Config, MaapConnector};
@@ -13,7 +12,7 @@ use swingbridge_domain::address::{Address, Hint};
 use swingbridge_domain::connector::{
     Accepted, Connector, Link, Outbound, Reach, Revocation, Revoked, SendError, Signal, SignalKind,
 };
-use swingbridge_domain::delivery::{Outcome, Reason};
+use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::{ConnectorId, LineId, NetworkId};
 use swingbridge_domain::inbox::Inbound;
 use swingbridge_domain::message::{
@@ -65,15 +64,6 @@ impl Lab {
         (device, door)
     }
 
-    async fn until_outcome(&self, id: &NetworkId, outcome: Outcome) {
-        let told = |inbox: &Recorder| {
-            inbox.inbound().into_iter().any(|one| {
-                matches!(one, Inbound::Receipt(receipt) if receipt.network_ids == [id.clone()] && receipt.outcome == outcome)
-            })
-        };
-        self.inbox.until(told).await;
-    }
-
     async fn until_kept(&self, many: usize) -> Vec<swingbridge_domain::inbox::InboundMessage> {
         self.inbox
             .until(|inbox| kept(&inbox.arrivals()).len() >= many)
@@ -99,20 +89,6 @@ fn of(body: Body) -> Message {
         }],
         ..Message::default()
     }
-}
-
-#[tokio::test]
-async fn a_text_goes_and_its_states_come_back() {
-    let lab = Lab::new().await;
-    let (device, _door) = lab.start().await;
-    let accepted = send(&device, Message::text("hello")).await.unwrap();
-    let id = accepted.network_ids[0].clone();
-    lab.until_outcome(&id, Outcome::Delivered).await;
-    lab.phone.displays(id.as_str());
-    lab.until_outcome(&id, Outcome::Read).await;
-    assert_eq!(lab.phone.messages()[0].text(), Some("hello"));
-    device.until(Link::Connected, "").await;
-    device.stop().await;
 }
 
 #[tokio::test]
@@ -152,7 +128,7 @@ async fn files_and_places_go_both_ways() {
     let (device, _door) = lab.start().await;
     let path = lab.folder.path().join("a.png");
     std::fs::write(&path, b"png").unwrap();
-    lab.platform.plays(|scenario| scenario.readies_files_late = true);
+    lab.platform.readies_files_late();
     let media = Media {
         kind: MediaKind::Image,
         name: "a.png".into(),
@@ -200,27 +176,6 @@ async fn files_and_places_go_both_ways() {
 }
 
 #[tokio::test]
-async fn what_a_phone_sends_arrives_once_whatever_the_webhooks_do() {
-    let lab = Lab::new().await;
-    let (device, door) = lab.start().await;
-    lab.platform.plays(|scenario| {
-        scenario.doubles_webhooks = true;
-        scenario.reorders_webhooks = true;
-    });
-    lab.inbox.full.store(true, Ordering::Relaxed);
-    lab.phone.writes("one");
-    lab.phone.writes("two");
-    door.until(|seen| seen.contains(&503)).await;
-    assert!(lab.inbox.texts().is_empty());
-    lab.inbox.full.store(false, Ordering::Relaxed);
-    lab.inbox.until(|inbox| inbox.arrivals().len() >= 4).await;
-    let mut texts = bodies(&kept(&lab.inbox.arrivals()));
-    texts.sort();
-    assert_eq!(texts, ["one", "two"]);
-    device.stop().await;
-}
-
-#[tokio::test]
 async fn a_hidden_number_is_a_name_until_it_is_told() {
     let lab = Lab::new().await;
     let (device, _door) = lab.start().await;
@@ -237,36 +192,20 @@ async fn a_hidden_number_is_a_name_until_it_is_told() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_leaves_the_fate_open() {
+async fn a_platform_that_asks_for_a_repetition_certainly_took_nothing() {
     let mut lab = Lab::new().await;
-    lab.config.timing.request = Duration::from_millis(1500);
     lab.config.dialect.checks = false;
     let (device, _door) = lab.start().await;
-    for fault in ["swallowed", "truncated", "500"] {
-        lab.platform.plays(|scenario| match fault {
-            "swallowed" => scenario.swallows_answers = true,
-            "truncated" => scenario.truncates_answers = true,
-            status => scenario.answers = status.parse().ok(),
-        });
-        let lost = send(&device, Message::text("once")).await.unwrap_err();
-        assert!(matches!(lost, SendError::Unknown { .. }), "{fault}: {lost:?}");
-        lab.platform.plays(|scenario| *scenario = Default::default());
-    }
-    // Nothing was sent again by itself, and nothing claims that it could be.
-    assert_eq!(lab.phone.messages().len(), 2);
-    assert!(!device.connector.capabilities().idempotent_sends);
-    for (status, seconds) in [(429, 7), (503, 9)] {
-        lab.platform.plays(|scenario| {
-            scenario.answers = Some(status);
-            scenario.retry_after = Some(seconds);
-        });
-        let later = send(&device, Message::text("later")).await.unwrap_err();
-        assert!(
-            matches!(later, SendError::RetryAfter { delay, counts: false, .. } if delay.as_secs() == seconds),
-            "{later:?}"
-        );
-    }
-    device.until(Link::Degraded, "503").await;
+    lab.platform.troubles().change(|trouble| {
+        trouble.answers = Some(503);
+        trouble.retry_after = Some(9);
+    });
+    let later = send(&device, Message::text("later")).await.unwrap_err();
+    assert!(
+        matches!(later, SendError::RetryAfter { delay, counts: false, .. } if delay.as_secs() == 9),
+        "{later:?}"
+    );
+    device.until(Link::Disconnected, "503").await;
     device.stop().await;
 }
 
@@ -312,12 +251,42 @@ async fn only_the_platforms_word_takes_a_message_back() {
     lab.phone.is_on(true);
     assert_eq!(lab.phone.messages()[0].state, "cancelled");
     let ids = send(&device, Message::text("there")).await.unwrap().network_ids;
-    assert_eq!(take_back(ids).await, Ok(Revoked::TooLate));
+    assert_eq!(take_back(ids.clone()).await, Ok(Revoked::TooLate));
+    lab.phone.is_on(false);
+    let waits = send(&device, Message::text("waits")).await.unwrap().network_ids;
+    assert_eq!(take_back([ids, waits].concat()).await, Ok(Revoked::InPart));
     assert_eq!(
         take_back(vec![NetworkId::new("never")]).await,
         Ok(Revoked::Impossible)
     );
     assert_eq!(take_back(Vec::new()).await, Ok(Revoked::Impossible));
+    device.stop().await;
+}
+
+/// Else a fallback would say the beginning a second time.
+#[tokio::test]
+async fn of_a_message_whose_end_is_refused_the_phone_gets_nothing_or_its_writer_knows() {
+    let lab = Lab::new().await;
+    let (device, _door) = lab.start().await;
+    let nowhere = Body::Location {
+        geo_uri: "geo:".into(),
+        description: String::new(),
+    };
+    let mut message = Message::text("the beginning");
+    message.parts.extend(of(nowhere).parts);
+    for (is_on, reason, state) in [
+        (false, Reason::BadContent, "cancelled"),
+        (true, Reason::InPart, "delivered"),
+    ] {
+        lab.phone.is_on(is_on);
+        let refused = send(&device, message.clone()).await.unwrap_err();
+        assert!(
+            matches!(&refused, SendError::Rejected { reason: because, .. } if *because == reason),
+            "{refused:?}"
+        );
+        assert_eq!(lab.phone.messages().last().unwrap().state, state);
+    }
+    assert_eq!(lab.phone.messages().len(), 2);
     device.stop().await;
 }
 

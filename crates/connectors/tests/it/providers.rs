@@ -4,26 +4,60 @@
 //! A connector is added by a file that implements [`Provider`], and a line in `suite!`.
 
 mod checks;
+mod maap;
 mod oracle;
+mod rbm;
 mod telnyx;
 mod twilio;
+mod twilio_cards;
+mod twilio_groups;
 mod webhook_http;
 
-use crate::device::Device;
+use crate::device::{Device, clock};
 use crate::harness::Recorder;
 use async_trait::async_trait;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 use swingbridge_connectors::webhook::{Request, Webhook};
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{Connector, ConnectorError};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::inbox::Inbound;
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::{Trouble, Troubles};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
+
+/// How a connector is started.
+pub struct Setting {
+    /// Where the API is.
+    pub url: String,
+    /// Where it is told.
+    pub webhook: String,
+    pub folder: PathBuf,
+    pub clock: Arc<dyn Clock>,
+    /// How much faster than by itself it waits; `None`: it asks every moment.
+    pub pace: Option<u32>,
+}
+
+impl Setting {
+    /// A wait that is `usual` by itself.
+    pub fn wait(&self, usual: Duration, moment: u64) -> Duration {
+        match self.pace {
+            Some(pace) => usual / pace,
+            None => Duration::from_millis(moment),
+        }
+    }
+}
+
+/// Somebody to whom nothing was written before.
+pub const CAROL: &str = "+447700900124";
+
+/// The longest that a connector waits for an answer here.
+pub const REQUEST: Duration = Duration::from_millis(700);
 
 /// A provider of the lab, and the connector of it.
 #[async_trait]
@@ -33,17 +67,23 @@ pub trait Provider: Sized + Send + Sync {
     /// Whether a send of unknown fate may be repeated.
     const IDEMPOTENT: bool;
     /// Whether what no webhook told is read.
-    const READS_GAPS: bool;
+    const READS_GAPS: bool = false;
+    /// Two states that it tells of a message, in order; and one of a message that does not arrive.
+    const TELLS: [Outcome; 3] = [Outcome::Sent, Outcome::Delivered, Outcome::Rejected];
+    /// Whether its webhooks are signed, and not only brought by somebody who knows a secret.
+    const SIGNS: bool = true;
+    /// Whether the time of a webhook is signed.
+    const TIMED: bool = false;
 
     /// Starts one that tells `webhook`.
-    async fn start(webhook: &str) -> Self;
+    async fn start(webhook: &str, clock: Arc<dyn Clock>) -> Self;
 
     fn url(&self) -> String;
 
-    /// A connector of it that is quick to give up, with the API at `url`.
-    fn connector(&self, url: &str, webhook: &str, folder: &Path) -> Result<Self::Connector, ConnectorError>;
+    /// A connector of it.
+    fn connector(&self, setting: &Setting) -> Result<Self::Connector, ConnectorError>;
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble));
+    fn troubles(&self) -> &Troubles;
 
     /// How many messages it took to be sent.
     fn taken(&self) -> usize;
@@ -51,11 +91,21 @@ pub trait Provider: Sized + Send + Sync {
     /// A phone texts; gives the id.
     fn receives(&self, from: &str, text: &str) -> String;
 
-    /// The network says what became of a message of ours: [`Outcome::Sent`], [`Outcome::Delivered`] or [`Outcome::Rejected`].
+    /// The network says what became of a message of ours: one of [`Self::TELLS`].
     fn reaches(&self, id: &str, outcome: Outcome);
 
-    /// Lets the webhooks out that were held back, the last one first.
-    async fn lets_go(&self) -> Vec<u16>;
+    /// Changes what goes wrong.
+    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
+        self.troubles().change(change);
+    }
+
+    /// Sets its clock, where it has not the one that it was started with.
+    fn is_at(&self, _now: Timestamp) {}
+
+    /// The body of a webhook with another text.
+    fn altered(body: &str, text: &str, other: &str) -> String {
+        body.replace(text, other)
+    }
 }
 
 type Mounted = Arc<Mutex<(Option<Arc<dyn Webhook>>, Vec<Request>)>>;
@@ -66,6 +116,7 @@ pub struct House<P> {
     pub inbox: Arc<Recorder>,
     pub hook: String,
     pub folder: TempDir,
+    clock: Arc<dyn Clock>,
     mounted: Mounted,
 }
 
@@ -103,27 +154,44 @@ async fn door(
 
 impl<P: Provider> House<P> {
     pub async fn new() -> Self {
+        Self::by(clock()).await
+    }
+
+    /// In which this clock is right.
+    pub async fn by(clock: Arc<dyn Clock>) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let hook = format!("http://{}/hook", listener.local_addr().unwrap());
         let mounted = Mounted::default();
         let app = axum::Router::new().fallback(door).with_state(mounted.clone());
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self {
-            provider: P::start(&hook).await,
+            provider: P::start(&hook, clock.clone()).await,
             inbox: Arc::new(Recorder::new()),
             hook,
             folder: tempfile::tempdir().unwrap(),
+            clock,
             mounted,
         }
     }
 
     pub fn start(&self) -> Device<P::Connector> {
-        self.start_at(&self.provider.url())
+        self.start_with(|_| {})
     }
 
     pub fn start_at(&self, url: &str) -> Device<P::Connector> {
-        let folder = self.folder.path().join("state");
-        self.run(self.provider.connector(url, &self.hook, &folder).unwrap())
+        self.start_with(|setting| url.clone_into(&mut setting.url))
+    }
+
+    pub fn start_with(&self, change: impl FnOnce(&mut Setting)) -> Device<P::Connector> {
+        let mut setting = Setting {
+            url: self.provider.url(),
+            webhook: self.hook.clone(),
+            folder: self.folder.path().join("state"),
+            clock: self.clock.clone(),
+            pace: None,
+        };
+        change(&mut setting);
+        self.run(self.provider.connector(&setting).unwrap())
     }
 
     pub fn run(&self, connector: P::Connector) -> Device<P::Connector> {
@@ -177,7 +245,8 @@ macro_rules! suite {
                     a_provider_that_cannot_be_reached_certainly_has_nothing, what_is_told_twice_arrives_once,
                     states_are_taken_in_whatever_order, a_webhook_is_answered_after_the_commit,
                     what_is_forged_or_altered_is_refused, what_is_over_does_not_leave, no_error_holds_an_address_or_a_body,
-                    after_an_outage_all_arrives_once);
+                    after_an_outage_all_arrives_once, an_outage_of_an_hour_loses_nothing_and_doubles_nothing,
+                    a_clock_that_is_off_loses_nothing);
             })+
         }
     };
@@ -190,6 +259,8 @@ macro_rules! suite {
 }
 
 suite! {
+    rbm: crate::providers::rbm::RbmHouse,
+    maap: crate::providers::maap::MaapHouse,
     twilio: crate::providers::twilio::TwilioHouse,
     telnyx: crate::providers::telnyx::TelnyxHouse,
     webhook_http: crate::providers::webhook_http::HttpHouse,

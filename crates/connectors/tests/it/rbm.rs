@@ -152,33 +152,6 @@ fn button(label: &str, deed: Deed) -> Button {
     }
 }
 
-fn is_later(error: &SendError) -> bool {
-    matches!(error, SendError::RetryAfter { .. })
-}
-
-#[tokio::test]
-async fn a_text_goes_once_and_its_states_come_back() {
-    let lab = Lab::new().await;
-    lab.ready().await;
-    let accepted = lab.send(said("one", "hello")).await.unwrap();
-    let id = accepted.network_ids[0].clone();
-    lab.until_outcome(&id, Outcome::Delivered).await;
-    lab.phone.reads(id.as_str());
-    lab.until_outcome(&id, Outcome::Read).await;
-    // The same key is the same message, whoever sends it when.
-    assert_eq!(lab.send(said("one", "hello")).await.unwrap(), accepted);
-    assert_ne!(lab.send(said("two", "hello")).await.unwrap(), accepted);
-    let shown: Vec<_> = lab
-        .phone
-        .shown()
-        .iter()
-        .map(|one| one.text().unwrap().to_owned())
-        .collect();
-    assert_eq!(shown, ["hello", "hello"]);
-    assert!(lab.device.connector.probe().await.last_traffic.is_some());
-    lab.device.stop().await;
-}
-
 #[tokio::test]
 async fn a_card_is_answered_by_its_button() {
     let lab = Lab::new().await;
@@ -326,10 +299,10 @@ async fn who_has_no_rcs_is_not_tried_and_is_asked_after_again_later() {
         ),
         "{refused:?}"
     );
-    let asked = lab.google.requests();
+    let asked = lab.google.troubles().asked();
     lab.send(said("one", "hello")).await.unwrap_err();
     assert_eq!(
-        lab.google.requests(),
+        lab.google.troubles().asked(),
         asked,
         "what was just learnt is asked again"
     );
@@ -377,9 +350,9 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
     }
     let mut all: Vec<Address> = (0..600).map(number).collect();
     all.push(Address::Short("12345".into()));
-    let before = lab.google.requests();
+    let before = lab.google.troubles().asked();
     let reach = lab.device.connector.reach(&line, &all).await;
-    assert_eq!(lab.google.requests(), before + 1);
+    assert_eq!(lab.google.troubles().asked(), before + 1);
     for (n, reach) in reach.iter().enumerate() {
         let expected = if n < 600 && n % 2 == 0 {
             Reach::Yes
@@ -396,56 +369,10 @@ async fn many_numbers_are_asked_after_in_one_request_and_few_one_by_one() {
         lab.device.connector.reach(&line, &few).await,
         [Reach::Yes, Reach::No]
     );
-    assert_eq!(lab.google.requests(), before + 3);
-    lab.google.plays(|scenario| scenario.outage = true);
+    assert_eq!(lab.google.troubles().asked(), before + 3);
+    lab.google.troubles().change(|trouble| trouble.outage = true);
     let new = [Address::Number("+447700900998".into())];
     assert_eq!(lab.device.connector.reach(&line, &new).await, [Reach::Unknown]);
-    lab.device.stop().await;
-}
-
-#[tokio::test]
-async fn an_answer_that_is_lost_leaves_the_fate_open_and_the_same_again_is_one_message() {
-    let lab = Lab::with(|config| config.timing.request = Duration::from_millis(1500)).await;
-    lab.ready().await;
-    lab.send(said("first", "hello")).await.unwrap();
-    for (n, fault) in ["swallowed", "truncated", "500", "503"].into_iter().enumerate() {
-        lab.google.plays(|scenario| match fault {
-            "swallowed" => scenario.swallows_answers = true,
-            "truncated" => scenario.truncates_answers = true,
-            status => scenario.answers = status.parse().ok(),
-        });
-        let lost = lab.send(said(fault, "once")).await.unwrap_err();
-        assert!(matches!(lost, SendError::Unknown { .. }), "{fault}: {lost:?}");
-        assert_ne!(lab.device.connector.probe().await.state, Link::Connected);
-        lab.google.plays(|scenario| *scenario = Default::default());
-        lab.send(said(fault, "once")).await.unwrap();
-        assert_eq!(lab.phone.messages().len(), n + 2, "{fault}");
-        lab.device.until(Link::Connected, "").await;
-    }
-    lab.device.stop().await;
-}
-
-#[tokio::test]
-async fn a_service_that_slows_us_says_for_how_long() {
-    let lab = Lab::new().await;
-    lab.ready().await;
-    lab.google.plays(|scenario| {
-        scenario.answers = Some(429);
-        scenario.retry_after = Some(7);
-    });
-    let later = lab.send(said("one", "hello")).await.unwrap_err();
-    assert!(
-        matches!(later, SendError::RetryAfter { delay, counts: false, .. } if delay == Duration::from_secs(7)),
-        "{later:?}"
-    );
-    lab.device.until(Link::Degraded, "429 RESOURCE_EXHAUSTED").await;
-    // While Google is away it certainly took nothing that it was not yet given.
-    lab.google.plays(|scenario| *scenario = Default::default());
-    lab.google.plays(|scenario| scenario.outage = true);
-    let later = lab.send(said("one", "hello")).await.unwrap_err();
-    assert!(is_later(&later), "{later:?}");
-    lab.google.plays(|scenario| scenario.outage = false);
-    lab.send(said("one", "hello")).await.unwrap();
     lab.device.stop().await;
 }
 
@@ -467,46 +394,10 @@ async fn a_token_is_used_until_its_end_and_renewed_once_when_it_ends_early() {
 }
 
 #[tokio::test]
-async fn an_outage_of_an_hour_loses_nothing_either_way() {
-    let lab = Lab::new().await;
-    lab.ready().await;
-    lab.send(said("before", "before")).await.unwrap();
-    lab.google.plays(|scenario| scenario.outage = true);
-    lab.phone.writes("meanwhile");
-    // The number is known to have RCS, so the message itself is tried: Google may have it.
-    let unsure = lab.send(said("during", "during")).await.unwrap_err();
-    assert!(matches!(unsure, SendError::Unknown { .. }), "{unsure:?}");
-    lab.turn(Duration::from_secs(60 * 60));
-    // By then the token has ended, and there is no new one: nothing left.
-    let later = lab.send(said("during", "during")).await.unwrap_err();
-    assert!(
-        matches!(later, SendError::RetryAfter { counts: false, .. }),
-        "{later:?}"
-    );
-    lab.device.until(Link::Disconnected, "sign-in").await;
-    for error in [unsure, later] {
-        assert!(!error.to_string().contains("7700"), "{error}");
-    }
-    assert!(lab.inbox.texts().is_empty());
-    lab.google.plays(|scenario| scenario.outage = false);
-    lab.send(said("during", "during")).await.unwrap();
-    assert_eq!(bodies(&lab.until_kept(1).await), ["meanwhile"]);
-    let shown: Vec<_> = lab
-        .phone
-        .shown()
-        .iter()
-        .map(|one| one.text().unwrap().to_owned())
-        .collect();
-    assert_eq!(shown, ["before", "during"]);
-    lab.device.until(Link::Connected, "").await;
-    lab.device.stop().await;
-}
-
-#[tokio::test]
 async fn a_clock_that_is_wrong_is_made_up_for_and_told() {
     let lab = Lab::with(|_| {}).await;
     lab.ready().await;
-    lab.google.plays(|scenario| scenario.clock_ahead = 7200);
+    lab.google.is_ahead(7200);
     lab.google.ends_tokens();
     lab.send(said("one", "hello")).await.unwrap();
     lab.device
@@ -557,7 +448,7 @@ async fn a_message_has_its_time_and_is_over_after_it() {
     assert_eq!(lab.phone.messages()[0].message["ttl"], "60s");
     lab.turn(Duration::from_secs(61));
     lab.until_outcome(&gone, Outcome::Expired).await;
-    lab.google.plays(|scenario| scenario.fails_to_revoke = true);
+    lab.google.fails_to_revoke();
     let unsure = lab.send(timed("unsure", 60)).await.unwrap().network_ids.remove(0);
     lab.turn(Duration::from_secs(61));
     lab.until_outcome(&unsure, Outcome::Unknown).await;
@@ -599,42 +490,42 @@ async fn what_waits_is_taken_back_and_what_is_delivered_is_not() {
     assert_eq!(take_back("parts", Vec::new()).await, Ok(Revoked::Withdrawn));
     let waiting = |one: &swingbridge_lab::rbm::Received| one.stage == Stage::Waits;
     assert!(!lab.phone.messages().iter().any(waiting));
-    lab.google.plays(|scenario| scenario.outage = true);
+    // Of two parts the phone has one.
+    let waits = lab.send(said("second", "hello")).await.unwrap().network_ids;
+    let both = lab.send(said("there", "hello")).await.unwrap().network_ids;
+    let both = [both, waits].concat();
+    assert_eq!(take_back("second", both).await, Ok(Revoked::InPart));
+    lab.google.troubles().change(|trouble| trouble.outage = true);
     assert!(take_back("unsure", Vec::new()).await.is_err());
     lab.device.stop().await;
 }
 
+/// Else a fallback would say the beginning a second time.
 #[tokio::test]
-async fn what_a_phone_sends_arrives_once_whatever_the_webhooks_do() {
+async fn of_a_message_whose_end_is_refused_the_phone_gets_nothing_or_its_writer_knows() {
     let lab = Lab::new().await;
     lab.ready().await;
-    lab.google.plays(|scenario| {
-        scenario.doubles_webhooks = true;
-        scenario.reorders_webhooks = true;
+    lab.send(said("known", "hello")).await.unwrap();
+    // It loses its cards, and Google's word that it has them is believed for a day.
+    lab.phone.can(&["ACTION_DIAL"]);
+    let card = Body::RichCard(RichCard {
+        title: Some("the end".into()),
+        ..RichCard::default()
     });
-    for n in 0..4 {
-        lab.phone.writes(&format!("text {n}"));
+    let message = of(vec![said("", "the beginning").message.parts.remove(0).body, card]);
+    for (key, is_on, reason, stage) in [
+        ("waits", false, Reason::BadContent, Stage::Revoked),
+        ("there", true, Reason::InPart, Stage::Delivered),
+    ] {
+        lab.phone.is_on(is_on);
+        let refused = lab.send(keyed(key, message.clone())).await.unwrap_err();
+        assert!(
+            matches!(&refused, SendError::Rejected { reason: because, .. } if *because == reason),
+            "{refused:?}"
+        );
+        assert_eq!(lab.phone.messages().last().unwrap().stage, stage);
     }
-    lab.inbox.until(|inbox| inbox.arrivals().len() >= 8).await;
-    let mut texts = bodies(&kept(&lab.inbox.arrivals()));
-    texts.sort();
-    assert_eq!(texts, ["text 0", "text 1", "text 2", "text 3"]);
-    let one = &kept(&lab.inbox.arrivals())[0];
-    assert_eq!((one.from.text.as_str(), one.to.text.as_str()), (BOB, OWN));
-    assert_eq!(one.sent_at, Some(NOW));
-    lab.device.stop().await;
-}
-
-#[tokio::test]
-async fn a_webhook_is_answered_after_the_commit_and_comes_again_before() {
-    let lab = Lab::new().await;
-    lab.ready().await;
-    lab.inbox.full.store(true, Ordering::Relaxed);
-    lab.phone.writes("held");
-    lab.door.until(|seen| seen.contains(&503)).await;
-    assert!(lab.inbox.texts().is_empty());
-    lab.inbox.full.store(false, Ordering::Relaxed);
-    assert_eq!(bodies(&lab.until_kept(1).await), ["held"]);
+    assert_eq!(lab.phone.messages().len(), 3);
     lab.device.stop().await;
 }
 
@@ -672,7 +563,7 @@ async fn places_files_typing_and_subscriptions_come_in() {
 async fn a_file_that_will_not_come_holds_up_nothing_for_ever() {
     let lab = Lab::new().await;
     lab.ready().await;
-    lab.google.plays(|scenario| scenario.files_answer = Some(500));
+    lab.google.answers_files_with(500);
     lab.phone.sends_file("a.png", "image/png", b"png");
     lab.phone.writes("after it");
     let kept = lab.until_kept(2).await;
@@ -740,7 +631,8 @@ async fn read_marks_and_typing_go_out() {
     let lab = Lab::new().await;
     lab.ready().await;
     let id = lab.phone.writes("hello");
-    lab.until_kept(1).await;
+    let one = lab.until_kept(1).await.remove(0);
+    assert_eq!((one.to.text.as_str(), one.sent_at), (OWN, Some(NOW)));
     let signal = |kind| {
         lab.device.connector.signal(Signal {
             line: LineId::new("main"),

@@ -1,15 +1,12 @@
 //! A listener that hands requests to a connector, as the program does.
 
-use crate::smsc::SOON;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use swingbridge_connectors::webhook::{Request, Webhook};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
 
 pub struct Door<C> {
     pub url: String,
@@ -39,15 +36,6 @@ impl<C: Webhook + 'static> Door<C> {
     /// The statuses of all answers so far.
     pub fn answers(&self) -> Vec<u16> {
         self.answers.lock().unwrap().clone()
-    }
-
-    pub async fn until(&self, holds: impl Fn(&[u16]) -> bool) {
-        let until = async {
-            while !holds(&self.answers()) {
-                sleep(Duration::from_millis(2)).await;
-            }
-        };
-        timeout(SOON, until).await.expect("the door to be knocked at");
     }
 }
 

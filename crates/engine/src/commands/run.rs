@@ -1,6 +1,6 @@
 //! What commands do.
 
-use super::{ALL, Command, nearest, opt_outs, swap, trust};
+use super::{ALL, Command, admin, message, nearest, opt_outs, swap, trust};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::Payload;
@@ -11,12 +11,11 @@ use swingbridge_domain::address::Address;
 use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Link;
-use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::homeserver::{Action, Post};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::{Line, Permission};
 use swingbridge_domain::message::{Text, Tone};
-use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
+use swingbridge_domain::store::{Lane, RoomRole, Target};
 
 /// Runs a command of `event`'s sender, who may use the bot.
 pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Vec<Effect> {
@@ -40,8 +39,8 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::List => reply(list(scene, event)),
         Command::Id => reply(id(scene)),
         Command::DeletePortal => delete_portal(scene, event),
-        Command::Status(_) => reply(status(scene)),
-        Command::Retry(_) => retry(scene, event),
+        Command::Status(_) => reply(message::status(scene)),
+        Command::Retry(_) => message::retry(scene, event),
         Command::Path(_) | Command::Consent(..) | Command::Policy(_) | Command::Pins(_) => {
             trust::run(scene, event, command)
         }
@@ -52,8 +51,8 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::Reach => reach(scene, event),
         Command::Swap(wanted) => swap::run(scene, event, wanted),
         Command::OptOuts(what) => opt_outs::run(scene, event, what),
-        Command::Queues => reply(queues(scene)),
-        Command::Buried => reply(buried(scene)),
+        Command::Queues => reply(admin::queues(scene)),
+        Command::Buried => reply(admin::buried(scene)),
         Command::Requeue => {
             let mut effects = vec![Effect::Exhume, audited(event, Kind::Requeued)];
             effects.extend(reply(
@@ -274,98 +273,6 @@ fn delete_portal(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     }
 }
 
-/// The message that a command is about: the one named, or the latest of the room.
-fn meant<'a>(scene: &'a Scene<'_>) -> Option<&'a MessageRecord> {
-    scene
-        .state
-        .message
-        .as_ref()
-        .or(scene.state.survey.latest.as_ref())
-}
-
-fn status(scene: &Scene<'_>) -> String {
-    let Some(message) = meant(scene) else {
-        return "I do not know that message. Reply to one of a conversation's messages.".to_owned();
-    };
-    if message.direction == Direction::In {
-        return "That came from the phone; it was shown here.".to_owned();
-    }
-    let mut text = format!(
-        "{}, {} ago",
-        message.state.word(),
-        ago(scene.now, message.updated_at)
-    );
-    if message.segments > 0 {
-        let parts = if message.segments == 1 {
-            "1 segment".to_owned()
-        } else {
-            format!("{} segments", message.segments)
-        };
-        let _ = write!(text, "; {parts}");
-    }
-    if let Some(encoding) = &message.encoding {
-        let _ = write!(text, " in {encoding}");
-    }
-    if let Some(sender) = &message.sender {
-        let _ = write!(text, "; written by {sender}");
-    }
-    if scene.state.parts.len() > 1 && scene.state.parts.iter().any(|part| part.message == message.id) {
-        let of = |state: Delivery| {
-            scene
-                .state
-                .parts
-                .iter()
-                .filter(|part| part.state == state)
-                .count()
-        };
-        let _ = write!(
-            text,
-            "; {} of {} parts reported as delivered",
-            of(Delivery::Delivered),
-            scene.state.parts.len()
-        );
-    }
-    if let Some(detail) = &message.detail {
-        let _ = write!(text, ". {detail}");
-    }
-    text
-}
-
-fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
-    let reply = |text: &str| vec![answer_in(&event.room, text, Some(&event.event))];
-    let (Some(talk), Some(message)) = (&scene.state.talk, meant(scene)) else {
-        return reply("I do not know that message. Reply to the one that you want to send again.");
-    };
-    if !scene.may_use(&event.sender, &talk.line) || message.conversation != talk.conversation.id {
-        return reply("That message is no part of a conversation of yours.");
-    }
-    match &scene.state.row {
-        Some(_) if matches!(message.state, Delivery::Accepted | Delivery::Sent) => reply(
-            "The network has it. It goes another way by itself if it does not reach the phone, or write it anew.",
-        ),
-        Some(row) if row.state == OutboxState::Parked => {
-            let record = MessageRecord {
-                state: Delivery::Queued,
-                detail: None,
-                updated_at: scene.now,
-                ..message.clone()
-            };
-            let mut effects = vec![
-                Effect::SaveMessage(Box::new(record)),
-                // What people agreed to may be another thing now.
-                Effect::Reconsider(row.id),
-            ];
-            effects.extend(reply("It is tried again."));
-            effects
-        }
-        Some(_) => reply("It is on its way already."),
-        None if message.state.is_final() || message.state == Delivery::Accepted => reply(
-            "There is nothing to send again: the gateway does not keep texts that have left. Write it anew.",
-        ),
-        None => reply("Its text is no longer kept here. Write it anew."),
-    }
-}
-
 /// Asks the networks of a conversation's lines; each answers for itself.
 fn reach(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
     let Some(talk) = scene.state.talk.as_ref().filter(|talk| !talk.is_group()) else {
@@ -387,35 +294,4 @@ fn reach(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         }))
     };
     std::iter::once(&talk.line).chain(other).map(ask).collect()
-}
-
-fn queues(scene: &Scene<'_>) -> String {
-    let mut text = String::from("Waiting:");
-    for queue in &scene.state.survey.queues {
-        let age = queue
-            .oldest
-            .map(|at| format!(", the oldest for {}", ago(scene.now, at)))
-            .unwrap_or_default();
-        let _ = write!(text, "\n• {}: {}{age}", queue.queue, queue.rows);
-    }
-    if scene.state.survey.queues.is_empty() {
-        text.push_str(" nothing.");
-    }
-    text
-}
-
-fn buried(scene: &Scene<'_>) -> String {
-    let mut text = String::new();
-    for buried in &scene.state.survey.buried {
-        let _ = write!(
-            text,
-            "\n• {} ago: {}",
-            ago(scene.now, buried.row.received_at),
-            buried.error
-        );
-    }
-    match text.is_empty() {
-        true => "Nothing is buried.".to_owned(),
-        false => format!("Arrived and not processed; `requeue` tries again:{text}"),
-    }
 }

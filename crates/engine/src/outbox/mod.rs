@@ -1,5 +1,6 @@
 //! What leaves: rows are claimed, performed and settled, lane by lane.
 
+mod departure;
 mod homeserver;
 mod network;
 mod resolve;

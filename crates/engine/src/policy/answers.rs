@@ -1,6 +1,6 @@
 //! What people say to a question, by a reaction or a command.
 
-use super::{terms, version, way};
+use super::{by_way_of, terms, version, way};
 use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::{Scene, notice};
@@ -41,7 +41,10 @@ pub(crate) fn answered(
 ) -> Vec<Effect> {
     match &question.about {
         Asked::Consent(terms) => {
-            let talk = whose(scene, talk, terms);
+            let talk = match &question.line {
+                None => whose(scene, talk, terms),
+                line => by_way_of(scene.site, talk, line.as_ref()),
+            };
             consent(scene, &talk, user, terms.clone(), yes, asked.as_ref())
         }
         Asked::Downgrade(standing) if talk.conversation.trust.asked.as_ref() == Some(&question.about) => {
@@ -54,14 +57,12 @@ pub(crate) fn answered(
                 asked: None,
                 ..talk.conversation.trust.clone()
             };
-            let path = way::outward(
-                scene.site,
-                &talk.line,
-                &talk.conversation.trust.way,
-                way::room_now(scene.site, talk),
-            );
+            // What was asked about is what is said now.
+            let asked_of = by_way_of(scene.site, talk, question.line.as_ref());
+            let room = way::room_now(scene.site, talk);
+            let path = way::outward(scene.site, &asked_of.line, asked_of.way(), room);
             let words = match yes {
-                true => words::standing(scene.site, talk, &path),
+                true => words::standing(scene.site, &asked_of, &path),
                 false => words::WEAKER_DECLINED.to_owned(),
             };
             let detail = match yes {
@@ -92,7 +93,8 @@ pub(crate) fn answered(
     }
 }
 
-/// The conversation by the line whose terms were asked about: its own, or the one that stands in for it.
+/// The conversation by the line whose terms were asked about by a version that did not note which: its own, or the one that stands in for
+/// it.
 fn whose<'a>(scene: &Scene<'_>, talk: &'a Talk, terms: &Terms) -> Cow<'a, Talk> {
     let asked = |line: &Line| version(scene.site, line) == terms.version;
     match scene.site.fallback_of(&talk.line) {

@@ -33,6 +33,15 @@ pub(crate) fn sent_by<'a>(site: &Site, talk: &'a Talk, line: &LineId) -> Cow<'a,
     }
 }
 
+/// The conversation by `line`, when that is the one that stands in for its own; else by its own.
+pub(crate) fn by_way_of<'a>(site: &Site, talk: &'a Talk, line: Option<&LineId>) -> Cow<'a, Talk> {
+    let other = site.fallback_of(&talk.line).map(|(_, other)| other);
+    match other.filter(|other| line == Some(&other.id)) {
+        Some(other) => Cow::Owned(talk.by(other)),
+        None => Cow::Borrowed(talk),
+    }
+}
+
 /// The line that a message goes by which its network refused for `reason`, and why. Only what went by the conversation's own line does.
 pub(crate) fn instead<'a>(
     site: &'a Site,
@@ -49,7 +58,7 @@ pub(crate) fn instead<'a>(
         Reason::BadContent | Reason::NotAllowed | Reason::NetworkFault | Reason::NetworkRefused => {
             fallback.refused.then_some((other, Cause::Refused))
         }
-        // No network may, or can, do better.
-        Reason::BadAddress | Reason::Emergency | Reason::Expired => None,
+        // No network may, or can, do better; and what the phone has in part it would have twice.
+        Reason::BadAddress | Reason::Emergency | Reason::Expired | Reason::InPart => None,
     }
 }

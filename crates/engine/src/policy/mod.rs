@@ -12,7 +12,7 @@ mod standing;
 mod way;
 
 pub(crate) use consent::{Stand, is_unknown_beyond, stand, terms, version};
-pub(crate) use fallback::{instead, routed, sent_by};
+pub(crate) use fallback::{by_way_of, instead, routed, sent_by};
 pub(crate) use pins::seen;
 pub(crate) use standing::{describe, surprised};
 pub(crate) use way::{inward, outward, rerouted, room_now, to_us, went};
@@ -100,6 +100,7 @@ fn ask(talk: &Talk, about: Asked, question: String) -> Vec<Effect> {
         question: Some(Question {
             conversation: talk.conversation.id,
             about,
+            line: (!talk.is_direct()).then(|| talk.line.id.clone()),
         }),
         ..Say::by_bot(text)
     };

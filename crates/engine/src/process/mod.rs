@@ -4,6 +4,7 @@ mod apply;
 mod contacts;
 mod load;
 pub(crate) mod refer;
+mod sealed;
 mod swap;
 
 use crate::contacts::Contacts;

@@ -5,6 +5,7 @@ use super::inbound::{Shown, show};
 use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::Effect;
 use std::collections::BTreeMap;
+use swingbridge_domain::id::LineId;
 use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::message::Text;
 use swingbridge_domain::path::Leg;
@@ -45,6 +46,7 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
             sent_at: Some(assembly.started_at),
             assembly: shown_as,
             way: way(parts),
+            line: line(parts),
             ..Shown::new(text)
         };
         effects.extend(show(scene, talk, shown));
@@ -71,6 +73,7 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
         sent_at: Some(assembly.started_at),
         assembly: Some(assembly.id),
         way: way(parts),
+        line: line(parts),
         ..Shown::new(text)
     };
     show(scene, talk, shown)
@@ -89,6 +92,11 @@ pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Eff
         piece: piece.clone(),
     });
     effects
+}
+
+/// The line that the parts came by, where that is not the conversation's own.
+fn line(parts: &BTreeMap<u8, Piece>) -> Option<LineId> {
+    parts.values().find_map(|piece| piece.line.clone())
 }
 
 /// The legs that the parts took, where their connector told of them.

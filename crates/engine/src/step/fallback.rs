@@ -1,12 +1,15 @@
 //! A message that its line does not bring to the phone goes by another one: never twice, and never in silence.
 //!
 //! It goes only when the network says that the phone will not have it: it was refused, or taken back. What may have arrived stays
-//! where it is.
+//! where it is. On its other way it passes the other line's limits, is counted and priced there, and waits there for somebody's word
+//! where the way is a weaker one.
 
-use super::{Scene, failure, for_room, matrix, notice};
+use super::ending::in_part;
+use super::{Scene, failure, for_room, matrix, notice, receipt};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Cause;
 use crate::payload::{Payload, Send, Status};
+use crate::policy::limits::{Granted, Refusal};
 use crate::policy::{self, Admission};
 use crate::render::{self, Rendered};
 use crate::state::Talk;
@@ -17,6 +20,7 @@ use swingbridge_domain::connector::{Reach, Revoked, SendError};
 use swingbridge_domain::delivery::{Reason, State as Delivery};
 use swingbridge_domain::id::{EventId, LineId, MessageId};
 use swingbridge_domain::line::Line;
+use swingbridge_domain::message::Message;
 use swingbridge_domain::path::Path;
 use swingbridge_domain::store::{Detour, Lane, MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
 
@@ -55,38 +59,58 @@ pub(super) fn diverted(
         return effects;
     };
     let other = talk.by(line);
-    let why = words::diverted(scene.site, talk, line, cause);
-    let able = scene.site.capabilities_of(line);
-    let writer = matrix::writer(&send.writer);
-    let lacks_groups = talk.is_group() && able.groups == Support::Absent;
-    let rendered = match lacks_groups {
-        true => Rendered::Refuse {
-            words: words::no_groups(&able),
-            reason: Reason::BadAddress.word(),
-        },
-        false => render::again(&send.outbound.message, &able, &scene.site.policy, writer),
-    };
-    match rendered {
-        Rendered::Refuse { words, reason } => {
-            let words = format!("{why} {words}");
-            effects.extend(refused(scene, talk, message, send, &words, reason));
+    let not = words::not_diverted(scene.site, talk, line, cause);
+    let (content, granted) = match fit(scene, &other, send) {
+        Ok(fitting) => fitting,
+        Err(refusal) => {
+            effects.extend(refusal.also);
+            let words = format!("{not} {}", refusal.words);
+            effects.extend(refused(scene, talk, message, send, &words, refusal.reason));
+            return effects;
         }
-        Rendered::Send { message: content, .. } => {
-            let path = policy::outward(scene.site, line, other.way(), send.room);
-            let mut next = send.clone();
-            next.outbound.line = line.id.clone();
-            next.outbound.from = line.address.clone();
-            next.outbound.message = content;
-            let leaving = Leaving {
-                row,
-                send: next,
-                message,
-                path,
-            };
-            effects.extend(admitted(scene, talk, &other, leaving, &why, cause));
+    };
+    let path = policy::outward(scene.site, line, other.way(), send.room);
+    let expires_at = match (&granted.wait, send.outbound.message.expires) {
+        // Its time begins when it may leave.
+        (Some((until, _)), None) => row
+            .expires_at
+            .map(|end| end.max(*until + scene.site.policy.validity)),
+        _ => row.expires_at,
+    };
+    let not_before = granted.wait.as_ref().map(|(until, _)| *until);
+    let mut next = send.clone();
+    next.outbound.line = line.id.clone();
+    next.outbound.from = line.address.clone();
+    next.outbound.message = content;
+    next.outbound.expires_at = expires_at;
+    next.not_before = not_before.unwrap_or_default();
+    let leaving = Leaving {
+        row,
+        send: next,
+        message,
+        path,
+        granted,
+        why: words::diverted(scene.site, talk, line, cause),
+        not,
+    };
+    effects.extend(admitted(scene, talk, &other, leaving, cause));
+    effects
+}
+
+/// A message as its other line carries it, where that line carries it and its limits let it go. `other`: the conversation by that line.
+fn fit(scene: &Scene<'_>, other: &Talk, send: &Send) -> Result<(Message, Granted), Refusal> {
+    let able = scene.site.capabilities_of(&other.line).towards(other.is_group());
+    if other.is_group() && able.groups == Support::Absent {
+        return Err(Refusal::new(words::no_groups(&able), Reason::BadAddress.word()));
+    }
+    let writer = matrix::writer(&send.writer);
+    match render::again(&send.outbound.message, &able, &scene.site.policy, writer) {
+        Rendered::Refuse { words, reason } => Err(Refusal::new(words, reason)),
+        Rendered::Send { message, .. } => {
+            let granted = policy::limits::judge_again(scene, other, send, &message)?;
+            Ok((message, granted))
         }
     }
-    effects
 }
 
 /// A message on its other way.
@@ -95,21 +119,21 @@ struct Leaving<'a> {
     send: Send,
     message: &'a MessageRecord,
     path: Path,
+    granted: Granted,
+    /// Why it goes there, and what is said when it does not.
+    why: String,
+    not: String,
 }
 
-fn admitted(
-    scene: &Scene<'_>,
-    talk: &Talk,
-    other: &Talk,
-    leaving: Leaving<'_>,
-    why: &str,
-    cause: Cause,
-) -> Vec<Effect> {
+fn admitted(scene: &Scene<'_>, talk: &Talk, other: &Talk, leaving: Leaving<'_>, cause: Cause) -> Vec<Effect> {
     let Leaving {
         row,
         send,
         message,
         path,
+        granted,
+        why,
+        not,
     } = leaving;
     let event = send.event.clone();
     let admission = policy::leaving(scene, other, &send.writer, &path);
@@ -125,7 +149,7 @@ fn admitted(
             target: Target::Connector(other.line.connector.clone()),
             lane: row.lane.clone(),
             payload: Payload::Send(send.clone()),
-            expires_at: row.expires_at,
+            expires_at: send.outbound.expires_at,
             message: Carried::Again(message.id),
             held,
         }))
@@ -135,12 +159,18 @@ fn admitted(
         Admission::Go(told) => {
             // The next ones go this way without a word, until it is another way again.
             if is_news(talk, &other.line, cause) {
-                effects.push(notice(talk, why, Some(event.clone())));
+                effects.push(notice(talk, &why, Some(event.clone())));
             }
             effects.extend(told);
-            effects.push(Effect::SaveMessage(Box::new(record(Delivery::Queued, why))));
+            let long = granted.long_wait(scene);
+            effects.extend(long.map(|words| notice(talk, words, Some(event.clone()))));
+            let words = match &granted.wait {
+                Some((_, wait)) => format!("{why} {wait}"),
+                None => why,
+            };
+            effects.push(Effect::SaveMessage(Box::new(record(Delivery::Queued, &words))));
             effects.push(queue(false));
-            effects.push(pending(talk, &event, Delivery::Queued, why));
+            effects.push(pending(talk, &event, Delivery::Queued, &words));
         }
         Admission::Hold { ask, words } => {
             let words = format!("{why} {words}");
@@ -151,10 +181,11 @@ fn admitted(
             effects.push(pending(talk, &event, Delivery::Held, &words));
         }
         Admission::Refuse { words, reason } => {
-            let words = format!("{why} {words}");
+            let words = format!("{not} {words}");
             return refused(scene, talk, message, &send, &words, reason);
         }
     }
+    effects.extend(granted.counted);
     // Last: what was told before speaks of the conversation as it was.
     if cause != Cause::Swapped
         && let Some(fallback) = &talk.line.fallback
@@ -216,13 +247,25 @@ fn refused(
     effects
 }
 
-/// A message that its network took has not reached the phone for long enough.
+/// A message that its network took has not reached the phone for long enough. What its other line would not carry or let go is not taken
+/// back: by the first it may still arrive.
 pub(super) fn overdue(scene: &Scene<'_>) -> Vec<Effect> {
     let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
         return Vec::new();
     };
-    if !is_waiting(message, scene.state.row.as_ref()) || scene.site.fallback_of(&talk.line).is_none() {
+    let Some((_, line)) = scene.site.fallback_of(&talk.line) else {
         return Vec::new();
+    };
+    if !is_waiting(message, scene.state.row.as_ref()) {
+        return Vec::new();
+    }
+    let other = talk.by(line);
+    let fitting = scene.state.waiting.as_ref().map(|send| fit(scene, &other, send));
+    if let Some(Err(refusal)) = fitting {
+        let words = words::stays(scene.site, talk, line, &refusal.words);
+        let mut effects = refusal.also;
+        effects.push(notice(talk, words, message.event.clone()));
+        return effects;
     }
     vec![revoke(talk, message.id)]
 }
@@ -279,12 +322,28 @@ pub(super) fn revoked(
                 cause: Cause::Overdue,
             });
         }
-        (Ok(Revoked::TooLate), ..) => {}
+        (Ok(Revoked::InPart), Some(waiting), _) => {
+            effects.extend(in_part(scene, talk, waiting, message, words::REST_TAKEN_BACK));
+        }
         _ => {
-            let words = words::not_taken_back(scene.site, talk);
-            effects.push(notice(talk, words, message.event.clone()));
+            // Where the phone has it, it will say so.
+            if answer != &Ok(Revoked::TooLate) {
+                let words = words::not_taken_back(scene.site, talk);
+                effects.push(notice(talk, words, message.event.clone()));
+            }
+            effects.extend(stays(scene, message));
         }
     }
+    effects
+}
+
+/// It goes no other way, although a part of it may have been refused.
+fn stays(scene: &Scene<'_>, message: &MessageRecord) -> Vec<Effect> {
+    let parts = &scene.state.parts;
+    let mut effects = receipt::judge(scene, message, parts, None, false);
+    let failed = |part: &PartRecord| matches!(part.state, Delivery::Rejected | Delivery::Expired);
+    let row = scene.state.row.as_ref().filter(|_| parts.iter().any(failed));
+    effects.extend(row.map(|row| Effect::Remove(row.id)));
     effects
 }
 

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use swingbridge_domain::address::{Address, Region};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::id::{AssemblyId, ConnectorId, MessageId, NetworkId, UserId};
+use swingbridge_domain::id::{AssemblyId, ConnectorId, LineId, MessageId, NetworkId, UserId};
 use swingbridge_domain::inbox::{InboundMessage, Membership};
 use swingbridge_domain::message::{Body, Disposition, Media, Message, Text};
 use swingbridge_domain::path::Leg;
@@ -82,7 +82,8 @@ fn whether_new(talk: &Talk) -> String {
 
 fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effect> {
     let came_by = scene.site.line_of(&inbound.connector, &inbound.to);
-    let direct = came_by.is_none_or(|line| line.id == talk.line.id);
+    let other = came_by.filter(|line| line.id != talk.line.id);
+    let direct = other.is_none();
     let inbound = &*told(scene, inbound, direct);
     let mut effects = match &inbound.group {
         Some(group) if direct => group::known(scene, talk, group),
@@ -94,6 +95,7 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
                 text: render::inbound(&inbound.message),
                 utf16: inbound.utf16.clone(),
                 way: inbound.way.clone(),
+                line: other.map(|line| line.id.clone()),
             };
             vec![Effect::Assemble {
                 conversation: talk.conversation.id,
@@ -233,6 +235,8 @@ pub(super) struct Shown {
     pub connector: Option<ConnectorId>,
     /// The legs that its connector told of.
     pub way: Vec<Leg>,
+    /// The line that it came by, where that is not the conversation's own.
+    pub line: Option<LineId>,
 }
 
 impl Shown {
@@ -250,11 +254,15 @@ impl Shown {
             named: Vec::new(),
             connector: None,
             way: Vec::new(),
+            line: None,
         }
     }
 
     pub fn of(scene: &Scene<'_>, inbound: &InboundMessage, text: Text) -> Self {
+        let own = scene.state.talk.as_ref().map(|talk| &talk.line.id);
+        let line = scene.site.line_of(&inbound.connector, &inbound.to);
         Self {
+            line: line.map(|line| line.id.clone()).filter(|line| Some(line) != own),
             by: by(scene, inbound),
             sent_at: inbound.sent_at,
             history: inbound.history,
@@ -268,7 +276,9 @@ impl Shown {
 /// Shows something in the room as who said it, once somebody has agreed to that, and asks people back in when all have left.
 pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> {
     let room = policy::room_now(scene.site, talk);
-    let path = policy::inward(scene.site, &talk.line, &shown.way, room);
+    // What people are asked and told is of the line that it came by.
+    let by_line = policy::by_way_of(scene.site, talk, shown.line.as_ref());
+    let path = policy::inward(scene.site, &by_line.line, &shown.way, room);
     let mut effects = Vec::new();
     let invite = scene.to_invite(talk);
     if let (Some(room), false) = (&talk.conversation.room, invite.is_empty()) {
@@ -280,7 +290,7 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
         effects.push(for_room(talk, Payload::Invite(invite)));
     }
     let own = shown.by == Speaker::Owner;
-    let held = match policy::arriving(scene, talk, &path) {
+    let held = match policy::arriving(scene, &by_line, &path) {
         // What the user said themselves needs nobody's leave, and says nothing of how others write.
         _ if own => false,
         // How well things were protected once is no news.
@@ -341,6 +351,7 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
             answers: shown.answers,
             sent_at: shown.sent_at,
             way: shown.way,
+            line: shown.line,
             ..Say::by_bot(shown.text)
         }),
     };

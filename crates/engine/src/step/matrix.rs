@@ -83,7 +83,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             false,
         );
     }
-    let capabilities = scene.site.capabilities_of(&talk.line);
+    let capabilities = scene.site.capabilities_of(&talk.line).towards(talk.is_group());
     let named = scene.state.named.as_ref();
     let writer = writer(&event.sender);
     match render::outbound(message, &capabilities, &scene.site.policy, writer, named) {

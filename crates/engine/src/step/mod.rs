@@ -2,6 +2,7 @@
 
 mod answer;
 mod assembly;
+mod ending;
 mod fallback;
 mod group;
 pub(crate) mod inbound;
@@ -12,6 +13,7 @@ mod receipt;
 mod review;
 mod room;
 mod swap;
+mod taken;
 
 use crate::effect::{Carried, Effect, Queue, Tally};
 use crate::event::Event;
@@ -50,7 +52,7 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
         Event::Network(Inbound::Session { .. }) => Vec::new(),
         Event::Network(Inbound::Card(entry)) => group::entry(&scene, entry),
         Event::Network(Inbound::Group(change)) => group::changed(&scene, change),
-        Event::Network(Inbound::Preference(preference)) => policy::limits::told(&scene, preference),
+        Event::Network(Inbound::Preference(preference)) => return policy::limits::told(&scene, preference),
         Event::Network(Inbound::Typing(typing)) => moment::typing(&scene, typing),
         Event::Room(
             moment @ RoomEvent {
@@ -116,9 +118,9 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             event,
             words,
             reason,
-        } => answer::barred(&scene, row, event, words, reason),
+        } => ending::barred(&scene, row, event, words, reason),
         Event::Lost { row } => answer::lost(&scene, row),
-        Event::Expired { row } => answer::expired(&scene, row),
+        Event::Expired { row } => ending::expired(&scene, row),
         Event::Timer(Timer::AssemblyDue(_)) => assembly::due(&scene),
         Event::Timer(Timer::AssemblyGone(id)) => vec![Effect::Disassemble(*id)],
         Event::Timer(Timer::Overdue(_)) => fallback::overdue(&scene),

@@ -1,6 +1,6 @@
 //! Delivery receipts: states of parts, and of the message that they make up.
 
-use super::fallback::{SECOND_WAY, decisive, heard, is_waiting};
+use super::fallback::{SECOND_WAY, decisive, heard, is_waiting, revoke};
 use super::{Scene, count, failure, status};
 use crate::effect::Effect;
 use crate::event::Cause;
@@ -49,6 +49,7 @@ fn first_way(
     let (fallback, other) = scene.site.fallback_of(&talk.line)?;
     let row = scene.state.row.as_ref();
     let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
+    let failed = |part: &PartRecord| matches!(part.state, Delivery::Rejected | Delivery::Expired);
     let diverted = parts.iter().any(|part| part.index >= SECOND_WAY)
         || row.is_some_and(|row| row.state != OutboxState::Parked);
     match outcome {
@@ -58,6 +59,10 @@ fn first_way(
             let row = row.filter(|row| is_waiting(message, Some(row)))?;
             if !fallback.refused || parts.iter().any(arrived) {
                 return None;
+            }
+            // Another part of it may still arrive: that one is taken back first.
+            if !parts.iter().all(failed) {
+                return Some(vec![revoke(talk, message.id)]);
             }
             let cause = match outcome {
                 Outcome::Expired => Cause::Overdue,
@@ -115,7 +120,7 @@ fn rerouted(scene: &Scene<'_>, message: &MessageRecord, receipt: &Receipt) -> (M
     };
     let mut effects = vec![Effect::SaveMessage(Box::new(record.clone()))];
     if let Some(event) = &record.event {
-        effects.push(super::answer::labelled(talk, event, &record));
+        effects.push(super::taken::labelled(talk, event, &record));
     }
     effects.extend(policy::surprised(scene, talk, &path, record.event.as_ref()));
     effects.extend(policy::went(talk, &receipt.way));

@@ -68,6 +68,7 @@ fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declin
 }
 
 fn inbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, say: &Say) -> Vec<Effect> {
+    let talk = &*policy::by_way_of(scene.site, talk, say.line.as_ref());
     let path = policy::inward(
         scene.site,
         &talk.line,

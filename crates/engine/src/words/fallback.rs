@@ -27,6 +27,32 @@ pub fn diverted(site: &Site, talk: &Talk, to: &Line, cause: Cause) -> String {
     }
 }
 
+/// A message does not go by the line `to` either; what is said after it is why.
+pub fn not_diverted(site: &Site, talk: &Talk, to: &Line, cause: Cause) -> String {
+    let (first, other) = (network(site, &talk.line), network(site, to));
+    match cause {
+        Cause::Unreachable => format!("This phone has no {first} now, and it does not go by {other} either."),
+        Cause::Refused => format!("{first} did not take it, and it does not go by {other} either."),
+        Cause::Overdue => format!(
+            "It did not reach the phone by {first} and was taken back there, and it does not go by {other} either."
+        ),
+        Cause::Swapped => format!(
+            "This conversation goes by {} now, and this message does not.",
+            to.name
+        ),
+    }
+}
+
+/// A message that has not arrived is left where it is, since it would not go by the line `to`; `refused` says why.
+pub fn stays(site: &Site, talk: &Talk, to: &Line, refused: &str) -> String {
+    let (first, other) = (network(site, &talk.line), network(site, to));
+    let why = refused.strip_prefix("Not sent: ").unwrap_or(refused);
+    format!(
+        "It has not reached the phone by {first} yet. It is not taken back there, and may still arrive, since by {other} it would not be \
+         sent: {why}"
+    )
+}
+
 /// A message can not be taken back, so it goes no other way.
 pub fn not_taken_back(site: &Site, talk: &Talk) -> String {
     let first = network(site, &talk.line);

@@ -53,9 +53,18 @@ pub fn refused(reason: Reason, detail: &str) -> String {
         Reason::Expired => return EXPIRED_HERE.to_owned(),
         Reason::NetworkFault => "the network failed",
         Reason::NetworkRefused => "the network refused it",
+        Reason::InPart => {
+            return format!(
+                "Sent in part only: the phone has, or gets, some of it, and not the rest ({detail}). It is not sent another way, or the \
+                 phone would get that part twice: write again what is missing."
+            );
+        }
     };
     format!("Not sent: {what} ({detail}).")
 }
+
+/// Why a message arrived in part: see [`Reason::InPart`].
+pub const REST_TAKEN_BACK: &str = "it did not arrive in time, and the rest was taken back";
 
 pub fn gave_up(prefix: &str, tries: u32, detail: &str) -> String {
     format!("Not sent after {tries} tries: {detail}. Reply to it with `{prefix} retry` to try again.")

@@ -27,12 +27,12 @@ fn with(change: impl FnOnce(&mut Line)) -> Site {
     site
 }
 
-fn limited(change: impl FnOnce(&mut Limits)) -> Site {
+pub fn limited(change: impl FnOnce(&mut Limits)) -> Site {
     with(|line| change(&mut line.limits))
 }
 
 /// Waits until the event has this state; gives its words.
-async fn until_state(house: &House, event: &EventId, state: State) -> String {
+pub async fn until_state(house: &House, event: &EventId, state: State) -> String {
     let found = |hs: &FakeHomeserver| {
         hs.statuses()
             .into_iter()
@@ -42,19 +42,19 @@ async fn until_state(house: &House, event: &EventId, state: State) -> String {
     status.message.unwrap_or_default()
 }
 
-async fn refused(house: &House, event: &EventId) -> String {
+pub async fn refused(house: &House, event: &EventId) -> String {
     until_state(house, event, State::Rejected).await
 }
 
-async fn accepted_of(house: &House, event: &EventId) {
+pub async fn accepted_of(house: &House, event: &EventId) {
     until_state(house, event, State::Accepted).await;
 }
 
-async fn say(house: &House, room: &RoomId, text: &str) -> EventId {
+pub async fn say(house: &House, room: &RoomId, text: &str) -> EventId {
     house.say(room, ALICE, Message::text(text)).await
 }
 
-async fn log(house: &House) -> Vec<Entry> {
+pub async fn log(house: &House) -> Vec<Entry> {
     let rows = store::run(house.store.as_ref(), |tables| tables.audit_rows(0, 999));
     let rows = rows.await.unwrap();
     rows.iter().map(|row| Entry::parse(row).unwrap()).collect()
@@ -68,7 +68,7 @@ fn notice(text: &str) -> Message {
     message
 }
 
-fn busy() -> Result<Accepted, SendError> {
+pub fn busy() -> Result<Accepted, SendError> {
     Err(SendError::RetryAfter {
         delay: Duration::from_secs(30),
         detail: "busy".into(),

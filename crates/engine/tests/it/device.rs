@@ -567,6 +567,60 @@ async fn a_network_that_fetches_files_itself_gets_links_encrypted_or_not() {
     assert!(house.homeserver.released.lock().unwrap().is_empty());
 }
 
+/// Some take links for one person, and keep files themselves for a group.
+#[tokio::test(flavor = "multi_thread")]
+async fn files_for_groups_are_files_where_a_network_wants_that_and_a_cards_picture_is_a_link() {
+    let mut by_link = device();
+    by_link.policy.media = MediaPolicy::Link;
+    let able = by_link.capabilities.values_mut().next().unwrap();
+    able.media_links = true;
+    able.files_in_groups = true;
+    able.rich_cards = Support::Full;
+    let house = House::with(by_link).await;
+    let dog = || Media {
+        kind: MediaKind::Image,
+        name: "dog.jpg".into(),
+        uri: "mxc://x/dog".into(),
+        ..Media::default()
+    };
+    let of = |body| Message {
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body,
+        }],
+        ..Message::default()
+    };
+    comes(&house, in_group(PHONE, "Show us?", group("chat1", Some("Dogs")))).await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "Show us?"))
+        .await;
+    say(&house, &room, ALICE, of(Body::Media(dog()))).await;
+    house.network.until_sent(1).await;
+    comes(&house, named("m1", "Show me?")).await;
+    let room = house
+        .homeserver
+        .until("the room", |hs| room_of(hs, "Show me?"))
+        .await;
+    let card = RichCard {
+        title: Some("A dog".into()),
+        media: Some(dog()),
+        ..RichCard::default()
+    };
+    say(&house, &room, ALICE, of(Body::RichCard(card))).await;
+    house.network.until_sent(2).await;
+    let sent = house.network.sent.lock().unwrap().clone();
+    let uris: Vec<_> = sent
+        .iter()
+        .map(|outbound| match &outbound.message.parts[0].body {
+            Body::Media(media) => media.uri.clone(),
+            Body::RichCard(card) => card.media.as_ref().unwrap().uri.clone(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(uris, ["file:///spool/x/dog", "https://link/x/dog"]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_and_what_was_read_is_told_both_ways() {
     let house = House::with(device()).await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::connector::{Reach, Revoked, SendError};
-use swingbridge_domain::consent::Downgrade;
+use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::delivery::{Outcome, Reason, State};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -73,15 +73,15 @@ fn unknown() -> SendError {
 }
 
 impl House {
-    fn agent(&self) -> &FakeNetwork {
+    pub fn agent(&self) -> &FakeNetwork {
         self.rcs.as_deref().unwrap()
     }
 
-    async fn rcs_in(&self, message: InboundMessage) {
+    pub async fn rcs_in(&self, message: InboundMessage) {
         self.arrive(What::Network(Inbound::Message(message))).await;
     }
 
-    async fn rcs_receipt(&self, id: &str, outcome: Outcome) {
+    pub async fn rcs_receipt(&self, id: &str, outcome: Outcome) {
         self.arrive(What::Network(Inbound::Receipt(Receipt {
             connector: ConnectorId::new("rcs"),
             network_ids: vec![NetworkId::new(id)],
@@ -94,7 +94,7 @@ impl House {
     }
 
     /// A room in which the phone has written by RCS.
-    async fn rcs_conversation(&self) -> RoomId {
+    pub async fn rcs_conversation(&self) -> RoomId {
         self.rcs_in(rcs_inbound("Hello by RCS")).await;
         self.homeserver.until_said("Hello by RCS").await;
         self.homeserver
@@ -180,6 +180,68 @@ async fn a_phone_that_lost_rcs_gets_the_text_by_sms_once_somebody_agrees() {
     house.until_state(&fourth, State::Accepted).await;
     assert_eq!(house.agent().texts().last().unwrap(), "rcs again");
     assert_eq!(house.homeserver.rooms_made(RoomKind::Direct).len(), 1);
+}
+
+/// Both ways are SMS, by two carriers, and each is agreed to by itself.
+fn two_of_one_network() -> Site {
+    let mut site = both(Downgrade::Tell);
+    for line in &mut site.lines {
+        line.consent = Rule::Line;
+    }
+    let acme = Place::Provider("Acme".into());
+    let able = site.capabilities.get_mut(&ConnectorId::new("rcs")).unwrap();
+    able.networks = vec!["sms".into()];
+    able.way = vec![
+        Leg::new(
+            Place::Phone,
+            acme.clone(),
+            Protection::None,
+            Evidence::NetworkCannot,
+        ),
+        Leg::new(acme, Place::Gateway, Protection::Transport, Evidence::OurOwnEnd),
+    ];
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_agrees_to_the_other_way_has_agreed_to_that_one_in_both_directions() {
+    let house = House::with(two_of_one_network()).await;
+    house.rcs_in(rcs_inbound("by the first")).await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the first").await;
+    house.agent().answer(Err(unreachable()));
+    let event = house.say(&room, ALICE, Message::text("by the other")).await;
+    house.until_state(&event, State::Held).await;
+    let question = until_question(&house, 2).await;
+    assert!(
+        house.network.texts().is_empty(),
+        "nobody has agreed to that one yet"
+    );
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.until_state(&event, State::Accepted).await;
+    assert_eq!(house.network.texts(), ["by the other"]);
+    // What comes back by it was agreed to as well, and nothing more is asked.
+    house.text_in(PHONE, "and back").await;
+    house.homeserver.until_said("and back").await;
+    assert_eq!(crate::trust::questions(&house.homeserver).len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_by_a_way_that_nobody_agreed_to_waits_under_the_name_of_that_way() {
+    let house = House::with(two_of_one_network()).await;
+    house.rcs_in(rcs_inbound("by the first")).await;
+    let question = until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the first").await;
+    house.text_in(PHONE, "by the other").await;
+    let question = until_question(&house, 2).await;
+    house.homeserver.until_said("Texts on Main go by SMS").await;
+    assert!(room_of(&house.homeserver, "by the other").is_none());
+    house.say(&room, ALICE, reaction(&question, "👍")).await;
+    house.homeserver.until_said("by the other").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,6 +351,67 @@ async fn a_network_that_gives_up_after_taking_it_is_followed_by_the_other() {
                 .all(|status| status.state != State::Rejected),
             "it is not said to have failed"
         );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_phone_has_in_part_goes_no_other_way_and_its_writer_is_told() {
+    // The network says so at once, or when the message is to be taken back because it takes too long.
+    for at_once in [true, false] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        match at_once {
+            true => house.agent().answer(Err(SendError::Rejected {
+                reason: Reason::InPart,
+                detail: "the card".into(),
+            })),
+            false => {
+                let mut revocations = house.agent().revocations.lock().unwrap();
+                revocations.push_back(Ok(Revoked::InPart));
+            }
+        }
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        if !at_once {
+            house.until_state(&event, State::Accepted).await;
+            house.advance(Duration::from_secs(121));
+        }
+        let status = house.until_state(&event, State::Uncertain).await;
+        let words = status.message.unwrap();
+        assert!(words.contains("in part") && words.contains("twice"), "{words}");
+        assert!(!status.retriable);
+        house.text_in(PHONE, "marker").await;
+        house.homeserver.until_said("marker").await;
+        assert!(house.network.texts().is_empty());
+    }
+}
+
+/// Two parts, of which the network refuses one later.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_another_part_may_still_arrive_nothing_goes_the_other_way() {
+    for answer in [Revoked::Withdrawn, Revoked::TooLate] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        house.agent().answer(Ok(accepted(&["a", "b"])));
+        house.agent().revocations.lock().unwrap().push_back(Ok(answer));
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        house.until_state(&event, State::Accepted).await;
+        house.rcs_receipt("b", Outcome::Rejected).await;
+        match answer {
+            Revoked::Withdrawn => {
+                house.network.until_sent(1).await;
+                assert_eq!(house.network.texts(), ["Hi"]);
+            }
+            _ => {
+                house.until_state(&event, State::Rejected).await;
+                house.rcs_receipt("a", Outcome::Delivered).await;
+                house.text_in(PHONE, "marker").await;
+                house.homeserver.until_said("marker").await;
+                assert!(house.network.texts().is_empty());
+            }
+        }
+        let revoked = house.agent().revoked.lock().unwrap().clone();
+        assert_eq!(revoked.len(), 1);
+        assert_eq!(revoked[0].network_ids, [NetworkId::new("a")]);
     }
 }
 
@@ -497,19 +620,21 @@ async fn one_message(seed: u64) -> (usize, String) {
     }
     withdrawn |= house.agent().took_back();
     // A network that withdrew it brings it no more; any other may, at last.
-    let by_rcs = match fate {
-        Fate::Taken(Comes::Late) if !withdrawn => {
-            house.rcs_receipt(id, Outcome::Delivered).await;
-            1
-        }
-        Fate::Taken(Comes::Soon) => 1,
-        Fate::Taken(Comes::Never) if !withdrawn => 1,
-        Fate::Unanswered if left && !withdrawn => 1,
-        _ => 0,
-    };
+    let late = matches!(fate, Fate::Taken(Comes::Late)) && !withdrawn;
+    if late {
+        house.rcs_receipt(id, Outcome::Delivered).await;
+    }
     house.text_in(PHONE, "the end").await;
     house.homeserver.until_said("the end").await;
     by_sms += house.network.texts().len();
+    // Read after the texts: what went by SMS was taken back before.
+    withdrawn |= house.agent().took_back();
+    let by_rcs = match fate {
+        Fate::Taken(Comes::Soon) => 1,
+        Fate::Taken(Comes::Late) => usize::from(late),
+        Fate::Taken(Comes::Never) | Fate::Unanswered => usize::from(left && !withdrawn),
+        Fate::Taken(Comes::GivenUp) | Fate::Unreachable => 0,
+    };
     log.push_str(&format!(
         "; {by_rcs} by RCS, {by_sms} by SMS, withdrawn {withdrawn}"
     ));

@@ -10,6 +10,7 @@ mod device;
 mod fallback;
 mod house;
 mod inbound;
+mod other_way;
 mod outbound;
 mod rooms;
 mod swap;

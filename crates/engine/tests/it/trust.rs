@@ -47,7 +47,7 @@ fn by_a_provider() -> Vec<Leg> {
 }
 
 /// The events of the bot's questions, the latest last.
-fn questions(hs: &FakeHomeserver) -> Vec<EventId> {
+pub fn questions(hs: &FakeHomeserver) -> Vec<EventId> {
     let mut found = Vec::new();
     for action in hs.actions() {
         if let Action::React { event, .. } = action

@@ -21,6 +21,31 @@ const react = (room, event, key) =>
   api("PUT", `rooms/${encodeURIComponent(room)}/send/m.reaction/page${transaction++}`,
     { "m.relates_to": { rel_type: "m.annotation", event_id: event, key } });
 
+// Pictures as the page shows them; the homeserver gives them to its users alone.
+const pictures = new Map();
+
+async function picture(uri) {
+  if (!pictures.has(uri)) {
+    const address = `${session.homeserver}/_matrix/client/v1/media/download/${uri.slice("mxc://".length)}`;
+    pictures.set(uri, fetch(address, { headers: { Authorization: `Bearer ${session.token}` } })
+      .then((answer) => answer.ok ? answer.blob() : Promise.reject(new Error("the picture is not there")))
+      .then((blob) => URL.createObjectURL(blob)));
+  }
+  return pictures.get(uri);
+}
+
+async function sendPicture(room, file, words) {
+  const answer = await fetch(`${session.homeserver}/_matrix/media/v3/upload?filename=${encodeURIComponent(file.name)}`, {
+    method: "POST",
+    headers: { Authorization: `Bearer ${session.token}`, "Content-Type": file.type },
+    body: file,
+  });
+  if (!answer.ok) throw new Error("the homeserver does not take the picture");
+  const { content_uri: url } = await answer.json();
+  const content = { msgtype: "m.image", body: words || file.name, filename: file.name, url, info: { mimetype: file.type, size: file.size } };
+  return api("PUT", `rooms/${encodeURIComponent(room)}/send/m.room.message/page${transaction++}`, content);
+}
+
 const send = (room, body) =>
   api("PUT", `rooms/${encodeURIComponent(room)}/send/m.room.message/page${transaction++}`, { msgtype: "m.text", body });
 
@@ -105,7 +130,17 @@ function element(name, text, className) {
 function bubble(room, event) {
   const mine = event.sender === session.user;
   const notice = event.content.msgtype === "m.notice";
-  const item = element("li", event.content.body ?? "(deleted)", notice ? "notice" : mine ? "mine" : "");
+  const image = event.content.msgtype === "m.image" && event.content.url?.startsWith("mxc://");
+  // The body of a picture without words is its name.
+  const words = image && event.content.body === (event.content.filename ?? event.content.body) ? "" : event.content.body ?? "(deleted)";
+  const item = element("li", words, notice ? "notice" : mine ? "mine" : "");
+  if (image) {
+    const shown = document.createElement("img");
+    shown.alt = event.content.body ?? "A picture";
+    shown.onload = () => { $("timeline").scrollTop = $("timeline").scrollHeight; };
+    picture(event.content.url).then((address) => { shown.src = address; }, () => { shown.replaceWith("[a picture that is not there]"); });
+    item.prepend(shown);
+  }
   const time = new Date(event.origin_server_ts).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
   if (mine) {
     const [words, bad] = fate(room, event);
@@ -187,6 +222,15 @@ $("write").onsubmit = async (submitted) => {
   if (!body || !current) return;
   $("text").value = "";
   await send(current, body).catch(tell);
+};
+
+$("picture").onchange = async () => {
+  const [file] = $("picture").files;
+  $("picture").value = "";
+  if (!file || !current) return;
+  const words = $("text").value.trim();
+  $("text").value = "";
+  await sendPicture(current, file, words).catch(tell);
 };
 
 $("text").onkeydown = (event) => {

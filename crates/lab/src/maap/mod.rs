@@ -8,15 +8,14 @@ mod routes;
 mod state;
 
 pub use phone::Phone;
-pub use state::{Received, Scenario};
+pub use state::Received;
 
-use serde_json::Value;
+use crate::trouble::Troubles;
+use serde_json::json;
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::JoinHandle;
 
 /// The bot that is there.
@@ -51,7 +50,13 @@ impl Maap {
             // It ends with the task, never by itself.
             let _ = axum::serve(listener, app).await;
         });
-        let telling = tokio::spawn(tell(shared.clone(), told));
+        let telling = {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let hook = |event: &serde_json::Value| shared.hook_of(event);
+                shared.troubles.tell_in_order(told, hook).await;
+            })
+        };
         Ok(Self {
             address,
             shared,
@@ -93,9 +98,33 @@ impl Maap {
         self.shared.world().tokens.clear();
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Scenario)) {
-        change(&mut self.shared.world().scenario);
+    /// The platform tells what became of a message, whatever did: `sent`, `delivered`, `displayed`, `failed`.
+    pub fn reaches(&self, message: &str, state: &str) {
+        let found = {
+            let world = self.shared.world();
+            let found = world.messages.iter().find(|one| one.id == message);
+            found.map(|one| state::number_of(&one.contact))
+        };
+        let about = json!({ "msgId": message, "status": state });
+        self.shared
+            .tell("messageStatus", &found.unwrap_or_default(), about);
+    }
+
+    /// What goes wrong. Signing in is not touched by it.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
+    }
+
+    /// How many messages it took to be sent.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.shared.world().messages.len()
+    }
+
+    /// From now on a file is ready only when it is asked for again.
+    pub fn readies_files_late(&self) {
+        self.shared.world().readies_files_late = true;
     }
 }
 
@@ -104,47 +133,5 @@ impl Drop for Maap {
         for task in &self.tasks {
             task.abort();
         }
-    }
-}
-
-/// Sends what is told, one after the other, each until it is taken.
-async fn tell(shared: Arc<Shared>, mut told: UnboundedReceiver<Value>) {
-    while let Some(event) = told.recv().await {
-        let scenario = shared.world().scenario.clone();
-        let mut batch = vec![event];
-        if scenario.reorders_webhooks
-            && let Ok(Some(next)) = tokio::time::timeout(Duration::from_millis(500), told.recv()).await
-        {
-            batch.insert(0, next);
-        }
-        for event in batch {
-            let times = if scenario.doubles_webhooks { 2 } else { 1 };
-            for _ in 0..times {
-                send(&shared, &event).await;
-            }
-        }
-    }
-}
-
-async fn send(shared: &Shared, event: &Value) {
-    let mut wait = Duration::from_millis(20);
-    loop {
-        let webhook = shared.world().webhook.clone();
-        if let Some(webhook) = webhook {
-            let request = shared
-                .client
-                .post(&webhook)
-                .bearer_auth(WEBHOOK_TOKEN)
-                .json(event);
-            if request
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().is_success())
-            {
-                return;
-            }
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(Duration::from_millis(200));
     }
 }

@@ -2,8 +2,9 @@
 
 use super::state::{Received, Shared, number_of};
 use super::{BOT, CLIENT, TOKEN};
+use crate::trouble::meet;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Multipart, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -28,6 +29,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/rcs/bot/v1/{bot}/files", post(upload))
         .route("/rcs/bot/v1/{bot}/files/{id}", get(file).delete(forget))
         .route_layer(from_fn_with_state(shared.clone(), guarded))
+        .route_layer(from_fn_with_state(shared.troubles.clone(), meet))
         .route("/content/{id}", get(content))
         .route("/oauth2/v1/token", post(token))
         .layer(DefaultBodyLimit::max(LARGEST_FILE))
@@ -41,12 +43,12 @@ fn no(status: u16, code: u32, text: &str) -> Response {
 }
 
 async fn guarded(State(shared): Platform, request: Request, next: Next) -> Response {
-    let scenario = shared.world().scenario.clone();
     let bearer = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    if !bearer.is_some_and(|bearer| bearer == TOKEN || shared.world().tokens.contains(bearer)) {
+    let known = bearer.is_some_and(|bearer| bearer == TOKEN || shared.world().tokens.contains(bearer));
+    if !known || shared.troubles.now().refuses_credentials {
         return no(401, 1, "the token is not known");
     }
     if !request.uri().path().starts_with(&format!("/rcs/bot/v1/{BOT}/"))
@@ -57,29 +59,7 @@ async fn guarded(State(shared): Platform, request: Request, next: Next) -> Respo
     {
         return no(404, 2, "there is no such bot");
     }
-    if let Some(status) = scenario.answers {
-        let mut answer = no(status, 9, "as the scenario wants");
-        if let Some(value) = scenario
-            .retry_after
-            .and_then(|seconds| seconds.to_string().parse().ok())
-        {
-            answer.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        return answer;
-    }
-    let answer = next.run(request).await;
-    if scenario.swallows_answers {
-        std::future::pending::<()>().await;
-    }
-    match scenario.truncates_answers {
-        true => {
-            let (mut parts, body) = answer.into_parts();
-            let octets = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-            parts.headers.remove(header::CONTENT_LENGTH);
-            Response::from_parts(parts, Body::from(octets.slice(..octets.len() / 2)))
-        }
-        false => answer,
-    }
+    next.run(request).await
 }
 
 async fn token(State(shared): Platform, headers: HeaderMap, body: Bytes) -> Response {
@@ -303,7 +283,7 @@ async fn upload(State(shared): Platform, mut form: Multipart) -> Response {
     let id = {
         let mut world = shared.world();
         let id = world.id("file");
-        let ready = !world.scenario.readies_files_late;
+        let ready = !world.readies_files_late;
         world.files.insert(id.clone(), (kind, octets.to_vec(), ready));
         id
     };

@@ -1,29 +1,12 @@
 //! What the platform keeps.
 
+use super::WEBHOOK_TOKEN;
+use crate::trouble::{Hook, Troubles};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
-
-/// What goes wrong.
-#[derive(Clone, Debug, Default)]
-pub struct Scenario {
-    /// Every request is answered with this.
-    pub answers: Option<u16>,
-    /// Seconds in the `Retry-After` of these answers.
-    pub retry_after: Option<u64>,
-    /// What is asked is done, and the answer never comes.
-    pub swallows_answers: bool,
-    /// What is asked is done, and half of the answer comes.
-    pub truncates_answers: bool,
-    /// Each webhook is sent twice.
-    pub doubles_webhooks: bool,
-    /// Two webhooks at a time change places.
-    pub reorders_webhooks: bool,
-    /// A file is ready only when it is asked for again.
-    pub readies_files_late: bool,
-}
 
 /// A message of the bot's.
 #[derive(Clone, Debug)]
@@ -64,6 +47,9 @@ impl Received {
     }
 }
 
+/// How often a webhook is tried that was held back.
+const TRIES: u32 = 5;
+
 #[derive(Clone, Debug)]
 pub struct Handset {
     pub rcs: bool,
@@ -74,7 +60,8 @@ pub struct Handset {
 
 #[derive(Debug, Default)]
 pub struct World {
-    pub scenario: Scenario,
+    /// A file is ready only when it is asked for again.
+    pub readies_files_late: bool,
     pub webhook: Option<String>,
     pub phones: BTreeMap<String, Handset>,
     pub messages: Vec<Received>,
@@ -89,8 +76,8 @@ pub struct World {
 
 pub struct Shared {
     world: Mutex<World>,
+    pub troubles: Troubles,
     pub base: String,
-    pub client: reqwest::Client,
     queue: UnboundedSender<Value>,
 }
 
@@ -98,13 +85,14 @@ impl Shared {
     pub fn new(world: World, base: String, queue: UnboundedSender<Value>) -> reqwest::Result<Self> {
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self {
             world: Mutex::new(world),
+            troubles: Troubles::new(client),
             base,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(Duration::from_secs(10))
-                .build()?,
             queue,
         })
     }
@@ -122,8 +110,22 @@ impl Shared {
     }
 
     pub fn tell_whole(&self, event: Value) {
-        // Without a worker the platform has ended.
-        let _ = self.queue.send(event);
+        if !self.troubles.keeps(|| self.hook_of(&event)) {
+            // Without a worker the platform has ended.
+            let _ = self.queue.send(event);
+        }
+    }
+
+    /// An event's webhook, once it is known where webhooks go.
+    pub fn hook_of(&self, event: &Value) -> Option<Hook> {
+        Some(Hook {
+            url: self.world().webhook.clone()?,
+            mime: "application/json",
+            body: event.to_string(),
+            // FNW.11 has no signatures.
+            sign: Arc::new(|_| vec![("authorization", format!("Bearer {WEBHOOK_TOKEN}"))]),
+            tries: TRIES,
+        })
     }
 
     /// Delivers what waits for this phone.

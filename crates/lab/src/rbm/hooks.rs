@@ -1,18 +1,16 @@
-//! Webhooks: one after the other, signed, and tried again until they are taken.
+//! Webhooks, signed.
 
 use super::CLIENT_TOKEN;
 use super::state::Shared;
+use crate::trouble::Hook;
 use data_encoding::BASE64;
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha512;
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::mpsc::UnboundedReceiver;
 
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-/// Google waits up to ten minutes; here nobody has the time.
-const LONGEST_WAIT: Duration = Duration::from_millis(200);
+/// How often one is tried that was held back; Google itself does so for days.
+const TRIES: u32 = 5;
 
 /// Asks an address whether it knows the client token.
 pub async fn set_up(shared: &Shared, webhook: &str) -> Result<(), String> {
@@ -28,54 +26,21 @@ pub async fn set_up(shared: &Shared, webhook: &str) -> Result<(), String> {
     }
 }
 
-/// Sends what is told, until the service ends.
-pub async fn run(shared: Arc<Shared>, mut told: UnboundedReceiver<Value>) {
-    while let Some(event) = told.recv().await {
-        let scenario = shared.world().scenario.clone();
-        let mut batch = vec![event];
-        if scenario.reorders_webhooks
-            && let Ok(Some(next)) = tokio::time::timeout(Duration::from_millis(500), told.recv()).await
-        {
-            batch.insert(0, next);
-        }
-        for event in batch {
-            let times = if scenario.doubles_webhooks { 2 } else { 1 };
-            for _ in 0..times {
-                send(&shared, &event).await;
-            }
-        }
-    }
-}
-
-async fn send(shared: &Shared, event: &Value) {
+/// An event's webhook, once it was set up where webhooks go.
+pub fn hook(shared: &Shared, event: &Value) -> Option<Hook> {
     let data = event.to_string();
-    let mut wait = FIRST_WAIT;
-    loop {
-        let webhook = {
-            let world = shared.world();
-            world.webhook.clone().filter(|_| !world.scenario.outage)
-        };
-        if let Some(webhook) = webhook {
-            let body = json!({
-                "message": { "data": BASE64.encode(data.as_bytes()), "attributes": {}, "messageId": "0" },
-                "subscription": "projects/lab/subscriptions/agent",
-            });
-            let request = shared
-                .client
-                .post(&webhook)
-                .header("x-goog-signature", signature(data.as_bytes()))
-                .json(&body);
-            if request
-                .send()
-                .await
-                .is_ok_and(|answer| answer.status().as_u16() == 200)
-            {
-                return;
-            }
-        }
-        tokio::time::sleep(wait).await;
-        wait = (wait * 2).min(LONGEST_WAIT);
-    }
+    let body = json!({
+        "message": { "data": BASE64.encode(data.as_bytes()), "attributes": {}, "messageId": "0" },
+        "subscription": "projects/lab/subscriptions/agent",
+    });
+    Some(Hook {
+        url: shared.world().webhook.clone()?,
+        mime: "application/json",
+        body: body.to_string(),
+        // Over the data alone: there is no time in it.
+        sign: Arc::new(move |_| vec![("x-goog-signature", signature(data.as_bytes()))]),
+        tries: TRIES,
+    })
 }
 
 /// Base64 of the HMAC-SHA-512 of the decoded data.

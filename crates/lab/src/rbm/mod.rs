@@ -13,8 +13,9 @@ mod state;
 
 pub use hooks::signature;
 pub use phone::Phone;
-pub use state::{Button, Received, Scenario, Stage};
+pub use state::{Button, Received, Stage};
 
+use crate::trouble::Troubles;
 use serde_json::json;
 use state::{Shared, World};
 use std::net::SocketAddr;
@@ -73,7 +74,13 @@ impl Rbm {
             // It ends with the task, never by itself.
             let _ = axum::serve(listener, app).await;
         });
-        let telling = tokio::spawn(hooks::run(shared.clone(), told));
+        let telling = {
+            let shared = shared.clone();
+            tokio::spawn(async move {
+                let hook = |event: &serde_json::Value| hooks::hook(&shared, event);
+                shared.troubles.tell_in_order(told, hook).await;
+            })
+        };
         let looking = {
             let shared = shared.clone();
             tokio::spawn(async move {
@@ -110,8 +117,13 @@ impl Rbm {
         hooks::set_up(&self.shared, webhook)
             .await
             .map_err(std::io::Error::other)?;
-        self.shared.world().webhook = Some(webhook.to_owned());
+        self.hook(webhook);
         Ok(())
+    }
+
+    /// Where events go from now on, as if it had been set up before.
+    pub fn hook(&self, webhook: &str) {
+        self.shared.world().webhook = Some(webhook.to_owned());
     }
 
     /// A phone, with RCS and switched on when it is new.
@@ -120,10 +132,10 @@ impl Rbm {
         Phone::new(self.shared.clone(), number)
     }
 
-    /// How many requests the API has answered or swallowed; those to sign in are not counted.
+    /// How many messages it took to be sent.
     #[must_use]
-    pub fn requests(&self) -> usize {
-        self.shared.world().requests
+    pub fn taken(&self) -> usize {
+        self.shared.world().messages.len()
     }
 
     /// How many tokens were given out.
@@ -143,10 +155,40 @@ impl Rbm {
         self.shared.world().tokens.clear();
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Scenario)) {
-        change(&mut self.shared.world().scenario);
-        self.shared.changed.notify_waiters();
+    /// Google tells what became of a message, whatever did: `DELIVERED`, `READ`, or an event of its own such as
+    /// `TTL_EXPIRATION_REVOKED`.
+    pub fn reaches(&self, message: &str, kind: &str) {
+        let found = {
+            let world = self.shared.world();
+            let found = world.messages.iter().find(|one| one.id == message);
+            found.map(|one| one.number.clone())
+        };
+        let number = found.unwrap_or_default();
+        match kind.starts_with("TTL_") {
+            true => self.shared.tell_of_its_own(&number, kind, message),
+            false => self.shared.tell_of(&number, kind, Some(message)),
+        }
+    }
+
+    /// What goes wrong. Signing in is another service of Google's: of this only an outage and silence reach it.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
+    }
+
+    /// Its clock is so many seconds ahead of the one that it was started with.
+    pub fn is_ahead(&self, seconds: i64) {
+        self.shared.world().clock_ahead = seconds;
+    }
+
+    /// Messages whose time is over cannot be taken back from now on.
+    pub fn fails_to_revoke(&self) {
+        self.shared.world().fails_to_revoke = true;
+    }
+
+    /// Files that phones sent are answered with this.
+    pub fn answers_files_with(&self, status: u16) {
+        self.shared.world().files_answer = Some(status);
     }
 
     /// Waits until it holds, half a minute at most.

@@ -2,8 +2,9 @@
 
 use super::state::{Received, Shared, Stage};
 use super::{AGENT, check, sign_in};
+use crate::trouble::meet;
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
@@ -29,6 +30,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/users:batchGet", post(batch))
         .route("/upload/v1/files", post(upload))
         .route_layer(from_fn_with_state(shared.clone(), guarded))
+        .route_layer(from_fn_with_state(shared.troubles.clone(), meet))
         .route("/files/{id}", get(file))
         .route("/token", post(sign_in::token))
         .layer(DefaultBodyLimit::max(LARGEST_FILE))
@@ -48,54 +50,16 @@ pub fn error(status: u16, word: &str, message: &str, field: Option<&str>) -> Res
 
 async fn guarded(State(shared): Google, request: Request, next: Next) -> Response {
     let now = shared.now();
-    let scenario = {
-        let mut world = shared.world();
-        world.requests += 1;
-        world.scenario.clone()
-    };
-    if scenario.outage {
-        return error(503, "UNAVAILABLE", "The service is currently unavailable.", None);
-    }
     let bearer = request
         .headers()
         .get(header::AUTHORIZATION)
         .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
-    let good = bearer.is_some_and(|token| shared.world().tokens.get(token).is_some_and(|ends| *ends > now));
-    if !good {
+    let known = bearer.is_some_and(|token| shared.world().tokens.get(token).is_some_and(|ends| *ends > now));
+    if !known || shared.troubles.now().refuses_credentials {
         let message = "Request had invalid authentication credentials.";
         return sign_in::dated(now, error(401, "UNAUTHENTICATED", message, None));
     }
-    if let Some(status) = scenario.answers {
-        let word = match status {
-            429 => "RESOURCE_EXHAUSTED",
-            503 => "UNAVAILABLE",
-            _ => "INTERNAL",
-        };
-        let mut answer = error(status, word, "as the scenario wants", None);
-        if let Some(value) = scenario
-            .retry_after
-            .and_then(|seconds| seconds.to_string().parse().ok())
-        {
-            answer.headers_mut().insert(header::RETRY_AFTER, value);
-        }
-        return answer;
-    }
-    let answer = next.run(request).await;
-    if scenario.swallows_answers {
-        std::future::pending::<()>().await;
-    }
-    match scenario.truncates_answers {
-        true => truncated(answer).await,
-        false => sign_in::dated(now, answer),
-    }
-}
-
-/// Half of an answer, well framed: what comes of a proxy that gave up.
-async fn truncated(answer: Response) -> Response {
-    let (mut parts, body) = answer.into_parts();
-    let octets = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    parts.headers.remove(header::CONTENT_LENGTH);
-    Response::from_parts(parts, Body::from(octets.slice(..octets.len() / 2)))
+    sign_in::dated(now, next.run(request).await)
 }
 
 /// Whether this agent may speak with this phone.
@@ -376,7 +340,7 @@ async fn file(State(shared): Google, Path(id): Path<String>, headers: HeaderMap)
         return StatusCode::BAD_REQUEST.into_response();
     }
     let world = shared.world();
-    if let Some(status) = world.scenario.files_answer {
+    if let Some(status) = world.files_answer {
         return StatusCode::from_u16(status)
             .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
             .into_response();

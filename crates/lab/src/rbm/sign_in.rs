@@ -25,8 +25,11 @@ const TOLERATED: i64 = 300;
 
 pub async fn token(State(shared): State<Arc<Shared>>, body: Bytes) -> Response {
     let now = shared.now();
-    let outage = shared.world().scenario.outage;
-    if outage {
+    let trouble = shared.troubles.meets();
+    if trouble.hangs {
+        std::future::pending::<()>().await;
+    }
+    if trouble.outage {
         return dated(now, (StatusCode::SERVICE_UNAVAILABLE, "").into_response());
     }
     let form: HashMap<String, String> = url::form_urlencoded::parse(&body).into_owned().collect();

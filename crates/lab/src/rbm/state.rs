@@ -1,36 +1,12 @@
 //! What Google keeps.
 
+use crate::trouble::Troubles;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::clock::{Clock, Timestamp};
-use tokio::sync::{Notify, mpsc::UnboundedSender};
-
-/// What goes wrong.
-#[derive(Clone, Debug, Default)]
-pub struct Scenario {
-    /// Every request of the API is answered with this.
-    pub answers: Option<u16>,
-    /// Seconds in the `Retry-After` of these answers.
-    pub retry_after: Option<u64>,
-    /// What is asked is done, and the answer never comes.
-    pub swallows_answers: bool,
-    /// What is asked is done, and half of the answer comes.
-    pub truncates_answers: bool,
-    /// Everything answers 503, and no webhook is sent; they wait.
-    pub outage: bool,
-    /// Each webhook is sent twice.
-    pub doubles_webhooks: bool,
-    /// Two webhooks at a time change places.
-    pub reorders_webhooks: bool,
-    /// How far Google's clock is ahead of the one that it was started with, in seconds.
-    pub clock_ahead: i64,
-    /// A message whose time is over cannot be taken back.
-    pub fails_to_revoke: bool,
-    /// Files that phones sent are answered with this.
-    pub files_answer: Option<u16>,
-}
+use tokio::sync::mpsc::UnboundedSender;
 
 /// How far a message has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,7 +109,12 @@ impl Default for Handset {
 
 #[derive(Debug, Default)]
 pub struct World {
-    pub scenario: Scenario,
+    /// How far Google's clock is ahead of the one that it was started with, in seconds.
+    pub clock_ahead: i64,
+    /// A message whose time is over cannot be taken back.
+    pub fails_to_revoke: bool,
+    /// Files that phones sent are answered with this.
+    pub files_answer: Option<u16>,
     pub webhook: Option<String>,
     pub phones: BTreeMap<String, Handset>,
     pub messages: Vec<Received>,
@@ -144,16 +125,15 @@ pub struct World {
     pub uploads: BTreeMap<String, (String, Vec<u8>)>,
     /// The phones' files.
     pub files: BTreeMap<String, (String, Vec<u8>)>,
-    pub requests: usize,
     ids: u64,
 }
 
 pub struct Shared {
     world: Mutex<World>,
+    pub troubles: Troubles,
     clock: Arc<dyn Clock>,
     pub base: String,
     pub client: reqwest::Client,
-    pub changed: Notify,
     queue: UnboundedSender<Value>,
 }
 
@@ -166,15 +146,16 @@ impl Shared {
     ) -> reqwest::Result<Self> {
         // Whoever came first may have installed one; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(10))
+            .build()?;
         Ok(Self {
             world: Mutex::new(world),
+            troubles: Troubles::new(client.clone()),
             clock,
             base,
-            client: reqwest::Client::builder()
-                .no_proxy()
-                .timeout(Duration::from_secs(10))
-                .build()?,
-            changed: Notify::new(),
+            client,
             queue,
         })
     }
@@ -185,14 +166,16 @@ impl Shared {
 
     /// Google's time.
     pub fn now(&self) -> Timestamp {
-        let ahead = self.world().scenario.clock_ahead;
+        let ahead = self.world().clock_ahead;
         Timestamp(self.clock.now().millis() + ahead * 1000)
     }
 
     /// Tells the agent, in order.
     pub fn tell(&self, event: Value) {
-        // Without a worker the service has ended.
-        let _ = self.queue.send(event);
+        if !self.troubles.keeps(|| super::hooks::hook(self, &event)) {
+            // Without a worker the service has ended.
+            let _ = self.queue.send(event);
+        }
     }
 
     /// Delivers what waits for this phone.
@@ -241,7 +224,7 @@ impl Shared {
         let mut events = Vec::new();
         {
             let mut world = self.world();
-            let fails = world.scenario.fails_to_revoke;
+            let fails = world.fails_to_revoke;
             let mut over = Vec::new();
             for message in &mut world.messages {
                 if message.stage == Stage::Waits && message.over_at.is_some_and(|at| at <= now) {
@@ -257,19 +240,25 @@ impl Shared {
                     true => "TTL_EXPIRATION_REVOKE_FAILED",
                     false => "TTL_EXPIRATION_REVOKED",
                 };
-                events.push(json!({
-                    "phoneNumber": number,
-                    "agentId": super::AGENT,
-                    "messageId": id,
-                    "eventType": kind,
-                    "eventId": world.id("server"),
-                    "sendTime": now.to_string(),
-                }));
+                events.push((number, kind, id));
             }
         }
-        for event in events {
-            self.tell(event);
+        for (number, kind, id) in events {
+            self.tell_of_its_own(&number, kind, &id);
         }
+    }
+
+    /// Tells a server event.
+    pub fn tell_of_its_own(&self, number: &str, kind: &str, message: &str) {
+        let id = self.world().id("server");
+        self.tell(json!({
+            "phoneNumber": number,
+            "agentId": super::AGENT,
+            "messageId": message,
+            "eventType": kind,
+            "eventId": id,
+            "sendTime": self.now().to_string(),
+        }));
     }
 }
 

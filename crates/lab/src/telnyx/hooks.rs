@@ -4,6 +4,7 @@ use super::key;
 use super::state::{Incoming, Sent, Shared, written};
 use crate::trouble::Hook;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// How often a webhook is tried.
 const TRIES: u32 = 3;
@@ -25,7 +26,7 @@ pub fn sign(body: &str, at: i64) -> Signed {
     }
 }
 
-fn tell(shared: &Shared, url: &str, kind: &str, payload: Value) {
+fn tell(shared: &Arc<Shared>, url: &str, kind: &str, payload: Value) {
     let (id, now) = {
         let mut world = shared.world();
         (world.id(), world.now)
@@ -35,26 +36,29 @@ fn tell(shared: &Shared, url: &str, kind: &str, payload: Value) {
         "meta": { "attempt": 1, "delivered_to": url },
     })
     .to_string();
-    let signed = sign(&body, now / 1000);
+    let signer = shared.clone();
     let hook = Hook {
         url: url.to_owned(),
         mime: "application/json",
         body,
-        headers: vec![
-            ("telnyx-timestamp", signed.timestamp),
-            ("telnyx-signature-ed25519", signed.signature),
-        ],
+        sign: Arc::new(move |body| {
+            let signed = sign(body, signer.world().now / 1000);
+            vec![
+                ("telnyx-timestamp", signed.timestamp),
+                ("telnyx-signature-ed25519", signed.signature),
+            ]
+        }),
         tries: TRIES,
     };
-    shared.troubles.tell(&shared.client, hook);
+    shared.troubles.tell(hook);
 }
 
-pub fn tell_of(shared: &Shared, incoming: &Incoming) {
+pub fn tell_of(shared: &Arc<Shared>, incoming: &Incoming) {
     let url = shared.world().webhook.clone();
     tell(shared, &url, "message.received", incoming.shown(&shared.api));
 }
 
-pub fn tell_state(shared: &Shared, sent: &Sent, status: &str) {
+pub fn tell_state(shared: &Arc<Shared>, sent: &Sent, status: &str) {
     let Some(url) = &sent.webhook else {
         return;
     };

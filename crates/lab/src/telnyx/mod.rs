@@ -10,12 +10,13 @@ mod state;
 pub use hooks::{Signed, sign};
 pub use state::{Incoming, Sent};
 
-use crate::trouble::{Trouble, Troubles, client};
+use crate::trouble::{Troubles, client};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -53,8 +54,7 @@ impl Telnyx {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             world: World::at(now).into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
             api: format!("http://{address}"),
         });
         let app = routes::routes(shared.clone());
@@ -99,10 +99,28 @@ impl Telnyx {
 
     /// A phone writes to a group of us and `others`.
     pub fn receives_group(&self, from: &str, others: &[&str], text: &str) -> String {
+        self.receives_group_mms(from, others, text, Vec::new())
+    }
+
+    /// A phone writes to a group, with files: MIME type and octets.
+    pub fn receives_group_mms(
+        &self,
+        from: &str,
+        others: &[&str],
+        text: &str,
+        files: Vec<(String, Vec<u8>)>,
+    ) -> String {
         self.comes(Incoming {
             cc: others.iter().map(|&other| other.to_owned()).collect(),
+            files,
             ..Incoming::new(from, text)
         })
+    }
+
+    /// So many seconds since the epoch it is by now: what is told is dated and signed with it.
+    pub fn is_now(&self, seconds: i64) {
+        let mut world = self.shared.world();
+        world.now = world.now.max(seconds * 1000);
     }
 
     /// A phone texts STOP, START or HELP, which Telnyx answers and acts on by itself.
@@ -156,14 +174,15 @@ impl Telnyx {
         }
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis();
     }
 
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    /// What goes wrong.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

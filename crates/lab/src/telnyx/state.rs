@@ -63,7 +63,6 @@ pub struct World {
 pub struct Shared {
     pub world: Mutex<World>,
     pub troubles: Troubles,
-    pub client: reqwest::Client,
     pub api: String,
 }
 

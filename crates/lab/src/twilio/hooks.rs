@@ -1,10 +1,12 @@
 //! Webhooks, signed.
 
+use super::groups::{Conversation, Participant, Said};
 use super::state::{Incoming, Sent, Shared};
-use super::{ACCOUNT, AUTH_TOKEN};
+use super::{ACCOUNT, AUTH_TOKEN, CONVERSATIONS, SERVICE};
 use crate::trouble::Hook;
 use hmac::{Hmac, Mac};
 use sha1::Sha1;
+use std::sync::Arc;
 
 /// `X-Twilio-Signature` of a form.
 #[must_use]
@@ -25,14 +27,16 @@ fn tell(shared: &Shared, url: &str, parameters: Vec<(String, String)>) {
     let body: String = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs(&parameters)
         .finish();
+    let signed = signature(url, &parameters);
     let hook = Hook {
         url: url.to_owned(),
         mime: "application/x-www-form-urlencoded; charset=utf-8",
         body,
-        headers: vec![("x-twilio-signature", signature(url, &parameters))],
+        // There is no time in it.
+        sign: Arc::new(move |_| vec![("x-twilio-signature", signed.clone())]),
         tries: 1,
     };
-    shared.troubles.tell(&shared.client, hook);
+    shared.troubles.tell(hook);
 }
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {
@@ -58,6 +62,15 @@ pub fn tell_of(shared: &Shared, incoming: &Incoming) {
     ];
     if let Some(word) = &incoming.opt_out {
         parameters.push(pair("OptOutType", word));
+    }
+    if shared.world().groups.names_others {
+        for (at, other) in incoming.others.iter().enumerate() {
+            parameters.push(pair(&format!("OtherRecipients{at}"), other));
+        }
+    }
+    if let Some((label, id)) = &incoming.button {
+        parameters.push(pair("ButtonText", label));
+        parameters.push(pair("ButtonPayload", id));
     }
     for (at, (mime, _)) in incoming.files.iter().enumerate() {
         let address = format!(
@@ -93,4 +106,113 @@ pub fn tell_state(shared: &Shared, sent: &Sent) {
         parameters.push(pair("ErrorCode", error.to_string()));
     }
     tell(shared, url, parameters);
+}
+
+fn tell_event(shared: &Shared, kind: &str, conversation: &str, more: Vec<(String, String)>) {
+    let url = shared.world().webhook.clone();
+    let mut parameters = vec![
+        pair("AccountSid", ACCOUNT),
+        pair("EventType", kind),
+        pair("ChatServiceSid", CONVERSATIONS),
+        pair("ConversationSid", conversation),
+        pair("RetryCount", "0"),
+    ];
+    parameters.extend(more);
+    tell(shared, &url, parameters);
+}
+
+fn moment(at: i64) -> String {
+    let text = swingbridge_domain::clock::Timestamp(at * 1000).to_string();
+    text.replace('Z', ".000Z")
+}
+
+/// A conversation was made of what a phone wrote.
+pub fn tell_conversation(shared: &Shared, made: &Conversation, author: &str) {
+    let addresses: Vec<&str> = made.phones().into_iter().collect();
+    tell_event(
+        shared,
+        "onConversationAdded",
+        &made.sid,
+        vec![
+            pair("Source", "SMS"),
+            pair("State", "active"),
+            pair("Attributes", "{}"),
+            pair("MessagingServiceSid", SERVICE),
+            pair("MessagingBinding.Address", addresses.join(",")),
+            pair("MessagingBinding.AuthorAddress", author),
+            pair("DateCreated", moment(made.at)),
+        ],
+    );
+    for one in &made.participants {
+        tell_participant(shared, &made.sid, "onParticipantAdded", one);
+    }
+}
+
+pub fn tell_participant(shared: &Shared, conversation: &str, kind: &str, one: &Participant) {
+    let mut more = vec![
+        pair("Source", "SMS"),
+        pair("ParticipantSid", &one.sid),
+        pair("Attributes", "{}"),
+        pair("MessagingBinding.Type", "SMS"),
+        pair("DateCreated", moment(one.at)),
+    ];
+    if let Some(address) = &one.address {
+        more.push(pair("MessagingBinding.Address", address));
+    }
+    if let Some(projected) = &one.projected {
+        more.push(pair("MessagingBinding.ProjectedAddress", projected));
+    }
+    tell_event(shared, kind, conversation, more);
+}
+
+/// Something was said in a conversation.
+pub fn tell_said(shared: &Shared, conversation: &str, said: &Said) {
+    let media: Vec<serde_json::Value> = {
+        let world = shared.world();
+        let media = |file: &String| {
+            let (mime, octets) = world.media.get(file)?;
+            Some(
+                serde_json::json!({ "Sid": file, "ContentType": mime, "Filename": "", "Size": octets.len() }),
+            )
+        };
+        said.media.iter().filter_map(media).collect()
+    };
+    let mut more = vec![
+        pair("Source", "SMS"),
+        pair("MessageSid", &said.sid),
+        pair("MessagingServiceSid", SERVICE),
+        pair("Index", said.index.to_string()),
+        pair("DateCreated", moment(said.at)),
+        pair("Author", &said.author),
+        pair("ParticipantSid", &said.participant),
+        pair("Attributes", "{}"),
+    ];
+    if !said.text.is_empty() {
+        more.push(pair("Body", &said.text));
+    }
+    if !media.is_empty() {
+        more.push(pair("Media", serde_json::Value::from(media).to_string()));
+    }
+    tell_event(shared, "onMessageAdded", conversation, more);
+}
+
+/// What became of a message for one of the group.
+pub fn tell_delivery(
+    shared: &Shared,
+    conversation: &str,
+    message: &str,
+    participant: &str,
+    (status, error): (&str, Option<u32>),
+) {
+    let mut more = vec![
+        pair("MessageSid", message),
+        pair("ParticipantSid", participant),
+        pair("DeliveryReceiptSid", participant.replacen("MB", "DY", 1)),
+        pair("ChannelMessageSid", participant.replacen("MB", "SM", 1)),
+        pair("Status", status),
+    ];
+    if let Some(error) = error {
+        more.push(pair("ErrorCode", error.to_string()));
+    }
+    tell_event(shared, "onDeliveryUpdated", conversation, more);
 }

@@ -1,20 +1,25 @@
-//! Twilio: its Messages API and its webhooks, with the phones behind it.
+//! Twilio: its Messages API, group texts in its Conversations API, cards in its Content API, and its webhooks, with the phones behind it.
 //!
 //! Parameters, forms and errors follow Twilio's OpenAPI file as its SDK for Python was made of it; that SDK is run against this
 //! (`tests/it/twilio.rs`). Its rule for webhooks is kept, too: one try, whatever is answered. *Emulated*: it was compared with no account.
 
+mod content;
+mod conversations;
+mod groups;
 mod hooks;
 mod routes;
 mod state;
 
+pub use groups::{Conversation, Participant, Said};
 pub use hooks::signature;
-pub use state::{Incoming, Sent};
+pub use state::{Groups, Incoming, Sent};
 
-use crate::trouble::{Trouble, Troubles, client};
+use crate::trouble::{Troubles, client};
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -28,6 +33,9 @@ pub const NUMBER: &str = "+15005550001";
 pub const RCS_SENDER: &str = "acme_x1y2z3_agent";
 /// The account's Messaging Service, which has both in its pool.
 pub const SERVICE: &str = "MGbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+
+/// The Conversation Service that the number's groups are in.
+pub const CONVERSATIONS: &str = "IScccccccccccccccccccccccccccccccc";
 
 /// A running Twilio. It ends when this is dropped.
 #[derive(Debug)]
@@ -49,8 +57,7 @@ impl Twilio {
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
             world: World::at(now).into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
             api: format!("http://{address}"),
             files: format!("http://{}", files.local_addr()?),
         });
@@ -124,6 +131,142 @@ impl Twilio {
         })
     }
 
+    /// A phone writes to a group of us and `others`; gives the SID of the message.
+    pub fn receives_group(&self, from: &str, others: &[&str], text: &str, files: &[(&str, &[u8])]) -> String {
+        let files = files
+            .iter()
+            .map(|(mime, octets)| ((*mime).to_owned(), octets.to_vec()))
+            .collect();
+        let incoming = Incoming {
+            files,
+            others: others.iter().map(|&other| other.to_owned()).collect(),
+            ..Incoming::new(from, NUMBER, text)
+        };
+        let (incoming, groups, heard) = {
+            let mut world = self.shared.world();
+            let incoming = world.receive(incoming);
+            let groups = world.groups;
+            let heard = world.heard(&incoming, groups.creates);
+            (incoming, groups, heard)
+        };
+        if let Some((conversation, said, made)) = heard
+            && groups.conversation
+        {
+            if made {
+                hooks::tell_conversation(&self.shared, &conversation, from);
+            }
+            hooks::tell_said(&self.shared, &conversation.sid, &said);
+        }
+        if groups.ordinary {
+            hooks::tell_of(&self.shared, &incoming);
+        }
+        incoming.sid
+    }
+
+    /// Changes how messages of groups are told.
+    pub fn tells_groups(&self, change: impl FnOnce(&mut Groups)) {
+        change(&mut self.shared.world().groups);
+    }
+
+    /// The conversations, the oldest first.
+    #[must_use]
+    pub fn conversations(&self) -> Vec<Conversation> {
+        self.shared.world().conversations.clone()
+    }
+
+    /// A file of a conversation: MIME type and octets.
+    #[must_use]
+    pub fn media(&self, sid: &str) -> Option<(String, Vec<u8>)> {
+        self.shared.world().media.get(sid).cloned()
+    }
+
+    /// Somebody at the account takes a phone into a group, or out of it; `told`: the webhook is called.
+    pub fn regroups(&self, conversation: &str, number: &str, joins: bool, told: bool) {
+        let changed = {
+            let mut world = self.shared.world();
+            match joins {
+                true => {
+                    let phone = Participant {
+                        address: Some(number.to_owned()),
+                        ..Participant::default()
+                    };
+                    world.join(conversation, phone).ok()
+                }
+                false => world.conversation(conversation).and_then(|one| {
+                    let at = one
+                        .participants
+                        .iter()
+                        .position(|who| who.address.as_deref() == Some(number))?;
+                    Some(one.participants.remove(at))
+                }),
+            }
+        };
+        let kind = if joins {
+            "onParticipantAdded"
+        } else {
+            "onParticipantRemoved"
+        };
+        if let Some(one) = changed.filter(|_| told) {
+            hooks::tell_participant(&self.shared, conversation, kind, &one);
+        }
+    }
+
+    /// Somebody at the account removes a conversation, and tells nobody.
+    pub fn removes(&self, conversation: &str) {
+        self.shared
+            .world()
+            .conversations
+            .retain(|one| one.sid != conversation);
+    }
+
+    /// What became of a message for one phone of its group.
+    pub fn group_reaches(&self, message: &str, number: &str, status: &str, error: Option<u32>) {
+        let found = {
+            let mut world = self.shared.world();
+            world.conversations.iter_mut().find_map(|one| {
+                let who = one.who(number)?.sid.clone();
+                let said = one.messages.iter_mut().find(|said| said.sid == message)?;
+                let receipt = said.receipts.iter_mut().find(|(known, ..)| *known == who)?;
+                (receipt.1, receipt.2) = (status.to_owned(), error);
+                Some((one.sid.clone(), who))
+            })
+        };
+        if let Some((conversation, who)) = found {
+            hooks::tell_delivery(&self.shared, &conversation, message, &who, (status, error));
+        }
+    }
+
+    /// A phone presses the n-th button of a card that was sent to it by RCS; `None`: there is no such button.
+    pub fn presses(&self, message: &str, button: usize) -> Option<String> {
+        let sent = self.sent().into_iter().find(|sent| sent.sid == message)?;
+        let action = sent.card?["actions"].get(button)?.clone();
+        let text = |name: &str| action[name].as_str().unwrap_or_default().to_owned();
+        let label = text("title");
+        Some(self.comes(Incoming {
+            button: Some((label.clone(), text("id"))),
+            ..Incoming::new(&sent.to, &format!("rcs:{RCS_SENDER}"), &label)
+        }))
+    }
+
+    /// A phone presses a button by RCS that has this label and id.
+    pub fn comes_with_button(&self, from: &str, label: &str, id: &str) -> String {
+        self.comes(Incoming {
+            button: Some((label.to_owned(), id.to_owned())),
+            ..Incoming::new(&format!("rcs:{from}"), &format!("rcs:{RCS_SENDER}"), label)
+        })
+    }
+
+    /// The content templates that are there, by SID.
+    #[must_use]
+    pub fn templates(&self) -> Vec<String> {
+        self.shared.world().templates.keys().cloned().collect()
+    }
+
+    /// Somebody at the account removes a template.
+    pub fn removes_template(&self, sid: &str) {
+        self.shared.world().templates.remove(sid);
+    }
+
     fn comes(&self, incoming: Incoming) -> String {
         let incoming = self.shared.world().receive(incoming);
         hooks::tell_of(&self.shared, &incoming);
@@ -164,14 +307,15 @@ impl Twilio {
         }
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis() / 1000;
     }
 
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    /// What goes wrong.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

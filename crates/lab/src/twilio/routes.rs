@@ -52,6 +52,8 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route(&format!("{account}/Messages/{{sid}}"), get(message))
         .route(&format!("{account}/Messages/{{sid}}/Media.json"), get(media))
         .route(&format!("{account}/Messages/{{sid}}/Media/{{file}}"), get(file))
+        .merge(super::conversations::routes())
+        .merge(super::content::routes())
         .fallback(async || error(404, 20404, "The requested resource was not found"))
         .layer(from_fn_with_state(shared.clone(), authorised))
         .layer(from_fn_with_state(shared.troubles.clone(), meet))
@@ -61,11 +63,12 @@ pub fn routes(shared: Arc<Shared>) -> Router {
 /// Where the files are: a host that takes no credentials.
 pub fn files(shared: Arc<Shared>) -> Router {
     Router::new()
+        .route("/media/{file}", get(conversation_octets))
         .route("/{sid}/{file}", get(octets))
         .with_state(shared)
 }
 
-fn error(status: u16, code: u32, message: &str) -> Response {
+pub fn error(status: u16, code: u32, message: &str) -> Response {
     let body = json!({ "code": code, "message": message, "more_info": format!("https://www.twilio.com/docs/errors/{code}"),
         "status": status });
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -218,6 +221,21 @@ async fn octets(
         .find(|came| came.sid == sid)
         .and_then(|came| came.file(&file));
     match found {
+        Some((mime, octets)) => ([(header::CONTENT_TYPE, mime.clone())], octets.clone()).into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+/// A link that opens by itself, for a time.
+async fn conversation_octets(State(shared): Twilio, Path(file): Path<String>, request: Request) -> Response {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return (
+            StatusCode::BAD_REQUEST,
+            "only one way of authorisation is allowed",
+        )
+            .into_response();
+    }
+    match shared.world().media.get(&file) {
         Some((mime, octets)) => ([(header::CONTENT_TYPE, mime.clone())], octets.clone()).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }

@@ -1,9 +1,10 @@
 //! What Twilio keeps.
 
+use super::groups::Conversation;
 use super::{ACCOUNT, NUMBER, RCS_SENDER};
 use crate::trouble::Troubles;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A message that was taken to be sent.
@@ -16,6 +17,8 @@ pub struct Sent {
     pub from: String,
     pub text: String,
     pub media: Vec<String>,
+    /// What was sent by a template: `twilio/card`.
+    pub card: Option<Value>,
     pub status: String,
     pub error: Option<u32>,
     pub callback: Option<String>,
@@ -35,6 +38,10 @@ pub struct Incoming {
     /// MIME type and octets.
     pub files: Vec<(String, Vec<u8>)>,
     pub opt_out: Option<String>,
+    /// The other phones of a group.
+    pub others: Vec<String>,
+    /// A button that was pressed: its label and its id.
+    pub button: Option<(String, String)>,
     /// Seconds since the epoch.
     pub at: i64,
 }
@@ -50,6 +57,30 @@ impl Incoming {
     }
 }
 
+/// How Twilio tells of messages to groups. Accounts differ in it.
+#[derive(Clone, Copy, Debug)]
+pub struct Groups {
+    /// The number's ordinary webhook is called, too.
+    pub ordinary: bool,
+    /// It names the other recipients there.
+    pub names_others: bool,
+    /// The conversation's webhook is called.
+    pub conversation: bool,
+    /// A conversation is made of a group that has none (address configuration, automatic creation).
+    pub creates: bool,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self {
+            ordinary: true,
+            names_others: true,
+            conversation: true,
+            creates: true,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub struct World {
     pub now: i64,
@@ -58,6 +89,13 @@ pub struct World {
     pub inbox: Vec<Incoming>,
     pub opted_out: BTreeSet<String>,
     pub without_rcs: BTreeSet<String>,
+    pub conversations: Vec<Conversation>,
+    /// Files of conversations, by SID: MIME type and octets.
+    pub media: BTreeMap<String, (String, Vec<u8>)>,
+    /// Content templates, by SID.
+    pub templates: BTreeMap<String, Value>,
+    /// How messages of groups are told.
+    pub groups: Groups,
     ids: u64,
 }
 
@@ -65,7 +103,6 @@ pub struct World {
 pub struct Shared {
     pub world: Mutex<World>,
     pub troubles: Troubles,
-    pub client: reqwest::Client,
     pub api: String,
     pub files: String,
 }
@@ -91,7 +128,11 @@ impl World {
 
     pub fn receive(&mut self, incoming: Incoming) -> Incoming {
         self.now += 1;
-        let kind = if incoming.files.is_empty() { "SM" } else { "MM" };
+        // Groups have MMS, also for nothing but text.
+        let kind = match incoming.files.is_empty() && incoming.others.is_empty() {
+            true => "SM",
+            false => "MM",
+        };
         let incoming = Incoming {
             sid: self.sid(kind),
             at: self.now,
@@ -149,7 +190,16 @@ impl World {
             .filter(|(name, _)| name == "MediaUrl")
             .map(|(_, value)| value.clone())
             .collect();
-        if text.is_empty() && media.is_empty() {
+        let template = get("ContentSid");
+        let card = match &template {
+            Some(sid) => Some(
+                self.card(sid)
+                    .cloned()
+                    .ok_or((400, 21655, "The ContentSid is Invalid"))?,
+            ),
+            None => None,
+        };
+        if text.is_empty() && media.is_empty() && card.is_none() {
             return Err((400, 21619, "A text message body or media urls must be specified."));
         }
         if text.chars().count() > 1600 {
@@ -183,6 +233,7 @@ impl World {
             from,
             text,
             media,
+            card,
             status: "queued".to_owned(),
             callback: get("StatusCallback"),
             parameters,

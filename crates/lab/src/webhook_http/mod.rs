@@ -3,7 +3,7 @@
 //! It speaks two dialects, as such providers do: JSON with a bearer token, signed requests and a key under which it takes a message once
 //! (`/v1/messages`), and forms with basic authentication and an answer that is always 200 (`/form`). Its webhooks come signed, several in one.
 
-use crate::trouble::{Hook, Trouble, Troubles, client, meet};
+use crate::trouble::{Hook, Troubles, client, meet};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
@@ -17,6 +17,7 @@ use sha2::Sha256;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use swingbridge_domain::clock::Timestamp;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -52,7 +53,6 @@ struct World {
 struct Shared {
     world: Mutex<World>,
     troubles: Troubles,
-    client: reqwest::Client,
 }
 
 /// A running provider. It ends when this is dropped.
@@ -77,8 +77,7 @@ impl Provider {
         };
         let shared = Arc::new(Shared {
             world: world.into(),
-            troubles: Troubles::default(),
-            client: client()?,
+            troubles: Troubles::new(client()?),
         });
         let app = Router::new()
             .route("/v1/messages", post(send))
@@ -117,19 +116,15 @@ impl Provider {
 
     /// Tells these events in one webhook.
     pub fn tells(&self, events: &[Value]) {
-        let (url, now) = {
-            let world = self.shared.world();
-            (world.webhook.clone(), world.now)
-        };
-        let body = json!({ "events": events }).to_string();
+        let signer = self.shared.clone();
         let hook = Hook {
-            url,
+            url: self.shared.world().webhook.clone(),
             mime: "application/json",
-            headers: signature(&body, now),
-            body,
+            sign: Arc::new(move |body| signature(body, signer.world().now)),
+            body: json!({ "events": events }).to_string(),
             tries: TRIES,
         };
-        self.shared.troubles.tell(&self.shared.client, hook);
+        self.shared.troubles.tell(hook);
     }
 
     /// All that was taken to be sent, in order.
@@ -143,14 +138,15 @@ impl Provider {
         self.tells(&[state(id, word)]);
     }
 
-    /// Changes what goes wrong.
-    pub fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.shared.troubles.change(change);
+    /// Sets its clock.
+    pub fn is_at(&self, now: Timestamp) {
+        self.shared.world().now = now.millis() / 1000;
     }
 
-    /// Sends the webhooks that were held back, the last one first; gives what each was answered.
-    pub async fn lets_go(&self) -> Vec<u16> {
-        self.shared.troubles.let_go(&self.shared.client).await
+    /// What goes wrong.
+    #[must_use]
+    pub fn troubles(&self) -> &Troubles {
+        &self.shared.troubles
     }
 }
 

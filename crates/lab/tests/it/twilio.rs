@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use std::path::Path;
 use swingbridge_lab::peers;
-use swingbridge_lab::twilio::{ACCOUNT, AUTH_TOKEN, NUMBER, RCS_SENDER, Twilio};
+use swingbridge_lab::twilio::{ACCOUNT, AUTH_TOKEN, CONVERSATIONS, NUMBER, RCS_SENDER, Twilio};
 use tokio::process::Command;
 
 #[tokio::test]
@@ -40,4 +40,46 @@ async fn twilios_own_sdk_understands_it() {
     });
     assert_eq!(said, expected);
     assert_eq!(twilio.sent()[0].media, ["https://example.org/a.png"]);
+}
+
+#[tokio::test]
+async fn twilios_own_sdk_understands_groups_and_cards() {
+    let Some(python) = peers::twilio_python() else {
+        return;
+    };
+    let twilio = Twilio::start(1_800_000_000).await.unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers/twilio_sdk.py");
+    let output = Command::new(python)
+        .arg(script)
+        .args(["groups", &twilio.url(), ACCOUNT, AUTH_TOKEN, CONVERSATIONS])
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (bob, carol, dave) = ("+13125550101", "+13125550102", "+13125550103");
+    let expected = json!({
+        "made": ["CH", "active", true],
+        "twice": [409, 50438],
+        "abroad": [400, 50407],
+        "large": [400, 50436],
+        "people": [[["address", bob]], [["address", carol]], [["projected_address", NUMBER]]],
+        "joined": ["MB", dave],
+        "left": true,
+        "of_bob": [true],
+        "message": ["IM", NUMBER, "hello", 0],
+        "stranger": [400, 50513],
+        "no_media": [400, 50511],
+        "receipts": [["sent", 0, "MB"], ["sent", 0, "MB"]],
+        "messages": [[NUMBER, "hello"]],
+        "fetched": ["active", "hello"],
+        "removed": true,
+        "gone": [404, 20404],
+        "template": ["HX", "Yes"],
+        "card": [format!("rcs:{bob}"), "queued"],
+        "template_removed": true,
+        "no_template": [400, 21655],
+    });
+    assert_eq!(said, expected);
 }

@@ -4,6 +4,7 @@ mod carry;
 mod dimensions;
 mod links;
 mod parcel;
+mod pictures;
 mod spool;
 
 use crate::api::{net, refused};
@@ -16,12 +17,11 @@ use std::time::Duration;
 
 pub(crate) use carry::Carried;
 pub use links::{Links, router};
-#[cfg(feature = "puppet")]
-pub(crate) use parcel::read_file;
 pub(crate) use parcel::{Parcel, Uploaded, said};
-pub(crate) use spool::Spool;
+pub(crate) use pictures::{Pictures, Seen};
 #[cfg(feature = "puppet")]
-pub(crate) use spool::path_of;
+pub(crate) use pictures::{SCHEMA as PICTURES, keep, known, read};
+pub(crate) use spool::Spool;
 
 /// The Matrix error code of what is too large.
 pub(crate) const TOO_LARGE: &str = "M_TOO_LARGE";

@@ -3,17 +3,14 @@
 use super::{Puppet, failure};
 use crate::api::{net, refused};
 use crate::failure::Failure;
-use crate::media::{Fetched, Parcel, Uploaded, parts, path_of, patience, read_file};
+use crate::media::{self, Fetched, Parcel, Uploaded, parts, patience};
 use futures_util::FutureExt;
 use matrix_sdk::Client;
 use matrix_sdk::config::RequestConfig;
 use ruma::OwnedMxcUri;
 use ruma::api::client::media::create_content;
-use sha2::{Digest, Sha256};
 use swingbridge_domain::message::Media;
 
-/// The largest picture that is shown of a contact.
-const PICTURE: u64 = 5 * 1024 * 1024;
 /// The folder in the puppet's, of files that were brought.
 pub(super) const SPOOL: &str = "spool";
 
@@ -31,18 +28,12 @@ impl Puppet {
         if picture.uri.starts_with("mxc://") {
             return Ok(picture.uri.clone());
         }
-        let path = path_of(&picture.uri)?;
-        let read = tokio::task::spawn_blocking(move || read_file(&path, PICTURE));
-        let bytes = read
-            .await
-            .map_err(|_| Failure::away("a file's task broke off"))??;
-        let digest = data_encoding::HEXLOWER.encode(&Sha256::digest(&bytes));
-        if let Some(uri) = self.ledger.picture(&digest).await? {
+        let read = media::read(picture).await?;
+        if let Some(uri) = self.ledger.picture(&read.digest).await? {
             return Ok(uri);
         }
-        let mime = picture.mime.as_deref().unwrap_or("image/jpeg");
-        let uri = put(&self.client, bytes, mime).await?.to_string();
-        self.ledger.keep_picture(&digest, &uri).await?;
+        let uri = put(&self.client, read.bytes, &read.mime).await?.to_string();
+        self.ledger.keep_picture(&read.digest, &uri).await?;
         Ok(uri)
     }
 

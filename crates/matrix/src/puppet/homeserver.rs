@@ -2,6 +2,7 @@
 
 use super::say::Reaction;
 use super::{Puppet, failure};
+use crate::rooms::upkeep;
 use async_trait::async_trait;
 use swingbridge_domain::homeserver::{Action, Homeserver, Missed, PerformError, Performed};
 use swingbridge_domain::id::{EventId, RoomId};
@@ -39,10 +40,10 @@ impl Homeserver for Puppet {
                 self.leave(room, space.as_ref()).await.map_err(failure::perform)
             }
             Action::Invite { room, users } => self.invite(room, users).await.map_err(failure::perform),
-            Action::Shelve { room, from, to } => self
-                .shelve(room, from.as_ref(), to)
-                .await
-                .map_err(failure::perform),
+            Action::Shelve { room, from, to } => {
+                let shelved = upkeep::shelve(self, room, from.as_ref(), to);
+                shelved.await.map_err(failure::perform)
+            }
             Action::Describe { room, about, ghost } => self.describe(room, about, ghost.as_ref()).await,
         }
     }

@@ -10,6 +10,7 @@ use super::{Puppet, failure};
 use crate::failure::Failure;
 use crate::homeserver::{room_id, user_id};
 use crate::rooms::content as state;
+use crate::rooms::upkeep::{self, Keeper};
 use futures_util::FutureExt;
 use matrix_sdk::{Room, RoomState};
 use ruma::api::client::membership::joined_rooms;
@@ -17,7 +18,7 @@ use ruma::api::client::room::create_room;
 use ruma::api::client::state::{get_state_event_for_key, send_state_event};
 use ruma::events::StateEventType;
 use ruma::serde::Raw;
-use ruma::{OwnedRoomId, RoomId as MatrixRoomId};
+use ruma::{OwnedRoomId, RoomId as MatrixRoomId, UserId as MatrixUserId};
 use serde_json::{Value, json};
 use swingbridge_domain::homeserver::{About, Ghost, NewRoom, PerformError, Performed, RoomKind};
 use swingbridge_domain::id::RoomId;
@@ -31,7 +32,7 @@ impl Puppet {
         let _one = self.making.lock().await;
         let room = match self.find(&new.alias).await? {
             Some(room) => {
-                self.bring_up_to_date(&room, &new.about, Some(new.kind)).await?;
+                upkeep::bring_up_to_date(self, &room, &new.about, Some(new.kind)).await?;
                 room
             }
             None => self.make(new).await?,
@@ -42,7 +43,7 @@ impl Puppet {
         }
         self.bring_the_owner(new, &room).await;
         if let Some(space) = &new.space {
-            self.show_in_space(space, &room, true).await?;
+            upkeep::show_in_space(self, space, &room, true).await?;
         }
         let protection = match new.kind {
             // Nobody writes in it.
@@ -157,51 +158,12 @@ impl Puppet {
         ghost: Option<&Ghost>,
     ) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
-        match self.bring_up_to_date(&room, about, None).await {
+        match upkeep::bring_up_to_date(self, &room, about, None).await {
             Ok(()) => {}
             Err(failure) => return Err(self.refusal(&room, failure).await),
         }
         self.picture(&room, ghost).await;
         Ok(Performed::default())
-    }
-
-    /// Name, topic, bridge information and who may write, each only when it differs.
-    async fn bring_up_to_date(
-        &self,
-        room: &MatrixRoomId,
-        about: &About,
-        kind: Option<RoomKind>,
-    ) -> Result<(), Failure> {
-        self.want_state(room, "m.room.name", "", |_| json!({ "name": about.name }))
-            .await?;
-        let topic = about.topic.clone().unwrap_or_default();
-        self.want_state(room, "m.room.topic", "", |is| match is {
-            None if topic.is_empty() => Value::Null,
-            _ => json!({ "topic": topic }),
-        })
-        .await?;
-        if let Some(bridge) = &about.bridge {
-            let key = state::bridge_key(bridge);
-            for event in state::BRIDGE_TYPES {
-                self.want_state(room, event, &key, |is| {
-                    let mut wanted = state::bridge_info(bridge, &self.me, kind == Some(RoomKind::Direct));
-                    let was = is.and_then(|is| is.get("com.beeper.room_type"));
-                    if let (None, Some(was)) = (kind, was) {
-                        wanted["com.beeper.room_type"] = was.clone();
-                    }
-                    wanted
-                })
-                .await?;
-            }
-        }
-        if kind != Some(RoomKind::Space) {
-            self.want_state(room, "m.room.power_levels", "", |is| match is {
-                Some(is) => state::with_writing(is, about.writable),
-                None => Value::Null,
-            })
-            .await?;
-        }
-        Ok(())
     }
 
     /// The contact's picture as the room's. A picture is a nicety: the room is worth more.
@@ -220,37 +182,6 @@ impl Puppet {
         };
         if let Err(failure) = wanted.await {
             tracing::warn!(%failure, "a contact's picture cannot be shown");
-        }
-    }
-
-    pub(crate) async fn shelve(
-        &self,
-        room: &RoomId,
-        from: Option<&RoomId>,
-        to: &RoomId,
-    ) -> Result<Performed, Failure> {
-        let child = room_id(room)?;
-        self.show_in_space(to, &child, true).await?;
-        if let Some(from) = from {
-            self.show_in_space(from, &child, false).await?;
-        }
-        Ok(Performed::default())
-    }
-
-    /// A child without `via` is none (specification, m.space.child).
-    async fn show_in_space(&self, space: &RoomId, room: &MatrixRoomId, shown: bool) -> Result<(), Failure> {
-        let space = room_id(space)?;
-        let child = match shown {
-            true => json!({ "via": [self.me.server_name()] }),
-            false => json!({}),
-        };
-        let told = self.want_state(&space, "m.space.child", room.as_str(), |_| child.clone());
-        match told.await {
-            Err(failure) if failure.no_access() => {
-                tracing::warn!(%failure, "a room cannot be shown in its line's space, or taken out of it");
-                Ok(())
-            }
-            answer => answer,
         }
     }
 
@@ -300,14 +231,19 @@ impl Puppet {
             Err(failure) => Err(failure),
         }
     }
+}
 
-    /// Sets a state event when what is wanted differs from what is there; null: it is well as it is.
+impl Keeper for Puppet {
+    fn me(&self) -> &MatrixUserId {
+        &self.me
+    }
+
     async fn want_state(
         &self,
         room: &MatrixRoomId,
         kind: &str,
         key: &str,
-        wanted: impl FnOnce(Option<&Value>) -> Value,
+        wanted: impl FnOnce(Option<&Value>) -> Value + Send,
     ) -> Result<(), Failure> {
         let is = self.state(room, kind, key).await?;
         let wanted = wanted(is.as_ref());

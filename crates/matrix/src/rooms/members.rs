@@ -1,7 +1,7 @@
 //! Who is in a room: our users brought in, people invited.
 
 use super::content::with_voice;
-use super::{gone, is_direct};
+use super::{gone, is_direct, upkeep};
 use crate::failure::Failure;
 use crate::homeserver::{Matrix, alias_id, room_id, user_id};
 use ruma::api::client::membership::{invite_user, join_room_by_id, joined_members, leave_room};
@@ -202,7 +202,7 @@ impl Matrix {
     ) -> Result<Performed, PerformError> {
         let room = room_id(room)?;
         if let Some(space) = space {
-            self.show_in_space(space, &room, false).await?;
+            upkeep::show_in_space(self, space, &room, false).await?;
         }
         if let Some(alias) = alias {
             self.drop_alias(&alias_id(&self.names.alias(alias))?).await?;

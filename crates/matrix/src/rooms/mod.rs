@@ -3,6 +3,7 @@
 pub(crate) mod content;
 mod members;
 mod state;
+pub(crate) mod upkeep;
 
 use crate::api::As;
 use crate::failure::Failure;
@@ -11,7 +12,7 @@ use ruma::api::client::alias::{delete_alias, get_alias};
 use ruma::api::client::discovery::get_capabilities;
 use ruma::api::client::room::create_room;
 use ruma::serde::Raw;
-use ruma::{OwnedRoomId, RoomId as MatrixRoomId, RoomVersionId, UserId as MatrixUserId};
+use ruma::{OwnedRoomId, RoomVersionId, UserId as MatrixUserId};
 use serde_json::{Value, json};
 use swingbridge_domain::homeserver::{About, Ghost, NewRoom, PerformError, Performed, RoomKind, Sender};
 use swingbridge_domain::id::RoomId;
@@ -44,7 +45,7 @@ impl Matrix {
                     .await;
                 let room = found.map_err(PerformError::from)?.room_id;
                 if self.is_inside(&room).await? {
-                    self.bring_up_to_date(&room, &new.about, Some(new.kind)).await?;
+                    upkeep::bring_up_to_date(self, &room, &new.about, Some(new.kind)).await?;
                     room
                 } else {
                     // Nobody of ours is left in it: the alias is all that we have, and it goes to a new room.
@@ -56,7 +57,7 @@ impl Matrix {
         };
         self.gather(&room, new, ghost.as_deref()).await?;
         if let Some(space) = &new.space {
-            self.show_in_space(space, &room, true).await?;
+            upkeep::show_in_space(self, space, &room, true).await?;
         }
         let protection = self.protection_of(&room).await.map_err(PerformError::from)?;
         Ok(Performed {
@@ -110,90 +111,10 @@ impl Matrix {
         if let Some(ghost) = ghost {
             self.ensure_ghost(ghost).await?;
         }
-        match self.bring_up_to_date(&room, about, None).await {
+        match upkeep::bring_up_to_date(self, &room, about, None).await {
             Ok(()) => Ok(Performed::default()),
             Err(failure) if failure.no_access() => Err(self.refusal(&room, failure).await),
             Err(failure) => Err(failure.into()),
-        }
-    }
-
-    /// Name, topic, bridge information and who may write, each only when it differs.
-    async fn bring_up_to_date(
-        &self,
-        room: &MatrixRoomId,
-        about: &About,
-        kind: Option<RoomKind>,
-    ) -> Result<(), Failure> {
-        self.want_state(room, "m.room.name", "", |_| json!({ "name": about.name }))
-            .await?;
-        let topic = about.topic.clone().unwrap_or_default();
-        self.want_state(room, "m.room.topic", "", |is| match is {
-            // No topic is wanted and none is there: nothing to say.
-            None if topic.is_empty() => json!(null),
-            _ => json!({ "topic": topic }),
-        })
-        .await?;
-        if let Some(bridge) = &about.bridge {
-            let key = content::bridge_key(bridge);
-            for event in content::BRIDGE_TYPES {
-                self.want_state(room, event, &key, |is| {
-                    let mut wanted = content::bridge_info(bridge, &self.bot, kind == Some(RoomKind::Direct));
-                    let was = is.and_then(|is| is.get("com.beeper.room_type"));
-                    if let (None, Some(was)) = (kind, was) {
-                        wanted["com.beeper.room_type"] = was.clone();
-                    }
-                    wanted
-                })
-                .await?;
-            }
-        }
-        if kind != Some(RoomKind::Space) {
-            self.want_state(room, "m.room.power_levels", "", |is| match is {
-                Some(is) => content::with_writing(is, about.writable),
-                None => json!(null),
-            })
-            .await?;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn shelve(
-        &self,
-        room: &RoomId,
-        from: Option<&RoomId>,
-        to: &RoomId,
-    ) -> Result<Performed, PerformError> {
-        let child = room_id(room)?;
-        self.show_in_space(to, &child, true).await?;
-        if let Some(from) = from {
-            self.show_in_space(from, &child, false).await?;
-        }
-        Ok(Performed::default())
-    }
-
-    /// A child without `via` is none (specification, m.space.child).
-    async fn show_in_space(
-        &self,
-        space: &RoomId,
-        room: &MatrixRoomId,
-        shown: bool,
-    ) -> Result<(), PerformError> {
-        let space = room_id(space)?;
-        let child = if shown {
-            json!({ "via": [self.names.server()] })
-        } else {
-            json!({})
-        };
-        match self
-            .want_state(&space, "m.space.child", room.as_str(), |_| child.clone())
-            .await
-        {
-            Err(failure) if failure.no_access() => {
-                // The room is worth more than its place in a space that somebody took away.
-                tracing::warn!(%failure, "a room cannot be shown in its line's space, or taken out of it");
-                Ok(())
-            }
-            answer => answer.map_err(Into::into),
         }
     }
 

@@ -1,6 +1,7 @@
 //! State events: read, and written only where they differ.
 
 use super::raw;
+use super::upkeep::Keeper;
 use crate::failure::Failure;
 use crate::homeserver::Matrix;
 use ruma::api::client::state::{get_state_event_for_key, send_state_event};
@@ -8,14 +9,17 @@ use ruma::events::StateEventType;
 use ruma::{RoomId as MatrixRoomId, UserId as MatrixUserId};
 use serde_json::Value;
 
-impl Matrix {
-    /// Sets a state event unless it is so already. `wanted` sees what is there; null leaves it.
-    pub(super) async fn want_state(
+impl Keeper for Matrix {
+    fn me(&self) -> &MatrixUserId {
+        &self.bot
+    }
+
+    async fn want_state(
         &self,
         room: &MatrixRoomId,
         kind: &str,
         key: &str,
-        wanted: impl FnOnce(Option<&Value>) -> Value,
+        wanted: impl FnOnce(Option<&Value>) -> Value + Send,
     ) -> Result<(), Failure> {
         let is = self.state(room, kind, key).await?;
         let wanted = wanted(is.as_ref());
@@ -24,7 +28,9 @@ impl Matrix {
         }
         self.set_state(room, &self.bot, kind, key, &wanted).await
     }
+}
 
+impl Matrix {
     pub(crate) async fn set_state(
         &self,
         room: &MatrixRoomId,

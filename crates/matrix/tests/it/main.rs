@@ -7,6 +7,7 @@ mod encryption;
 mod groups;
 mod media;
 mod odd;
+mod pictures;
 mod provisioning;
 #[cfg(feature = "puppet")]
 mod puppet;

@@ -1,13 +1,16 @@
 //! `check`: tries everything, and says for each failure its cause and its cure.
 
+mod webhooks;
+
+use crate::config::connectors::Account;
 use crate::config::{self, Config, Sources};
 use crate::exit::{Exit, Failure};
 use crate::{http, wiring};
 use async_trait::async_trait;
+use futures_util::future::join_all;
 use std::process::ExitCode;
 use std::sync::Arc;
-use swingbridge_connectors::smpp::SmppConnector;
-use swingbridge_domain::connector::Shutdown;
+use swingbridge_domain::connector::{ConnectorError, Shutdown};
 use swingbridge_domain::directory::{Directory, DirectoryError, LineSummary, Resolved};
 use swingbridge_domain::homeserver::Ghost;
 use swingbridge_domain::id::{LineId, UserId};
@@ -36,7 +39,9 @@ pub fn run(sources: &Sources) -> Result<ExitCode, Failure> {
             site_key(&config, store, &mut report).await;
         }
         homeserver(&config, running, &mut report).await?;
-        connectors(&config, running, &mut report).await
+        webhooks::check(&config, running, &mut report).await;
+        connectors(&config, running, &mut report).await;
+        Ok::<(), Failure>(())
     })?;
     Ok(report.end())
 }
@@ -272,34 +277,48 @@ async fn ping(config: &Config, matrix: &Arc<Matrix>, running: bool, report: &mut
     }
 }
 
-async fn connectors(config: &Config, running: bool, report: &mut Report) -> Result<(), Failure> {
-    for (connector, (id, _)) in wiring::smpp(config)?.iter().zip(&config.connectors) {
-        bind(connector, id, running, report).await;
-    }
-    Ok(())
-}
-
-async fn bind(connector: &SmppConnector, id: &str, running: bool, report: &mut Report) {
-    let what = format!("connector {id} binds");
-    match connector.check().await {
-        Ok(checked) => {
-            let version = match checked.version {
-                Some(version) => format!("{}.{}", version >> 4, version & 15),
-                None => "3.4 or older".to_owned(),
-            };
-            let tls = if checked.tls { "with TLS" } else { "in clear" };
-            let mut detail = format!("SMPP {version}, {tls}");
-            if !checked.system_id.is_empty() {
-                detail = format!("{detail}, the SMSC calls itself {:?}", checked.system_id);
+/// Tries all accounts, each by its own network.
+async fn connectors(config: &Config, running: bool, report: &mut Report) {
+    let keys = wiring::keys(config);
+    let tries = config.connectors.iter().map(|(name, account)| {
+        let built = wiring::check(config, &keys, name, account);
+        async move {
+            match built {
+                Ok(Some(check)) => check.check().await.map(Some).map_err(Failure::from),
+                Ok(None) => Ok(None),
+                Err(failure) => Err(failure),
             }
-            report.good(&what, &detail);
         }
-        Err(error) if running => report.warn(
-            &what,
-            &error.cause,
-            "the running gateway may hold all the binds that the account allows: look at its /health/ready",
-        ),
-        Err(error) => report.fail(Exit::Connector, &what, &error.cause, &error.cure),
+    });
+    let tried = join_all(tries).await;
+    for ((name, account), tried) in config.connectors.iter().zip(tried) {
+        let binds = matches!(account, Account::Smpp(_));
+        let what = match binds {
+            true => format!("connector {name} binds"),
+            false => format!("connector {name} reaches its provider"),
+        };
+        let failure = match tried {
+            Ok(Some(detail)) => {
+                report.good(&what, &detail);
+                continue;
+            }
+            Ok(None) => continue,
+            Err(failure) => failure,
+        };
+        match failure.error.downcast_ref::<ConnectorError>() {
+            Some(error) if running && binds => report.warn(
+                &what,
+                &error.cause,
+                "the running gateway may hold all the binds that the account allows: look at its /health/ready",
+            ),
+            Some(error) => report.fail(Exit::Connector, &what, &error.cause, &error.cure),
+            None => report.fail(
+                failure.exit,
+                &what,
+                &failure.error.to_string(),
+                "change the connector's settings",
+            ),
+        }
     }
 }
 

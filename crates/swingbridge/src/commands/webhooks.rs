@@ -12,10 +12,11 @@ pub fn run(sources: &Sources) -> Result<(), Failure> {
         .iter()
         .filter(|(_, account)| account.is_called());
     let mut none = true;
-    for (name, _) in called {
+    for (name, account) in called {
         none = false;
-        let path = wiring::webhook_path(&keys, name);
-        println!("{name}\t{}", wiring::public_url(&config, &path));
+        let url = wiring::public_url(&config, &wiring::webhook_path(&keys, name));
+        // What is signed is the address that the connector was given.
+        println!("{name}\t{}", account.own_address().unwrap_or(&url));
     }
     if none {
         eprintln!("No connector of this configuration is called by its provider.");

@@ -161,6 +161,17 @@ impl Account {
         }
     }
 
+    /// The address at which its provider is to call us, where that is set by itself.
+    pub fn own_address(&self) -> Option<&str> {
+        let own = match self {
+            Self::Twilio(config) => &config.public_url,
+            Self::Telnyx(config) => &config.public_url,
+            Self::Webhook(config) => &config.public_url,
+            _ => return None,
+        };
+        Some(own.as_str()).filter(|own| !own.is_empty())
+    }
+
     /// Takes the address of its line where it is not set by itself.
     pub(super) fn serve(&mut self, address: &str) {
         let own = match self {

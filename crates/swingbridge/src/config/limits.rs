@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use swingbridge_domain::address::Region;
-use swingbridge_domain::limits::{self, Loops, OptOutRule, Price, Quiet};
+use swingbridge_domain::limits::{self, LongTexts, Loops, OptOutRule, Price, Quiet};
 
 /// What lines may be used for, and how much: against abuse, and against bills that nobody expected. A line can have limits of its own under
 /// `lines.NAME.limits`; what it does not say is as here. Periods are those of the clock, in UTC. The guide:
@@ -25,6 +25,14 @@ pub struct Limits {
     /// The price of one part by the beginning of the number, and `default` for all others: `{"+44": 0.04, "+1": 0.0079, default: 0.1}`. The
     /// longest beginning counts.
     pub prices: BTreeMap<String, Amount>,
+    /// The price of a message with a file or a card that the network carries itself (an MMS, a file or a card by RCS), as a whole, written as
+    /// `prices` are. Where no beginning has one, such a message costs as much as one part.
+    pub media_prices: BTreeMap<String, Amount>,
+    /// How a text of more than 160 bytes (UTF-8) counts on networks that do not cut it into SMS segments: `one` (as one part), `parts` (one
+    /// part for each 160 bytes, as RCS is billed in the US) or `media` (as a message with a file: Google's "single message", as RCS is billed
+    /// elsewhere). Without it: `one`.
+    #[schemars(with = "Option<String>")]
+    pub long_texts: Option<LongTexts>,
     /// What prices are in, as people read it: `EUR`.
     pub currency: Option<String>,
     /// The only countries that may be texted, as two letters of ISO 3166-1: `[GB, IE]`. Without it: all. `GB` does not stand for `GG`, `IM` and
@@ -151,13 +159,15 @@ impl Limits {
                     .cure("give a number of parts, such as 6"),
             );
         }
-        for beginning in self.prices.keys().filter(|key| *key != DEFAULT) {
-            if !is_beginning(beginning) || !beginning.starts_with('+') {
-                problems.push(
-                    Problem::new(at("prices"), format!("`{beginning}` is no beginning of a number")).cure(
-                        "write + and digits, in quotes, such as \"+44\": 0.04; or `default` for all others",
-                    ),
-                );
+        for (key, prices) in [("prices", &self.prices), ("media_prices", &self.media_prices)] {
+            for beginning in prices.keys().filter(|key| *key != DEFAULT) {
+                if !is_beginning(beginning) || !beginning.starts_with('+') {
+                    problems.push(
+                        Problem::new(at(key), format!("`{beginning}` is no beginning of a number")).cure(
+                            "write + and digits, in quotes, such as \"+44\": 0.04; or `default` for all others",
+                        ),
+                    );
+                }
             }
         }
         for beginning in self.denied_prefixes.iter().flatten() {
@@ -207,9 +217,19 @@ impl Limits {
             day: own.day.or(all.day),
         };
         let price = |own: Option<Amount>, all: Option<Amount>| own.or(all).map(|amount| amount.0);
-        let prices = match own.prices.is_empty() {
-            true => &self.prices,
-            false => &own.prices,
+        let prices = |own: &BTreeMap<String, Amount>, all: &BTreeMap<String, Amount>| {
+            let prices = match own.is_empty() {
+                true => all,
+                false => own,
+            };
+            let beginning = |beginning: &str| match beginning {
+                DEFAULT => String::new(),
+                beginning => beginning.to_owned(),
+            };
+            let prices = prices.iter();
+            prices
+                .map(|(written, amount)| (beginning(written), amount.0))
+                .collect()
         };
         let quiet_hours = own.quiet_hours.as_ref().or(self.quiet_hours.as_ref());
         let loops = (own.loops, self.loops, Loops::default());
@@ -220,13 +240,9 @@ impl Limits {
             parts: own.parts.or(self.parts),
             spend_day: price(own.spend.day, self.spend.day),
             spend_month: price(own.spend.month, self.spend.month),
-            prices: prices
-                .iter()
-                .map(|(beginning, amount)| match beginning.as_str() {
-                    DEFAULT => (String::new(), amount.0),
-                    beginning => (beginning.to_owned(), amount.0),
-                })
-                .collect(),
+            prices: prices(&own.prices, &self.prices),
+            media_prices: prices(&own.media_prices, &self.media_prices),
+            long_texts: own.long_texts.or(self.long_texts).unwrap_or_default(),
             currency: own
                 .currency
                 .clone()

@@ -39,7 +39,7 @@ pub struct Line {
     pub downgrade: Option<consent::Downgrade>,
     /// Texts of this line go to many: they keep `limits.quiet_hours`.
     pub bulk: bool,
-    /// What this line is limited to, where it is not what `limits` says: the same settings. Lists and `prices` take the place of those.
+    /// What this line is limited to, where it is not what `limits` says: the same settings. Lists and prices take the place of those.
     pub limits: Limits,
     /// What becomes of STOP on this line, where it is not what `opt_out` says: the same settings.
     pub opt_out: OptOut,

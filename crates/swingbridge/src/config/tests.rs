@@ -79,8 +79,8 @@ fn a_good_configuration_is_understood() {
 #[test]
 fn a_line_has_the_limits_of_all_lines_but_for_its_own() {
     let text = format!(
-        "{}\nlimits:\n  user: {{ minute: 10, day: 500 }}\n  spend: {{ day: 20 }}\n  prices: {{ \"+44\": 0.04, default: 0.12 }}\n  countries: [GB]\n  \
-         quiet_hours: \"22:30-07:00\"\nopt_out:\n  help: Example Ltd\n",
+        "{}\nlimits:\n  user: {{ minute: 10, day: 500 }}\n  spend: {{ day: 20 }}\n  prices: {{ \"+44\": 0.04, default: 0.12 }}\n  \
+         media_prices: {{ \"+1\": 0.02 }}\n  long_texts: parts\n  countries: [GB]\n  quiet_hours: \"22:30-07:00\"\nopt_out:\n  help: Example Ltd\n",
         with(
             "    region: GB",
             "    region: GB\n    bulk: true\n    limits: { user: { day: 9 }, loops: { within: 1h } }\n    opt_out: { rule: enforce }"
@@ -96,6 +96,10 @@ fn a_line_has_the_limits_of_all_lines_but_for_its_own() {
     let to = |number: &str| limits.price_to(number).map(|price| price.to_string());
     assert_eq!(to("+447700900456").as_deref(), Some("0.04"));
     assert_eq!(to("+12125550123").as_deref(), Some("0.12"));
+    let file_to = |number: &str| limits.media_price_to(number).map(|price| price.to_string());
+    assert_eq!(file_to("+447700900456").as_deref(), Some("0.04"));
+    assert_eq!(file_to("+12125550123").as_deref(), Some("0.02"));
+    assert_eq!(limits.long_texts, swingbridge_domain::limits::LongTexts::Parts);
     assert_eq!(limits.countries.as_ref().map(Vec::len), Some(1));
     assert!(limits.bulk && limits.quiet.holds(6 * 60) && !limits.quiet.holds(22 * 60));
     assert_eq!(limits.loops.within.as_secs(), 3600);
@@ -113,13 +117,14 @@ fn a_line_has_the_limits_of_all_lines_but_for_its_own() {
 #[test]
 fn limits_that_make_no_sense_are_told() {
     let text = format!(
-        "{GOOD}\nlimits:\n  user: {{ day: 0 }}\n  spend: {{ day: 1 }}\n  prices: {{ \"44\": 0.04 }}\n  quiet_hours: night\n  countries: []\n  \
+        "{GOOD}\nlimits:\n  user: {{ day: 0 }}\n  spend: {{ day: 1 }}\n  prices: {{ \"44\": 0.04 }}\n  media_prices: {{ \"45\": 0.04 }}\n  quiet_hours: night\n  countries: []\n  \
          denied_prefixes: [\"x\"]\n"
     );
     let told = problems(&text, &[]);
     for part in [
         "limits.user.day",
         "`44` is no beginning of a number",
+        "limits.media_prices",
         "limits.quiet_hours",
         "limits.countries",
         "`x` is no beginning of a number",

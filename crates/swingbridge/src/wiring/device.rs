@@ -149,6 +149,7 @@ pub fn device(config: &DeviceConfig) -> Result<Device, Failure> {
                     // Checked when the configuration was read.
                     let path = Url::parse(url).ends(Exit::Config)?.path().to_owned();
                     device.webhooks.push(Mounted {
+                        name: name.clone(),
                         path,
                         webhook: connector.clone(),
                         doors: Doors::default(),

@@ -6,16 +6,72 @@ use crate::config::connectors::Account;
 use crate::exit::{Ends, Exit, Failure};
 use crate::http::Mounted;
 use std::sync::Arc;
+use swingbridge_connectors::check::Check;
 use swingbridge_connectors::maap::MaapConnector;
 use swingbridge_connectors::rbm::RbmConnector;
 use swingbridge_connectors::telnyx::TelnyxConnector;
 use swingbridge_connectors::twilio::TwilioConnector;
 use swingbridge_connectors::webhook::Webhook;
 use swingbridge_connectors::webhook_http::WebhookConnector;
-use swingbridge_domain::connector::Connector;
+use swingbridge_domain::connector::{Connector, ConnectorError};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::path::Place;
 use swingbridge_domain::secret::Keys;
+
+/// The connector of an account whose provider calls us, as each of those who use it sees it.
+pub(super) struct Called {
+    pub connector: Arc<dyn Connector>,
+    pub check: Arc<dyn Check>,
+    webhook: Arc<dyn Webhook>,
+    path: String,
+}
+
+/// Builds it; `None` for an account that is of another kind.
+pub(super) fn build(
+    config: &Config,
+    keys: &Keys,
+    name: &str,
+    account: &Account,
+) -> Result<Option<Called>, Failure> {
+    // The others are built elsewhere, or are of a device.
+    if !account.is_called() {
+        return Ok(None);
+    }
+    let beside = config.database.path.parent().unwrap_or_else(|| ".".as_ref());
+    let folder = beside.join("connectors").join(name);
+    crate::edges::private_folder(&folder).ends(Exit::File)?;
+    let (id, path) = (ConnectorId::new(name), webhook_path(keys, name));
+    let mut account = account.clone();
+    account.called_at(&public_url(config, &path));
+    let (ours, clock) = (Place::Gateway, clock());
+    match account {
+        Account::Rbm(settings) => called(path, RbmConnector::new(id, *settings, &folder, clock)),
+        Account::Maap(settings) => called(path, MaapConnector::new(id, *settings, &folder, clock)),
+        Account::Twilio(settings) => called(path, TwilioConnector::new(id, *settings, &folder, ours, clock)),
+        Account::Telnyx(settings) => called(path, TelnyxConnector::new(id, *settings, &folder, ours, clock)),
+        Account::Webhook(settings) => {
+            called(path, WebhookConnector::new(id, *settings, &folder, ours, clock))
+        }
+        Account::Smpp(_)
+        | Account::Termux(_)
+        | Account::SmsGateway(_)
+        | Account::Imessage(_)
+        | Account::Bluebubbles(_) => Ok(None),
+    }
+}
+
+fn called<C>(path: String, connector: Result<C, ConnectorError>) -> Result<Option<Called>, Failure>
+where
+    C: Connector + Webhook + Check + 'static,
+{
+    let connector = Arc::new(connector.ends(Exit::Connector)?);
+    Ok(Some(Called {
+        connector: connector.clone(),
+        check: connector.clone(),
+        webhook: connector,
+        path,
+    }))
+}
 
 /// Adds the connector of one account, with the place where its provider calls.
 pub(super) fn add(
@@ -25,85 +81,14 @@ pub(super) fn add(
     account: &Account,
     networks: &mut Networks,
 ) -> Result<(), Failure> {
-    let beside = config.database.path.parent().unwrap_or_else(|| ".".as_ref());
-    let folder = beside.join("connectors").join(name);
-    let id = ConnectorId::new(name);
-    let path = webhook_path(keys, name);
-    // The others are built elsewhere, or are of a device.
-    if !account.is_called() {
-        return Ok(());
-    }
-    crate::edges::private_folder(&folder).ends(Exit::File)?;
-    let mut account = account.clone();
-    account.called_at(&public_url(config, &path));
-    match &account {
-        Account::Rbm(settings) => {
-            let connector = RbmConnector::new(id, (**settings).clone(), &folder, clock());
-            mount(
-                config,
-                name,
-                path,
-                Arc::new(connector.ends(Exit::Connector)?),
-                networks,
-            );
-        }
-        Account::Maap(settings) => {
-            let connector = MaapConnector::new(id, (**settings).clone(), &folder, clock());
-            mount(
-                config,
-                name,
-                path,
-                Arc::new(connector.ends(Exit::Connector)?),
-                networks,
-            );
-        }
-        Account::Twilio(settings) => {
-            let connector = TwilioConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
-            mount(
-                config,
-                name,
-                path,
-                Arc::new(connector.ends(Exit::Connector)?),
-                networks,
-            );
-        }
-        Account::Telnyx(settings) => {
-            let connector = TelnyxConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
-            mount(
-                config,
-                name,
-                path,
-                Arc::new(connector.ends(Exit::Connector)?),
-                networks,
-            );
-        }
-        Account::Webhook(settings) => {
-            let connector = WebhookConnector::new(id, (**settings).clone(), &folder, Place::Gateway, clock());
-            mount(
-                config,
-                name,
-                path,
-                Arc::new(connector.ends(Exit::Connector)?),
-                networks,
-            );
-        }
-        Account::Smpp(_)
-        | Account::Termux(_)
-        | Account::SmsGateway(_)
-        | Account::Imessage(_)
-        | Account::Bluebubbles(_) => {}
+    if let Some(called) = build(config, keys, name, account)? {
+        networks.webhooks.push(Mounted {
+            name: name.to_owned(),
+            path: called.path,
+            webhook: called.webhook,
+            doors: config.webhooks.doors(name),
+        });
+        networks.connectors.push(called.connector);
     }
     Ok(())
-}
-
-fn mount<C>(config: &Config, name: &str, path: String, connector: Arc<C>, networks: &mut Networks)
-where
-    C: Connector + Webhook + 'static,
-{
-    networks.webhooks.push(Mounted {
-        path,
-        webhook: connector.clone(),
-        doors: config.webhooks.doors(name),
-    });
-    networks.connectors.push(connector);
 }

@@ -12,6 +12,7 @@ mod never_lost;
 mod numbers;
 mod people;
 mod program;
+mod providers;
 mod reconcile;
 #[cfg(feature = "device")]
 mod register;

@@ -1,14 +1,16 @@
 //! Telnyx, with the lab's in place of the real one.
 
-use super::{House, Provider};
-use crate::device::{BOB, clock, kept, outbound};
+use super::{House, Provider, REQUEST, Setting};
+use crate::device::{BOB, kept, outbound};
 use crate::harness::NOW;
 use async_trait::async_trait;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_connectors::telnyx::{Config, TelnyxConnector};
 use swingbridge_connectors::webhook::{Request, Webhook};
 use swingbridge_domain::address::Address;
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{ConnectorError, Link, Outbound, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
@@ -17,7 +19,7 @@ use swingbridge_domain::message::{Body, Disposition, Media, Message, Part};
 use swingbridge_domain::path::Place;
 use swingbridge_domain::secret::Secret;
 use swingbridge_lab::telnyx::{API_KEY, NUMBER, Telnyx, public_key, sign};
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 
 const CAROL: &str = "+13125550102";
 const DAVE: &str = "+13125550103";
@@ -28,9 +30,9 @@ pub struct TelnyxHouse(Telnyx);
 impl Provider for TelnyxHouse {
     type Connector = TelnyxConnector;
     const IDEMPOTENT: bool = true;
-    const READS_GAPS: bool = false;
+    const TIMED: bool = true;
 
-    async fn start(webhook: &str) -> Self {
+    async fn start(webhook: &str, _: Arc<dyn Clock>) -> Self {
         let telnyx = Telnyx::start(NOW.millis() / 1000).await.unwrap();
         telnyx.webhook(webhook);
         Self(telnyx)
@@ -40,30 +42,36 @@ impl Provider for TelnyxHouse {
         self.0.url()
     }
 
-    fn connector(&self, url: &str, webhook: &str, folder: &Path) -> Result<TelnyxConnector, ConnectorError> {
+    fn connector(&self, setting: &Setting) -> Result<TelnyxConnector, ConnectorError> {
         let mut config = Config {
             api_key: Secret::new(API_KEY),
             public_key: public_key(),
             number: NUMBER.into(),
-            url: url.into(),
-            public_url: webhook.into(),
+            url: setting.url.clone(),
+            public_url: setting.webhook.clone(),
             ..Config::default()
         };
-        config.timing.poll = Duration::from_millis(40);
-        config.timing.longest_wait = Duration::from_millis(80);
-        config.timing.request = Duration::from_millis(700);
-        config.timing.ask_after = Duration::ZERO;
+        config.timing.poll = setting.wait(config.timing.poll, 40);
+        config.timing.longest_wait = setting.wait(config.timing.longest_wait, 80);
+        config.timing.request = REQUEST;
+        if setting.pace.is_none() {
+            config.timing.ask_after = Duration::ZERO;
+        }
         TelnyxConnector::new(
             ConnectorId::new("telnyx"),
             config,
-            folder,
+            &setting.folder,
             Place::Gateway,
-            clock(),
+            setting.clock.clone(),
         )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
+    }
+
+    fn is_at(&self, now: Timestamp) {
+        self.0.is_at(now);
     }
 
     fn taken(&self) -> usize {
@@ -80,10 +88,6 @@ impl Provider for TelnyxHouse {
             Outcome::Delivered => self.0.reaches(id, None, "delivered", None),
             _ => self.0.reaches(id, None, "delivery_failed", Some(40001)),
         }
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }
 

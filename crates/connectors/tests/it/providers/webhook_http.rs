@@ -1,20 +1,21 @@
 //! The connector that is made of settings, with the lab's provider of no name.
 
-use super::{House, Provider};
+use super::{House, Provider, REQUEST, Setting};
 use crate::device::{BOB, OWN, clock, kept, outbound};
 use crate::harness::NOW;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 use swingbridge_connectors::webhook::{Request, Webhook};
 use swingbridge_connectors::webhook_http::{Config, WebhookConnector};
-use swingbridge_domain::clock::Timestamp;
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{Connector, ConnectorError, Link, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::message::{Body, Disposition, Media, Part};
 use swingbridge_domain::path::Place;
-use swingbridge_lab::trouble::Trouble;
+use swingbridge_lab::trouble::Troubles;
 use swingbridge_lab::webhook_http as lab;
 
 pub struct HttpHouse(lab::Provider);
@@ -22,7 +23,7 @@ pub struct HttpHouse(lab::Provider);
 fn settings(url: &str, webhook: &str) -> Value {
     let signature = json!({ "secret": lab::SIGNING_KEY, "header": "X-Signature", "prefix": "sha256=", "timestamp_header": "X-Timestamp" });
     json!({
-        "provider": "Acme", "number": OWN, "networks": ["sms", "mms"], "public_url": webhook, "request": 0.7,
+        "provider": "Acme", "number": OWN, "networks": ["sms", "mms"], "public_url": webhook, "request": REQUEST.as_secs_f64(),
         "send": {
             "url": format!("{url}/v1/messages"), "secret": lab::SECRET, "headers": { "authorization": "Bearer {secret}" },
             "json": { "to": ["{to}"], "from": "{from}", "body": "{text}", "media": ["{media_url}"], "reference": "{id}" },
@@ -37,18 +38,22 @@ fn settings(url: &str, webhook: &str) -> Value {
     })
 }
 
-fn connector(settings: Value, folder: &Path) -> Result<WebhookConnector, ConnectorError> {
+fn connector(
+    settings: Value,
+    folder: &Path,
+    clock: Arc<dyn Clock>,
+) -> Result<WebhookConnector, ConnectorError> {
     let config: Config = serde_json::from_value(settings).unwrap();
-    WebhookConnector::new(ConnectorId::new("acme"), config, folder, Place::Gateway, clock())
+    WebhookConnector::new(ConnectorId::new("acme"), config, folder, Place::Gateway, clock)
 }
 
 #[async_trait]
 impl Provider for HttpHouse {
     type Connector = WebhookConnector;
     const IDEMPOTENT: bool = true;
-    const READS_GAPS: bool = false;
+    const TIMED: bool = true;
 
-    async fn start(webhook: &str) -> Self {
+    async fn start(webhook: &str, _: Arc<dyn Clock>) -> Self {
         let provider = lab::Provider::start(NOW.millis() / 1000).await.unwrap();
         provider.webhook(webhook);
         Self(provider)
@@ -58,12 +63,20 @@ impl Provider for HttpHouse {
         self.0.url()
     }
 
-    fn connector(&self, url: &str, webhook: &str, folder: &Path) -> Result<WebhookConnector, ConnectorError> {
-        connector(settings(url, webhook), folder)
+    fn connector(&self, setting: &Setting) -> Result<WebhookConnector, ConnectorError> {
+        connector(
+            settings(&setting.url, &setting.webhook),
+            &setting.folder,
+            setting.clock.clone(),
+        )
     }
 
-    fn plays(&self, change: impl FnOnce(&mut Trouble)) {
-        self.0.plays(change);
+    fn troubles(&self) -> &Troubles {
+        self.0.troubles()
+    }
+
+    fn is_at(&self, now: Timestamp) {
+        self.0.is_at(now);
     }
 
     fn taken(&self) -> usize {
@@ -83,10 +96,6 @@ impl Provider for HttpHouse {
                 _ => "UNDELIV",
             },
         );
-    }
-
-    async fn lets_go(&self) -> Vec<u16> {
-        self.0.lets_go().await
     }
 }
 
@@ -151,7 +160,7 @@ async fn the_other_dialect_is_spoken_too() {
             "statuses": { "delivered": "delivered" },
         },
     });
-    let connector = connector(settings, lab.folder.path()).unwrap();
+    let connector = connector(settings, lab.folder.path(), clock()).unwrap();
     let capabilities = connector.capabilities();
     assert!(!capabilities.idempotent_sends && !capabilities.media_links);
     let device = lab.run(connector);

@@ -5,13 +5,14 @@ use super::meters::{AHEAD, Counted, Meter, Per};
 use super::opt_out;
 use crate::event::Event;
 use crate::payload::Payload;
+use crate::policy;
 use crate::process::Work;
-use crate::state::{OptedOut, State};
+use crate::state::{Card, OptedOut, State};
 use crate::words;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::{ContactId, ConversationId, LineId, UserId};
-use swingbridge_domain::inbox::InboundMessage;
+use swingbridge_domain::inbox::{InboundMessage, Preference};
 use swingbridge_domain::limits::OptOutRule;
 use swingbridge_domain::line::Line;
 use swingbridge_domain::message::Message;
@@ -38,16 +39,50 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// For something that a user writes.
+    /// For something that a user writes: by the line that it would go by now.
     pub fn load_limits(&mut self, state: &mut State, writer: &UserId, message: &Message) -> Loaded<()> {
-        self.load_suppression(state)?;
-        self.load_meters(state, writer)?;
         let Some(talk) = &state.talk else {
             return Ok(());
         };
         let loops = talk.line.limits.loops;
+        let line = policy::routed(self.site, talk, self.now).line.clone();
+        self.load_limits_of(state, writer, &line)?;
         if loops.exchanges > 0 || (loops.same > 0 && by_a_machine(message)) {
             state.machines = Some(self.machines(state, None)?);
+        }
+        Ok(())
+    }
+
+    /// For something that is to go by `line`, which need not be the conversation's own.
+    pub fn load_limits_of(&mut self, state: &mut State, writer: &UserId, line: &Line) -> Loaded<()> {
+        self.load_suppression(state)?;
+        let Some(talk) = &state.talk else {
+            return Ok(());
+        };
+        if line.id != talk.line.id {
+            let (own, contact) = (self.own(line), talk.contact.id);
+            state.suppressed_there = self.tables.suppression(&own, contact)?;
+        }
+        self.load_meters(state, writer, line)
+    }
+
+    /// For a wish of somebody with whom there is no conversation. Who is not known and has nothing against texts stays unknown.
+    pub fn load_stranger(&mut self, state: &mut State, told: &Preference) -> Loaded<()> {
+        let Some(line) = self.site.line_of(&told.connector, &told.to) else {
+            return Ok(());
+        };
+        let address = told.from.understand(line.region);
+        let contact = match told.wanted {
+            true => {
+                let index = self.index(&address);
+                self.tables.contact_by_index(&index)?
+            }
+            false => Some(self.contact(&address)?),
+        };
+        if let Some(contact) = contact {
+            let own = self.own(line);
+            state.suppressed = self.tables.suppression(&own, contact.id)?;
+            state.met = Some((contact, Card::default()));
         }
         Ok(())
     }
@@ -83,11 +118,11 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn load_meters(&mut self, state: &mut State, writer: &UserId) -> Loaded<()> {
+    fn load_meters(&mut self, state: &mut State, writer: &UserId, line: &Line) -> Loaded<()> {
         let Some(talk) = &state.talk else {
             return Ok(());
         };
-        let (line, limits) = (&talk.line, &talk.line.limits);
+        let limits = &line.limits;
         let own = data_encoding::HEXLOWER.encode(&self.own(line)[..16]);
         let rates = [
             (Counted::Line, limits.line, String::new()),
@@ -192,7 +227,7 @@ impl Work<'_> {
     pub fn suppress(
         &mut self,
         lines: &[LineId],
-        conversation: ConversationId,
+        conversation: Option<ConversationId>,
         contact: ContactId,
         by: SuppressedBy,
     ) -> Loaded<Vec<Event>> {
@@ -207,12 +242,12 @@ impl Work<'_> {
             };
             self.tables.suppression_set(&wish)?;
         }
-        if lines
+        let enforced = lines
             .first()
-            .is_none_or(|line| line.opt_out.rule != OptOutRule::Enforce)
-        {
+            .is_some_and(|line| line.opt_out.rule == OptOutRule::Enforce);
+        let Some(conversation) = conversation.filter(|_| enforced) else {
             return Ok(Vec::new());
-        }
+        };
         let mut barred = Vec::new();
         for head in self.tables.outbox_heads()? {
             let waits = matches!(head.state, OutboxState::Queued | OutboxState::Held);

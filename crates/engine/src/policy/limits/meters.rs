@@ -1,6 +1,6 @@
 //! How much was sent, in messages and in money, and what that leaves.
 
-use super::Refusal;
+use super::{Measure, Refusal};
 use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::Scene;
@@ -127,12 +127,17 @@ pub(super) struct Spent {
     pub setting: String,
 }
 
-pub(super) fn judge(scene: &Scene<'_>, talk: &Talk, user: &UserId, parts: u32) -> Result<Spent, Refusal> {
+pub(super) fn judge(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    user: &UserId,
+    measure: Measure,
+) -> Result<Spent, Refusal> {
     let meters = &scene.state.meters;
     let mut spent = Spent::default();
     for meter in meters.iter().filter(|meter| meter.per != Per::Minute) {
         let amount = match meter.of {
-            Counted::Spend => cost(talk, parts)?,
+            Counted::Spend => cost(talk, measure)?,
             _ => 1,
         };
         let at = meter.per.begin(scene.now);
@@ -164,9 +169,14 @@ pub(super) fn judge(scene: &Scene<'_>, talk: &Talk, user: &UserId, parts: u32) -
 }
 
 /// What a message costs.
-fn cost(talk: &Talk, parts: u32) -> Result<i64, Refusal> {
-    match talk.line.limits.price_to(talk.address.full()) {
-        Some(Price(price)) => Ok(price.saturating_mul(i64::from(parts))),
+fn cost(talk: &Talk, measure: Measure) -> Result<i64, Refusal> {
+    let (limits, number) = (&talk.line.limits, talk.address.full());
+    let (price, times) = match measure.media {
+        true => (limits.media_price_to(number), 1),
+        false => (limits.price_to(number), measure.parts),
+    };
+    match price {
+        Some(Price(price)) => Ok(price.saturating_mul(i64::from(times))),
         None => Err(Refusal::new(words::no_price(), "spend")),
     }
 }

@@ -3,44 +3,42 @@
 //! Order: emergency numbers, the contact's own wish, machines that answer machines, where it goes, how long it is, how much was sent. What
 //! is refused is told in words that name the setting.
 //!
-//! Architecture Invariant: [`judge`] passes every message before its row is written, and [`departing`] every row before it leaves: a wish
-//! that came in between counts.
+//! Architecture Invariant: [`judge`] passes every message before its row is written, [`judge_again`] every one that is to go by another line
+//! than it was written for, and [`departing`] every row before it leaves: a wish that came in between counts.
 
 pub(crate) mod automatic;
+mod departing;
 mod destination;
 mod load;
 mod loops;
+mod measure;
 mod meters;
 pub(crate) mod opt_out;
 mod quiet;
 
+pub(crate) use departing::departing;
 pub use loops::Machines;
+use measure::Measure;
 use meters::Counted;
 pub use meters::Meter;
 pub(crate) use opt_out::{heard, told};
 
 use crate::effect::{Effect, Tally};
-use crate::event::Event;
 use crate::payload::{Payload, Send, Status};
-use crate::process::{Fault, Work};
-use crate::render;
-use crate::site::Site;
 use crate::state::Talk;
 use crate::step::matrix::writer;
 use crate::step::{Scene, failure, for_room, notice};
 use crate::words;
-use swingbridge_domain::address::{Address, is_emergency};
+use std::time::Duration;
+use swingbridge_domain::address::is_emergency;
 use swingbridge_domain::audit::{About, Kind, NewEntry};
-use swingbridge_domain::capability::Support;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::{Reason, State as Delivery};
-use swingbridge_domain::id::{ContactId, EventId};
+use swingbridge_domain::id::{EventId, UserId};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::limits::OptOutRule;
 use swingbridge_domain::line::Line;
-use swingbridge_domain::message::{Body, Message};
-use swingbridge_domain::store::{Lane, OutboxRow, StoreError};
-use swingbridge_wire::segments::{Options, segment};
+use swingbridge_domain::message::Message;
 
 /// A message that may be sent, with what is counted for it.
 #[derive(Debug, Default, PartialEq)]
@@ -62,7 +60,7 @@ pub(crate) struct Refusal {
 }
 
 impl Refusal {
-    fn new(words: impl Into<String>, reason: &'static str) -> Self {
+    pub fn new(words: impl Into<String>, reason: &'static str) -> Self {
         Self {
             words: words.into(),
             reason,
@@ -72,7 +70,7 @@ impl Refusal {
     }
 
     /// Somebody may want to look it up.
-    fn logged(mut self, talk: &Talk, user: &swingbridge_domain::id::UserId, detail: &str) -> Self {
+    fn logged(mut self, talk: &Talk, user: &UserId, detail: &str) -> Self {
         let entry = NewEntry::new(Kind::PolicyApplied)
             .by(user)
             .about(About::Conversation(talk.conversation.id))
@@ -116,9 +114,7 @@ impl Refusal {
 impl Granted {
     /// Tells the writer of a wait: always by a status, in words too when it takes long.
     pub fn tell(&self, scene: &Scene<'_>, talk: &Talk, event: &EventId) -> Vec<Effect> {
-        /// Up to here a status is enough.
-        const SHORT: std::time::Duration = std::time::Duration::from_secs(60);
-        let Some((until, words)) = &self.wait else {
+        let Some((_, words)) = &self.wait else {
             return Vec::new();
         };
         let status = Status {
@@ -130,10 +126,17 @@ impl Granted {
             path: None,
         };
         let mut effects = vec![for_room(talk, Payload::Status(status))];
-        if until.since(scene.now) > SHORT {
-            effects.push(notice(talk, words.clone(), Some(event.clone())));
-        }
+        let long = self.long_wait(scene);
+        effects.extend(long.map(|words| notice(talk, words, Some(event.clone()))));
         effects
+    }
+
+    /// What is said of a wait that takes long.
+    pub fn long_wait(&self, scene: &Scene<'_>) -> Option<&str> {
+        /// Up to here a status is enough.
+        const SHORT: Duration = Duration::from_secs(60);
+        let (until, words) = self.wait.as_ref()?;
+        (until.since(scene.now) > SHORT).then_some(words)
     }
 }
 
@@ -145,160 +148,89 @@ pub(crate) fn judge(
     message: &Message,
     quotes: bool,
 ) -> Result<Granted, Refusal> {
-    let line = &talk.line;
-    let user = &event.sender;
-    if is_emergency(talk.address.full(), line.region) {
+    wanted(scene, talk)?;
+    // Machines are a matter of the conversation, whichever line it goes by.
+    let conversation = scene.state.talk.as_ref().unwrap_or(talk);
+    let mut counted = loops::judge(scene, conversation, event)?;
+    let granted = fits(scene, talk, &event.sender, message, quotes)?;
+    counted.extend(granted.counted);
+    Ok(Granted { counted, ..granted })
+}
+
+/// Whether a message that one line was given may go by another, that of `talk`: all rules of that line hold, and it is counted and priced
+/// there. It was counted on the first line when it was taken, and stays so: it was tried there, and may have cost something.
+pub(crate) fn judge_again(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    send: &Send,
+    message: &Message,
+) -> Result<Granted, Refusal> {
+    if send.automatic {
+        // No line counts those, and a wish does not hold back what confirms it: the guard against loops bounds them.
+        goes_there(talk, &send.writer)?;
+        return Ok(Granted::default());
+    }
+    wanted(scene, talk)?;
+    fits(scene, talk, &send.writer, message, send.quote.is_some())
+}
+
+/// What is never sent to anybody, and never to this contact.
+fn wanted(scene: &Scene<'_>, talk: &Talk) -> Result<(), Refusal> {
+    if is_emergency(talk.address.full(), talk.line.region) {
         return Err(Refusal::new(words::EMERGENCY, Reason::Emergency.word()));
     }
-    if is_barred(scene, talk) {
-        return Err(Refusal::new(words::opted_out_refused(), "opted_out"));
+    match is_barred(scene, talk) {
+        true => Err(Refusal::new(words::opted_out_refused(), "opted_out")),
+        false => Ok(()),
     }
-    let mut granted = Granted::default();
-    granted.counted.extend(loops::judge(scene, talk, event)?);
-    if let Some(barred) = destination::judge(line, &talk.address) {
-        return Err(Refusal::new(barred.words, barred.reason).logged(talk, user, barred.detail));
+}
+
+fn goes_there(talk: &Talk, user: &UserId) -> Result<(), Refusal> {
+    match destination::judge(&talk.line, &talk.address) {
+        Some(barred) => Err(Refusal::new(barred.words, barred.reason).logged(talk, user, barred.detail)),
+        None => Ok(()),
     }
+}
+
+/// Where it goes, how long it is, how much was sent, and when.
+fn fits(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    user: &UserId,
+    message: &Message,
+    quotes: bool,
+) -> Result<Granted, Refusal> {
+    let line = &talk.line;
+    goes_there(talk, user)?;
     let spends = scene.state.meters.iter().any(|meter| meter.of == Counted::Spend);
-    let parts = match line.limits.parts.is_some() || spends {
-        true => parts(scene.site, talk, message, quotes, writer(user)),
-        false => 1,
+    let measure = match line.limits.parts.is_some() || spends {
+        true => Measure::of(scene.site, talk, message, quotes, writer(user)),
+        false => Measure::default(),
     };
-    if let Some(most) = line.limits.parts.filter(|most| parts > *most) {
-        return Err(Refusal::new(words::too_many_parts(parts, most), "too_long"));
+    if let Some(most) = line.limits.parts.filter(|most| measure.parts > *most) {
+        return Err(Refusal::new(
+            words::too_many_parts(measure.parts, most),
+            "too_long",
+        ));
     }
-    let spent = meters::judge(scene, talk, user, parts)?;
-    granted.counted.extend(spent.counted);
+    let spent = meters::judge(scene, talk, user, measure)?;
     let quiet = quiet::until(line, &talk.address, spent.not_before.unwrap_or(scene.now));
-    granted.wait = match (quiet, spent.not_before) {
+    let wait = match (quiet, spent.not_before) {
         (Some((until, zone)), _) => Some((until, words::quiet_hours(until, &zone))),
         (None, Some(until)) => Some((until, words::rate_waits(spent.setting))),
         (None, None) => None,
     };
-    Ok(granted)
-}
-
-/// Whether the contact's wish keeps everything from them, also what is no message (who is writing, what was read).
-pub(crate) fn is_barred(scene: &Scene<'_>, talk: &Talk) -> bool {
-    scene.state.suppressed.is_some() && talk.line.opt_out.rule == OptOutRule::Enforce
-}
-
-/// How many parts a text will have. An estimate: what is quoted or linked is not there yet, and an account may have tables of its own.
-fn parts(site: &Site, talk: &Talk, message: &Message, quotes: bool, writer: &str) -> u32 {
-    /// As long as a quote may be, and a link.
-    const QUOTE: usize = 66;
-    const LINK: usize = 100;
-    let able = site.capabilities_of(&talk.line);
-    if able.networks.first().is_some_and(|network| network != "sms") {
-        return 1;
-    }
-    let mut text = match message.parts.first().map(|part| &part.body) {
-        Some(Body::Text(text)) => text.plain.clone(),
-        Some(Body::Media(media)) if able.media == Support::Absent => {
-            let caption = media.caption.as_deref().unwrap_or(&media.name);
-            format!("{caption}\n{}", "x".repeat(LINK))
-        }
-        _ => return 1,
-    };
-    if quotes {
-        text.insert_str(0, &"x".repeat(QUOTE));
-    }
-    if let Some(signature) = &talk.line.signature {
-        let signed = render::signed(Message::text(text.clone()), signature, writer);
-        text = signed.first_text().map_or(text, |signed| signed.plain.clone());
-    }
-    let counted = segment(&text, &Options::default()).map_or_else(|long| long.parts, |cut| cut.segments);
-    u32::try_from(counted).unwrap_or(u32::MAX)
-}
-
-/// Whether something may leave now.
-#[derive(Debug, PartialEq)]
-pub(crate) enum Departing {
-    Now,
-    Later(Timestamp),
-    Never { words: String, reason: &'static str },
-}
-
-/// Whether something may leave now by `line` for a contact: its own line, or another that it falls back to. What is counted was counted
-/// when it was admitted. `automatic`: it is the gateway's own answer, which a wish and quiet hours do not hold back.
-pub(crate) fn may_leave(
-    work: &mut Work<'_>,
-    line: &Line,
-    contact: ContactId,
-    address: &Address,
-    automatic: bool,
-) -> Result<Departing, StoreError> {
-    let never = |words: String, reason| Ok(Departing::Never { words, reason });
-    if is_emergency(address.full(), line.region) {
-        return never(words::EMERGENCY.to_owned(), Reason::Emergency.word());
-    }
-    if !automatic && has_stopped(work, line, contact)? {
-        return never(words::opted_out_refused(), "opted_out");
-    }
-    if let Some(barred) = destination::judge(line, address) {
-        return never(barred.words, barred.reason);
-    }
-    Ok(match quiet::until(line, address, work.now) {
-        Some((until, _)) if !automatic => Departing::Later(until),
-        _ => Departing::Now,
+    Ok(Granted {
+        counted: spent.counted,
+        wait,
     })
 }
 
-/// Whether a contact's wish keeps texts of a line from them.
-fn has_stopped(work: &mut Work<'_>, line: &Line, contact: ContactId) -> Result<bool, StoreError> {
-    let own = work.own(line);
-    let enforced = line.opt_out.rule == OptOutRule::Enforce;
-    Ok(enforced && work.tables.suppression(&own, contact)?.is_some())
-}
-
-/// Answers whether a row may leave now. One that may not is put back, or refused in words.
-pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Result<bool, Fault> {
-    let (site, outbound) = (work.site, &send.outbound);
-    let Lane::Conversation(id) = &row.lane else {
-        return Ok(true);
-    };
-    let Some(conversation) = work.tables.conversation(*id)? else {
-        return Ok(true);
-    };
-    // A line that is called something else since it was written has taken the conversation along.
-    let line = site
-        .line(&outbound.line)
-        .or_else(|| site.line(&conversation.line));
-    let (Some(line), Some(address)) = (line, outbound.to.first()) else {
-        return Ok(true);
-    };
-    // By whichever line it goes, a wish that is about the conversation's own counts.
-    let home = site.line(&conversation.line).filter(|home| home.id != line.id);
-    let stopped = match home {
-        Some(home) if !send.automatic => has_stopped(work, home, conversation.contact)?,
-        _ => false,
-    };
-    let judged = match stopped {
-        true => Departing::Never {
-            words: words::opted_out_refused(),
-            reason: "opted_out",
-        },
-        false => may_leave(work, line, conversation.contact, address, send.automatic)?,
-    };
-    let not_before = match judged {
-        Departing::Never { words, reason } => {
-            work.happen(Event::Barred {
-                row: row.clone(),
-                event: send.event.clone(),
-                words,
-                reason,
-            })?;
-            return Ok(false);
-        }
-        Departing::Later(until) => until,
-        Departing::Now if send.not_before > work.now => send.not_before,
-        Departing::Now => return Ok(true),
-    };
-    work.apply(Effect::Requeue {
-        id: row.id,
-        lane: row.lane.clone(),
-        target: row.target.clone(),
-        not_before,
-        counts: false,
-    })?;
-    Ok(false)
+/// Whether the contact's wish keeps everything from them, also what is no message (who is writing, what was read): one that is about the
+/// conversation's own line, or the line that it goes by.
+pub(crate) fn is_barred(scene: &Scene<'_>, talk: &Talk) -> bool {
+    let enforces = |line: &Line| line.opt_out.rule == OptOutRule::Enforce;
+    let home = scene.state.talk.as_ref().unwrap_or(talk);
+    (scene.state.suppressed.is_some() && enforces(&home.line))
+        || (scene.state.suppressed_there.is_some() && enforces(&talk.line))
 }

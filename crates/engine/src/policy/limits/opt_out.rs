@@ -5,12 +5,13 @@ use super::loops;
 use crate::effect::Effect;
 use crate::policy::answers::logged;
 use crate::state::Talk;
-use crate::step::{Scene, notice};
+use crate::step::{Scene, Unprocessable, notice};
 use crate::words;
-use swingbridge_domain::audit::Kind;
+use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::id::{ConnectorId, LineId};
 use swingbridge_domain::inbox::{InboundMessage, NetworkAddress, Preference};
 use swingbridge_domain::limits::OptOutRule;
+use swingbridge_domain::line::Line;
 use swingbridge_domain::store::SuppressedBy;
 
 /// What a contact asks of the line, by a text that says nothing else.
@@ -152,16 +153,61 @@ pub(crate) fn heard(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) ->
 }
 
 /// The network tells what a contact wishes. It has answered the contact itself.
-pub(crate) fn told(scene: &Scene<'_>, preference: &Preference) -> Vec<Effect> {
+///
+/// # Errors
+/// [`Unprocessable`] where it is not known which line is meant: a wish is kept for somebody to look at, and not lost.
+pub(crate) fn told(scene: &Scene<'_>, preference: &Preference) -> Result<Vec<Effect>, Unprocessable> {
     let Some(talk) = &scene.state.talk else {
-        return Vec::new();
+        return by_a_stranger(scene, preference);
     };
     let lines = lines(scene, talk, &preference.connector, &preference.to);
-    match (preference.wanted, &scene.state.suppressed) {
+    Ok(match (preference.wanted, &scene.state.suppressed) {
         (false, None) => stopped(talk, lines, SuppressedBy::Network),
         (true, Some(_)) => started(talk, lines),
         _ => Vec::new(),
+    })
+}
+
+/// The same of somebody with whom there is no conversation: no room to tell, but a later first text is refused.
+fn by_a_stranger(scene: &Scene<'_>, preference: &Preference) -> Result<Vec<Effect>, Unprocessable> {
+    let Some(line) = scene.site.line_of(&preference.connector, &preference.to) else {
+        return Err(Unprocessable(format!(
+            "a contact's wish about texts came by connector {} for an address that no line has; give the line that address in `lines`, \
+             then run `admin requeue`",
+            preference.connector
+        )));
+    };
+    let Some((contact, _)) = &scene.state.met else {
+        return Ok(Vec::new());
+    };
+    let home = scene.site.home(line);
+    let mut lines = with_fallback(home);
+    if !lines.contains(&line.id) {
+        lines.push(line.id.clone());
     }
+    let logged = |kind, detail: &str| {
+        let entry = NewEntry::new(kind).about(About::Line(line.id.clone()));
+        Effect::Audit(entry.detail(format!("contact {}: {detail}", contact.id)))
+    };
+    Ok(match (preference.wanted, &scene.state.suppressed) {
+        (false, None) => vec![
+            Effect::Suppress {
+                lines,
+                conversation: None,
+                contact: contact.id,
+                by: SuppressedBy::Network,
+            },
+            logged(Kind::OptedOut, "by the network"),
+        ],
+        (true, Some(_)) => vec![
+            Effect::LiftSuppression {
+                lines,
+                contact: contact.id,
+            },
+            logged(Kind::OptOutLifted, "by the contact"),
+        ],
+        _ => Vec::new(),
+    })
 }
 
 /// The lines that a wish is about: the conversation's own first, the one that it goes by otherwise, and the one that was told.
@@ -174,8 +220,12 @@ fn lines(scene: &Scene<'_>, talk: &Talk, connector: &ConnectorId, to: &NetworkAd
 
 /// The lines that texts of a conversation may leave by.
 pub(crate) fn of_conversation(talk: &Talk) -> Vec<LineId> {
-    let other = talk.line.fallback.as_ref().map(|other| other.line.clone());
-    std::iter::once(talk.line.id.clone()).chain(other).collect()
+    with_fallback(&talk.line)
+}
+
+fn with_fallback(line: &Line) -> Vec<LineId> {
+    let other = line.fallback.as_ref().map(|other| other.line.clone());
+    std::iter::once(line.id.clone()).chain(other).collect()
 }
 
 fn stopped(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Vec<Effect> {
@@ -187,7 +237,7 @@ fn stopped(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Vec<Effect> {
     vec![
         Effect::Suppress {
             lines,
-            conversation: talk.conversation.id,
+            conversation: Some(talk.conversation.id),
             contact: talk.contact.id,
             by,
         },

@@ -91,7 +91,7 @@ impl<'a> Check<'a> {
     }
 
     /// Accepts invitations until one leads to a conversation (a line's space is none).
-    async fn invitation(&self) -> Result<String> {
+    pub async fn invitation(&self) -> Result<String> {
         let mut tried: Vec<String> = Vec::new();
         loop {
             let room = self
@@ -114,7 +114,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    async fn name_of(&self, room: &str) -> Result<String> {
+    pub async fn name_of(&self, room: &str) -> Result<String> {
         let name = self
             .alice
             .state(room, "m.room.name", "")

@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     gateway::{self, Gateway},
+    mms::Group,
     ports::Ports,
     rcs::Google,
 };
@@ -30,6 +31,16 @@ const PHONES: &[(&str, &str)] = &[
     ("+15555550123", "Dave"),
 ];
 
+/// What is shown besides the carrier's SMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    Sms,
+    /// Google is there as well, and the line that we text from reaches phones by it first.
+    Rcs,
+    /// Telnyx is there as well, with phones that have a group.
+    Mms,
+}
+
 /// Everything that runs. Dropping it ends it all, in good order.
 pub struct House {
     // The gateway goes first, so that it can say goodbye to both sides.
@@ -38,18 +49,18 @@ pub struct House {
     pub gateway: Gateway,
     pub carrier: smsc::Handle,
     pub google: Option<Google>,
+    pub group: Option<Group>,
     pub alice: Client,
     pub ports: Ports,
 }
 
 impl House {
-    /// `rcs`: Google is there as well, and the line that we text from reaches phones by it first.
     pub async fn open(
         folder: &Path,
         programs: &Path,
         python: &Path,
         postgres: bool,
-        rcs: bool,
+        shown: Shown,
     ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let ports = Ports::choose(folder)?;
@@ -59,9 +70,13 @@ impl House {
         let mut gateway = Gateway::new(programs, folder, ports);
         ports.keep(folder, &[gateway.config(), gateway.registration()])?;
         gateway.init(&format!("@{USER}:localhost"))?;
-        let google = match rcs {
-            true => Some(Google::start(&mut gateway).await?),
-            false => None,
+        let google = match shown {
+            Shown::Rcs => Some(Google::start(&mut gateway).await?),
+            _ => None,
+        };
+        let group = match shown {
+            Shown::Mms => Some(Group::start(&mut gateway, &ports).await?),
+            _ => None,
         };
 
         let synapse = Synapse::start(
@@ -95,6 +110,9 @@ impl House {
         if let Some(google) = &google {
             google.told_of(&gateway).await?;
         }
+        if let Some(group) = &group {
+            group.told_of(&gateway)?;
+        }
         serve_chat_page(&ports, &alice).await?;
         Ok(Self {
             process,
@@ -102,6 +120,7 @@ impl House {
             gateway,
             carrier,
             google,
+            group,
             alice,
             ports,
         })

@@ -5,6 +5,7 @@ mod check;
 mod device;
 mod gateway;
 mod house;
+mod mms;
 mod ports;
 mod rcs;
 
@@ -20,7 +21,7 @@ use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 use check::Check;
-use house::House;
+use house::{House, Shown};
 
 #[derive(Parser)]
 #[command(about = "A homeserver, a carrier with web phones and the gateway, to try out")]
@@ -31,6 +32,9 @@ struct Options {
     /// Let the line reach phones by RCS first, and by SMS where that fails
     #[arg(long, conflicts_with_all = ["postgres", "device"])]
     rcs: bool,
+    /// Let a second line have group MMS, with pictures
+    #[arg(long, conflicts_with_all = ["postgres", "device", "rcs"])]
+    mms: bool,
     /// Drive it unattended, print the transcript, and exit 0 or 1
     #[arg(long)]
     check: bool,
@@ -58,8 +62,10 @@ impl Options {
             let check = if self.check { "check-" } else { "" };
             return self.folder.join(format!("{check}device-{}", device.word()));
         }
-        if self.rcs {
-            return self.folder.join(if self.check { "check-rcs" } else { "rcs" });
+        match self.shown() {
+            Shown::Rcs => return self.folder.join(if self.check { "check-rcs" } else { "rcs" }),
+            Shown::Mms => return self.folder.join(if self.check { "check-mms" } else { "mms" }),
+            Shown::Sms => {}
         }
         let kind = match (self.check, self.postgres) {
             (false, false) => "sqlite",
@@ -68,6 +74,14 @@ impl Options {
             (true, true) => "check-postgres",
         };
         self.folder.join(kind)
+    }
+
+    fn shown(&self) -> Shown {
+        match (self.rcs, self.mms) {
+            (true, _) => Shown::Rcs,
+            (false, true) => Shown::Mms,
+            (false, false) => Shown::Sms,
+        }
     }
 }
 
@@ -113,11 +127,12 @@ async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
     if let Some(kind) = options.device {
         return device::demonstrate(kind, options.check, &folder, &programs, &python).await;
     }
-    let mut house = House::open(&folder, &programs, &python, options.postgres, options.rcs).await?;
+    let mut house = House::open(&folder, &programs, &python, options.postgres, options.shown()).await?;
     if options.check {
-        let outcome = match &house.google {
-            Some(google) => rcs::check::run(&house, google).await,
-            None => Check::new(&house).run().await,
+        let outcome = match (&house.google, &house.group) {
+            (Some(google), _) => rcs::check::run(&house, google).await,
+            (None, Some(group)) => mms::check::run(&house, group).await,
+            (None, None) => Check::new(&house).run().await,
         };
         if outcome.is_err() {
             eprintln!("\nthe end of the gateway's log:\n{}", house.gateway_log());
@@ -130,6 +145,9 @@ async fn demonstrate(options: &Options, folder: &Path) -> Result<()> {
     print_welcome(&house);
     if let Some(google) = &house.google {
         google.welcome().await?;
+    }
+    if let Some(group) = &house.group {
+        group.welcome().await?;
     }
     loop {
         if let Some(error) = house.broken() {

@@ -4,6 +4,7 @@ use crate::crypto::MEGOLM;
 use crate::failure::Failure;
 use crate::homeserver::{room_id, user_id};
 use crate::puppet::{Puppet, failure};
+use crate::rooms::upkeep::{self, Keeper};
 use futures_util::FutureExt;
 use matrix_sdk::Room;
 use ruma::api::client::membership::{invite_user, joined_members, leave_room};
@@ -134,7 +135,7 @@ impl Puppet {
     ) -> Result<Performed, Failure> {
         let room = room_id(room)?;
         if let Some(space) = space {
-            self.show_in_space(space, &room, false).await?;
+            upkeep::show_in_space(self, space, &room, false).await?;
         }
         let request = leave_room::v3::Request::new(room.clone());
         match self.client.send(request).await.map_err(failure::http) {

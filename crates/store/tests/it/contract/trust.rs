@@ -65,6 +65,7 @@ pub fn consents_are_found_by_user_and_by_conversation(store: &Arc<dyn Store>) {
 
 pub fn a_question_is_found_by_its_event_until_it_is_old(store: &Arc<dyn Store>) {
     let question = Question {
+        line: None,
         conversation: ConversationId(7),
         about: Asked::Consent(Terms::new(&["SMS"], vec!["this gateway".into()])),
     };

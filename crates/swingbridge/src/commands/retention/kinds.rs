@@ -245,9 +245,16 @@ pub(super) fn elsewhere(config: &Config) -> Vec<String> {
     ];
     places.push(format!(
         "Files on their way to a network that carries them: opened, in the folder {}, until their send is answered. What a crash leaves \
-         goes at the next start.",
+         goes at the next start. `pictures.db` there names what was uploaded of contacts' pictures, by digest; the pictures themselves are the \
+         homeserver's.",
         config.files.path.display()
     ));
+    if config.connectors.iter().any(|(_, account)| account.is_called()) {
+        places.push(
+            "Files that phones sent: opened, in the folder media of each connector's state, for two weeks."
+                .into(),
+        );
+    }
     if config.encryption.mode != Mode::Off {
         places.push(format!(
             "Keys of end-to-end encrypted rooms: the folder {}. With them the gateway reads the rooms that it takes part in.",

@@ -127,7 +127,7 @@ async fn reaches(check: &Check<'_>, house: &House, room: &str, expected: bool) -
 }
 
 /// Agrees to the bot's next question with these words.
-async fn agree(check: &Check<'_>, house: &House, room: &str, part: &str) -> Result<()> {
+pub async fn agree(check: &Check<'_>, house: &House, room: &str, part: &str) -> Result<()> {
     let question = check.heard_from_the_bot(room, part).await?;
     check.say(&format!("the bot asks: {}", question.body()));
     let content = json!({

@@ -1,7 +1,7 @@
 //! `--rcs`: Google's RCS for Business (emulated) before the carrier's SMS.
 
 pub mod check;
-mod page;
+pub mod page;
 
 use crate::gateway::{CONTACT, Gateway};
 use anyhow::{Context, Result};

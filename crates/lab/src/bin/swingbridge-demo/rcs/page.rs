@@ -142,7 +142,7 @@ fn said(site: &Site, text: String) {
 }
 
 /// Whether the page itself asks, and no other site in the same browser.
-fn is_from_here(headers: &HeaderMap) -> bool {
+pub fn is_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = text(header::ORIGIN).and_then(|origin| origin.strip_prefix("http://"));
     origin.is_none_or(|origin| Some(origin) == text(header::HOST))

@@ -1,0 +1,207 @@
+//! What leaves for a network: its row is marked first.
+
+use crate::event::Event;
+use crate::payload::{Payload, Send};
+use crate::policy;
+use crate::process::{Fault, Work};
+use crate::render;
+use crate::step::matrix::writer;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::capability::Support;
+use swingbridge_domain::connector::{Outbound, Revocation};
+use swingbridge_domain::delivery::State as Delivery;
+use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
+use swingbridge_domain::message::{Body, Media};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, seal};
+
+/// What is to be sent, once its row is marked as being sent.
+pub(super) enum Departure {
+    Ready {
+        row: OutboxRow,
+        event: EventId,
+        outbound: Box<Outbound>,
+    },
+    /// The network is asked to take a message back.
+    Revoke {
+        row: OutboxRow,
+        message: MessageId,
+        revocation: Revocation,
+    },
+    /// The network is asked whether it reaches the contact.
+    Reach {
+        row: OutboxRow,
+        line: LineId,
+        event: EventId,
+        address: Address,
+    },
+    /// Something must be brought from the homeserver first.
+    Bring {
+        row: OutboxRow,
+        event: EventId,
+        line: LineId,
+        room: Option<RoomId>,
+        quoted: Option<EventId>,
+        media: Option<Media>,
+    },
+}
+
+/// What was brought from the homeserver before a text leaves.
+#[derive(Default)]
+pub(super) struct Brought {
+    /// The text to be quoted; empty when there is none to be had.
+    pub quote: String,
+    pub media: Option<Media>,
+}
+
+/// Marks rows as being sent: after this commit a crash makes them uncertain.
+pub(super) fn depart(work: &mut Work<'_>, ids: &[OutboxId]) -> Result<Vec<Option<Departure>>, Fault> {
+    ids.iter().map(|id| depart_one(work, *id, None)).collect()
+}
+
+pub(super) fn depart_one(
+    work: &mut Work<'_>,
+    id: OutboxId,
+    brought: Option<Brought>,
+) -> Result<Option<Departure>, Fault> {
+    let Some(row) = work.tables.outbox(id)? else {
+        return Ok(None);
+    };
+    // Held since it was lined up: it comes back when it is released.
+    if row.state == OutboxState::Held {
+        return Ok(None);
+    }
+    if row.expires_at.is_some_and(|end| end <= work.now) {
+        work.happen(Event::Expired { row })?;
+        return Ok(None);
+    }
+    let send = match work.open(seal::OUTBOX, &row.sealed)? {
+        Payload::Send(send) => send,
+        Payload::Revoke(message) => return revocation(work, row, message),
+        Payload::Reach { line, event } => return question(work, row, line, event),
+        _ => return Ok(None),
+    };
+    if !policy::limits::departing(work, &row, &send)? {
+        return Ok(None);
+    }
+    let Send {
+        mut outbound,
+        event,
+        quote: quoted,
+        writer: by,
+        ..
+    } = send;
+    let media = to_be_fetched(work, &outbound);
+    if brought.is_none() && (quoted.is_some() || media.is_some()) {
+        let room = match &row.lane {
+            Lane::Conversation(id) => work
+                .tables
+                .conversation(*id)?
+                .and_then(|conversation| conversation.room),
+            _ => None,
+        };
+        return Ok(Some(Departure::Bring {
+            row,
+            event,
+            line: outbound.line,
+            room,
+            quoted,
+            media,
+        }));
+    }
+    let Brought { quote, media } = brought.unwrap_or_default();
+    if let (Some(media), Some(part)) = (media, outbound.message.parts.first_mut()) {
+        match &mut part.body {
+            Body::RichCard(card) => card.media = Some(media),
+            body => *body = Body::Media(media),
+        }
+    }
+    if !quote.is_empty() {
+        outbound.message = render::quoted(outbound.message, &quote);
+    }
+    if let Some(signature) = work
+        .site
+        .line(&outbound.line)
+        .and_then(|line| line.signature.as_deref())
+    {
+        outbound.message = render::signed(outbound.message, signature, writer(&by));
+    }
+    work.tables.outbox_set_state(id, OutboxState::Sending)?;
+    Ok(Some(Departure::Ready {
+        row,
+        event,
+        outbound: Box::new(outbound),
+    }))
+}
+
+/// What names the message that is to be taken back. One of which nothing is known any more is left alone.
+fn revocation(work: &mut Work<'_>, row: OutboxRow, message: MessageId) -> Result<Option<Departure>, Fault> {
+    let waiting = work.tables.outbox_by_message(message)?;
+    let send = match &waiting {
+        Some(waiting) => work.open(seal::OUTBOX, &waiting.sealed)?,
+        None => Payload::Open,
+    };
+    let Payload::Send(Send { outbound, .. }) = send else {
+        work.tables.outbox_remove(row.id)?;
+        return Ok(None);
+    };
+    let Some(to) = outbound.to.first().cloned() else {
+        return Ok(None);
+    };
+    // Parts that will not arrive need no taking back, and their network would not know them any more.
+    let mut network_ids = work.tables.parts_of(message)?;
+    network_ids.retain(|part| !matches!(part.state, Delivery::Rejected | Delivery::Expired));
+    let revocation = Revocation {
+        line: outbound.line,
+        to,
+        key: outbound.key,
+        network_ids: network_ids.into_iter().map(|part| part.network_id).collect(),
+    };
+    Ok(Some(Departure::Revoke {
+        row,
+        message,
+        revocation,
+    }))
+}
+
+fn question(
+    work: &mut Work<'_>,
+    row: OutboxRow,
+    line: LineId,
+    event: EventId,
+) -> Result<Option<Departure>, Fault> {
+    let talk = match &row.lane {
+        Lane::Conversation(id) => match work.tables.conversation(*id)? {
+            Some(found) => work.talk(found)?,
+            None => None,
+        },
+        _ => None,
+    };
+    let Some(talk) = talk else {
+        work.tables.outbox_remove(row.id)?;
+        return Ok(None);
+    };
+    Ok(Some(Departure::Reach {
+        row,
+        line,
+        event,
+        address: talk.address,
+    }))
+}
+
+pub(super) fn to_group(outbound: &Outbound) -> bool {
+    outbound.to.iter().any(|to| matches!(to, Address::Group(_)))
+}
+
+/// The file of a message that its network carries itself, as it lies at the homeserver.
+fn to_be_fetched(work: &Work<'_>, outbound: &Outbound) -> Option<Media> {
+    let line = work.site.line(&outbound.line)?;
+    let able = work.site.capabilities_of(line).towards(to_group(outbound));
+    if able.media == Support::Absent || able.media_links {
+        return None;
+    }
+    match &outbound.message.parts.first()?.body {
+        Body::Media(media) => Some(media.clone()),
+        Body::RichCard(card) => card.media.clone(),
+        _ => None,
+    }
+}

@@ -1,0 +1,36 @@
+//! What lies sealed in rows.
+
+use super::Work;
+use crate::assembly::Piece;
+use std::collections::BTreeMap;
+use swingbridge_domain::store::{Assembly, StoreError, seal};
+
+type Loaded<T> = Result<T, StoreError>;
+
+impl Work<'_> {
+    pub fn parts(&mut self, assembly: &Assembly) -> Loaded<BTreeMap<u8, Piece>> {
+        let mut parts = BTreeMap::new();
+        for part in self.tables.assembly_parts(assembly.id)? {
+            parts.insert(part.index, self.open(seal::PART, &part.sealed)?);
+        }
+        Ok(parts)
+    }
+
+    pub fn open<T: serde::de::DeserializeOwned>(&self, context: &str, sealed: &[u8]) -> Loaded<T> {
+        let plain = self
+            .keys
+            .open(context, sealed)
+            .map_err(|error| StoreError::Damaged(error.to_string()))?;
+        serde_json::from_slice(&plain).map_err(|_| {
+            StoreError::Damaged(format!(
+                "a sealed {context} value is not what this version writes"
+            ))
+        })
+    }
+
+    pub fn seal<T: serde::Serialize>(&self, context: &str, value: &T) -> Loaded<Vec<u8>> {
+        let plain =
+            serde_json::to_vec(value).map_err(|_| StoreError::Failed("a value cannot be written".into()))?;
+        Ok(self.keys.seal(context, &plain))
+    }
+}
