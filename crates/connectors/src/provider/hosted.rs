@@ -1,7 +1,7 @@
 //! A connector of a provider as the rest of the program sees it: what is the same for each of them.
 
 use super::account::Account;
-use crate::check::Check;
+use crate::check::{self, Check};
 use crate::webhook::{Request, Response, Webhook};
 use async_trait::async_trait;
 use std::sync::Arc;
@@ -52,8 +52,15 @@ pub trait Service: Send + Sync + 'static {
 
     async fn receive(&self, request: &Request) -> Response;
 
-    /// See [`Check::check`].
-    async fn check(&self) -> Result<String, ConnectorError>;
+    /// See [`Check::check`]. Without more knowledge of the service it is knocked at.
+    async fn check(&self) -> Result<String, ConnectorError> {
+        let (account, url) = (self.account(), self.url());
+        let host = check::host(&url);
+        check::knock(&account.id, &host, account.http.client(), &url).await?;
+        Ok(format!(
+            "{host} answers; whether it takes the credentials, the first message shows"
+        ))
+    }
 }
 
 #[async_trait]

@@ -140,7 +140,8 @@ pub fn mime(media: &Media) -> &str {
     media.mime.as_deref().unwrap_or("application/octet-stream")
 }
 
-fn path(media: &Media) -> Option<PathBuf> {
+/// Where a file of ours lies.
+pub fn path(media: &Media) -> Option<PathBuf> {
     Url::parse(&media.uri)
         .ok()
         .filter(|url| url.scheme() == "file")?

@@ -77,7 +77,7 @@ impl Refusal {
         match meaning {
             Some(Meaning::Slower) => return answer.slower(),
             Some(Meaning::Refused(reason, words)) if answer.status < 500 && answer.status != 429 => {
-                return rejected(reason, &format!("{words} ({})", code.unwrap_or_default()));
+                return rejected(reason, format!("{words} ({})", code.unwrap_or_default()));
             }
             _ => {}
         }
@@ -89,7 +89,7 @@ impl Refusal {
             }
             Ok(()) => rejected(
                 Reason::NetworkRefused,
-                &format!("Twilio refuses it with {} and says no more", answer.status),
+                format!("Twilio refuses it with {} and says no more", answer.status),
             ),
         }
     }
@@ -119,9 +119,11 @@ pub fn sid(made: &Value) -> Result<String, Refusal> {
         None => Err(Refusal::Answered(Answer {
             status: 200,
             retry_after: None,
+            date: None,
             mime: None,
             octets: Vec::new(),
             whole: false,
+            too_large: false,
         })),
     }
 }

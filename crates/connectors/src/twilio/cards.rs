@@ -65,11 +65,8 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
             }
             // A part of it has left: that the rest did not is not all that is to be said.
             Err(SendError::RetryAfter { detail, .. }) if begun => return Err(SendError::Unknown { detail }),
-            Err(SendError::Rejected { reason, detail }) if begun => {
-                return Err(rejected(
-                    reason,
-                    &format!("a part of it was taken, and the rest not: {detail}"),
-                ));
+            Err(SendError::Rejected { detail, .. }) if begun => {
+                return Err(rejected(Reason::InPart, detail));
             }
             Err(error) => return Err(error),
         }

@@ -65,11 +65,8 @@ pub async fn send(
             Err(SendError::RetryAfter { detail, .. }) if !said.is_empty() => {
                 return Err(SendError::Unknown { detail });
             }
-            Err(SendError::Rejected { reason, detail }) if !said.is_empty() => {
-                return Err(rejected(
-                    reason,
-                    &format!("a part of it was taken, and the rest not: {detail}"),
-                ));
+            Err(SendError::Rejected { detail, .. }) if !said.is_empty() => {
+                return Err(rejected(Reason::InPart, detail));
             }
             Err(error) => return Err(error),
         }

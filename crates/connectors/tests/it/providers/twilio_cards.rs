@@ -188,7 +188,10 @@ async fn a_card_that_does_not_fit_is_refused_before_anything_leaves() {
     }
     assert!(lab.provider.0.sent().is_empty() && lab.provider.0.templates().is_empty());
     // No template, nothing left: it is safe to try again.
-    lab.provider.0.plays(|trouble| trouble.answers = Some(503));
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.answers = Some(503));
     let later = device
         .send(with(1, vec![Body::RichCard(table())]))
         .await

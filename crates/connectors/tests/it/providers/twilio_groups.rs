@@ -346,7 +346,10 @@ async fn what_no_webhook_told_is_read_in_its_group_once() {
     });
     let device = lab.run(connector(config, lab.folder.path()).unwrap());
     device.until(Link::Connected, "").await;
-    lab.provider.0.plays(|trouble| trouble.tells_nothing = true);
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.tells_nothing = true);
     lab.provider
         .0
         .receives_group(BOB, &[CAROL], "missed", &[("image/jpeg", PHOTO)]);
@@ -354,7 +357,10 @@ async fn what_no_webhook_told_is_read_in_its_group_once() {
         .0
         .receives_mms(BOB, "for you", &[("image/jpeg", PHOTO)]);
     until(&lab, 2).await;
-    lab.provider.0.plays(|trouble| trouble.tells_nothing = false);
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.tells_nothing = false);
     let mut arrived = kept(&lab.inbox.arrivals());
     arrived.sort_by_key(|message| message.group.is_none());
     assert_eq!(bodies(&arrived), ["missed", "for you"]);
@@ -369,7 +375,10 @@ async fn what_no_webhook_told_is_read_in_its_group_once() {
         .unwrap()
         .sid
         .clone();
-    lab.provider.0.plays(|trouble| trouble.tells_nothing = true);
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.tells_nothing = true);
     lab.provider.0.group_reaches(&ours, CAROL, "delivered", None);
     lab.inbox
         .until(|_| {
@@ -526,18 +535,27 @@ async fn what_a_group_cannot_have_is_refused_in_words_and_an_unknown_fate_stays_
     }
     let thread = format!("{BOB},{CAROL}");
     // Before there is a conversation nothing can have left.
-    lab.provider.0.plays(|trouble| trouble.answers = Some(502));
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.answers = Some(502));
     let later = send(&device, to_group(1, &thread, "x")).await.unwrap_err();
     assert!(matches!(later, SendError::RetryAfter { .. }), "{later:?}");
-    lab.provider.0.plays(|trouble| trouble.answers = None);
+    lab.provider.0.troubles().change(|trouble| trouble.answers = None);
     send(&device, to_group(1, &thread, "x")).await.unwrap();
-    lab.provider.0.plays(|trouble| trouble.answers = Some(502));
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.answers = Some(502));
     let doubt = send(&device, to_group(2, &thread, "the secret plan"))
         .await
         .unwrap_err();
     assert!(matches!(doubt, SendError::Unknown { .. }), "{doubt:?}");
     assert!(!format!("{doubt} {doubt:?}").contains("secret"));
-    lab.provider.0.plays(|trouble| trouble.answers = Some(429));
+    lab.provider
+        .0
+        .troubles()
+        .change(|trouble| trouble.answers = Some(429));
     let later = send(&device, to_group(2, &thread, "x")).await.unwrap_err();
     assert!(matches!(later, SendError::RetryAfter { .. }), "{later:?}");
     device.stop().await;
@@ -569,7 +587,10 @@ async fn kills_at_random_lose_nothing_and_double_nothing() {
         device.until(Link::Connected, "").await;
         device.kill().await;
         lab.closes();
-        lab.provider.0.plays(|trouble| trouble.doubles_webhooks = true);
+        lab.provider
+            .0
+            .troubles()
+            .change(|trouble| trouble.doubles_webhooks = true);
         let (mut expected, mut next) = (Vec::new(), 0);
         for _ in 0..6 {
             let device = reading(&lab);

@@ -52,8 +52,11 @@ impl Providers {
         let platform = Maap::start().await.unwrap();
         let acme = Provider::start(now()).await.unwrap();
         // Three and five tries outlast the troubles here, as the real ones' outlast a restart.
-        telnyx.plays(|trouble| trouble.tries_after = Some(Duration::from_secs(5)));
-        acme.plays(|trouble| trouble.tries_after = Some(Duration::from_secs(1)));
+        telnyx
+            .troubles()
+            .change(|trouble| trouble.tries_after = Some(Duration::from_secs(5)));
+        acme.troubles()
+            .change(|trouble| trouble.tries_after = Some(Duration::from_secs(1)));
         let (by_google, by_platform) = (google.phone(FRIEND), platform.phone(FRIEND));
         Self {
             google: (google, by_google),
