@@ -130,7 +130,7 @@ async fn beside_a_phone(part: &mut Part, places: &Places, python: &Path) -> Resu
         ),
         ("WEBHOOKS__ADDRESS", format!("127.0.0.1:{port}")),
     ];
-    let relay = Relay::new(places, &home, "sms-gateway", "the app answers", &settings)?;
+    let relay = Relay::new(places, &home, "sms-gateway", "the service answers", &settings)?;
     let (process, _) = relay.start().await?;
     let times = latency(&home, &process, |text| {
         phone.receives(&number(1), text);

@@ -150,7 +150,7 @@ impl Account {
         // Said once, not with each try.
         if state.link != link || state.detail != detail {
             match link {
-                Link::Connected => tracing::info!(connector = %self.id, "the provider answers"),
+                Link::Connected => tracing::info!(connector = %self.id, "the service answers"),
                 Link::Refused => tracing::error!(connector = %self.id, "{detail}"),
                 _ => tracing::warn!(connector = %self.id, "{detail}"),
             }

@@ -76,7 +76,7 @@ impl<S: Service> Connector for Hosted<S> {
     async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
         let account = self.0.account();
         if self.0.url().starts_with("http:") {
-            tracing::warn!(connector = %account.id, "no TLS: credentials and all messages travel in clear to the provider");
+            tracing::warn!(connector = %account.id, "no TLS: credentials and all messages travel in clear to the service");
         }
         account.work(inbox, shutdown, self.0.work()).await;
         self.0.close();

@@ -10,7 +10,7 @@ use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::NetworkId;
 use swingbridge_domain::inbox::{
-    Arrival, Dedupe, Group, Inbound, InboundMessage, NetworkAddress, Receipt, What,
+    Arrival, Dedupe, Group, Inbound, InboundMessage, NetworkAddress, Preference, Receipt, What,
 };
 use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference};
 use url::Url;
@@ -201,7 +201,32 @@ pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result
         others: form.others(),
         patient: true,
     };
-    made(shared, told).await
+    let wish = wish(shared, &told, form);
+    let mut arrivals = made(shared, told).await?;
+    arrivals.extend(wish);
+    Ok(arrivals)
+}
+
+/// What Twilio's Advanced Opt-Out understood a text to wish, by whichever words the account has for it.
+fn wish(shared: &Shared, told: &Incoming<'_>, form: &Form) -> Option<Arrival> {
+    let wanted = match form.filled("OptOutType")? {
+        "STOP" => false,
+        "START" => true,
+        _ => return None,
+    };
+    let (from, ours) = addresses(shared, told.from, told.to);
+    Some(Arrival {
+        dedupe: Dedupe::Id {
+            scope: shared.account.id.0.clone(),
+            id: format!("{}/wish", told.sid),
+        },
+        what: What::Network(Inbound::Preference(Preference {
+            connector: shared.account.id.clone(),
+            from,
+            to: ours,
+            wanted,
+        })),
+    })
 }
 
 /// Makes arrivals of it, with its files and where it was said.
@@ -251,11 +276,7 @@ pub async fn shown(
         });
     }
     let rcs = told.from.starts_with("rcs:");
-    let ours = match told.to.strip_prefix("rcs:") {
-        // An RCS sender is no number: the line's own stands for it.
-        Some(_) => shared.config.number.as_str(),
-        None => told.to,
-    };
+    let (from, ours) = addresses(shared, told.from, told.to);
     let inbound = InboundMessage {
         answered: told.answered,
         group,
@@ -265,12 +286,7 @@ pub async fn shown(
             true => Vec::new(),
             false => shared.way(rcs),
         },
-        ..InboundMessage::new(
-            shared.account.id.clone(),
-            address(told.from.strip_prefix("rcs:").unwrap_or(told.from)),
-            address(ours),
-            message,
-        )
+        ..InboundMessage::new(shared.account.id.clone(), from, ours, message)
     };
     Ok(Arrival {
         dedupe: Dedupe::Id {
@@ -279,6 +295,16 @@ pub async fn shown(
         },
         what: What::Network(Inbound::Message(inbound)),
     })
+}
+
+/// Who wrote, and to which of our addresses.
+fn addresses(shared: &Shared, from: &str, to: &str) -> (NetworkAddress, NetworkAddress) {
+    let ours = match to.strip_prefix("rcs:") {
+        // An RCS sender is no number: the line's own stands for it.
+        Some(_) => shared.config.number.as_str(),
+        None => to,
+    };
+    (address(from.strip_prefix("rcs:").unwrap_or(from)), address(ours))
 }
 
 fn address(text: &str) -> NetworkAddress {

@@ -238,6 +238,15 @@ async fn a_webhook_is_answered_with_nothing_to_text_back() {
     device.stop().await;
 }
 
+/// Whether texts are wished, each time that it was told.
+fn wishes(told: Vec<Inbound>) -> Vec<bool> {
+    let wishes = told.into_iter().filter_map(|told| match told {
+        Inbound::Preference(preference) => Some(preference.wanted),
+        _ => None,
+    });
+    wishes.collect()
+}
+
 #[tokio::test]
 async fn a_stop_is_handed_in_as_answered_and_what_follows_is_refused_in_words() {
     let lab = Lab::new().await;
@@ -250,6 +259,8 @@ async fn a_stop_is_handed_in_as_answered_and_what_follows_is_refused_in_words() 
     let arrived = &kept(&lab.inbox.arrivals())[0];
     assert!(arrived.answered);
     assert_eq!(lab.inbox.texts()[0], "STOP");
+    // Whatever the account's words for it are.
+    lab.inbox.until(|inbox| wishes(inbox.inbound()) == [false]).await;
     let refused = device
         .send(outbound(1, BOB, "hello?"))
         .await
@@ -262,6 +273,9 @@ async fn a_stop_is_handed_in_as_answered_and_what_follows_is_refused_in_words() 
     assert!(detail.contains("STOP") && detail.contains("21610"), "{detail}");
     lab.provider.0.receives_keyword(BOB, "START");
     device.send(outbound(2, BOB, "hello!")).await.unwrap().unwrap();
+    lab.inbox
+        .until(|inbox| wishes(inbox.inbound()) == [false, true])
+        .await;
     let wrong = device.send(outbound(3, "+1", "x")).await.unwrap().unwrap_err();
     assert!(
         matches!(

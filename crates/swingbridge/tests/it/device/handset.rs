@@ -42,7 +42,7 @@ impl Kind {
     pub fn is_read(self) -> &'static str {
         match self {
             Self::Termux => "the phone answers",
-            Self::SmsGateway => "the app answers",
+            Self::SmsGateway => "the service answers",
             Self::IMessage => "reads Messages' database",
             Self::BlueBubbles => "the server is read",
         }
