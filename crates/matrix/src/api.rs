@@ -290,6 +290,9 @@ pub(crate) async fn refused(answer: reqwest::Response) -> Failure {
     }
 }
 
+/// What the client says of a connection that ended before anything was sent on it.
+const NOT_READY: &str = "connection was not ready";
+
 /// No answer at all. The text names neither path nor query.
 pub(crate) fn net(error: &reqwest::Error) -> Failure {
     let what = if error.is_timeout() {
@@ -309,7 +312,12 @@ pub(crate) fn net(error: &reqwest::Error) -> Failure {
             None => break,
         }
     }
+    let secure = error.url().is_some_and(|url| url.scheme() == "https");
     Failure::away(match cause {
+        // From TLS 1.3 on a certificate is missed after the handshake: the connection may be gone before the reason was read.
+        Some(cause) if secure && cause.to_string() == NOT_READY => {
+            format!("{what} before it took a request: it may ask for a client certificate ({cause})")
+        }
         Some(cause) => format!("{what} ({cause})"),
         None => what.to_owned(),
     })

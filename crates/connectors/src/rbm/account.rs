@@ -216,7 +216,8 @@ impl api::Tokens for Tokens {
                 off / 1000
             ))),
             Asked::Refused(word, _) => Err(NoToken::Refused(format!(
-                "Google does not know the service account ({word}): its key was removed, or is another account's; make a new one in the developer console"
+                "Google does not know the service account ({word}): its key was removed, or is another account's; make a new one in the \
+                 developer console, and give the file as service_account_file"
             ))),
         }
     }

@@ -220,11 +220,10 @@ impl Service for Shared {
                 ));
             }
             Err(NoToken::Refused(words)) => {
-                return Err(check::failed(
-                    id,
-                    words,
-                    "then give the key's file as service_account_file",
-                ));
+                let (cause, cure) = words
+                    .split_once(": ")
+                    .unwrap_or((&words, "look at the service account"));
+                return Err(check::failed(id, cause, cure));
             }
         }
         check::knock(id, "Google's API", client, &self.config.base()).await?;

@@ -115,7 +115,7 @@ async fn wrong_credentials_are_told_with_the_setting_to_compare() {
         ("telnyx", "Telnyx refuses the API key", "api_key"),
         (
             "google",
-            "Google does not sign in the service account (invalid_grant)",
+            "Google does not know the service account (invalid_grant)",
             "service_account_file",
         ),
         (
