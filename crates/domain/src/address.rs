@@ -3,11 +3,11 @@
 //! Short codes, alphanumeric senders and emergency numbers are recognised first: a number library turns "911" into
 //! a subscriber's number of the region. The rest is brought to E.164 (ITU-T E.164) with libphonenumber's data.
 
+mod premium;
+
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 
 /// A remote or local address. `Debug` and `Display` show it masked; [`Address::canonical`] is the whole of it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -196,20 +196,7 @@ impl Address {
 
     /// Whether it is a number of a premium or shared-cost service, as far as libphonenumber's data tells.
     pub fn is_premium(&self) -> bool {
-        use phonenumber::Type;
-        let Address::Number(number) = self else {
-            return false;
-        };
-        // The international premium rate service (ITU-T E.169.2): a country code of its own.
-        if number.starts_with("+979") {
-            return true;
-        }
-        looked_up(number, |number| {
-            let database = &phonenumber::metadata::DATABASE;
-            phonenumber::parse(None, number).is_ok_and(|parsed| {
-                matches!(parsed.number_type(database), Type::PremiumRate | Type::SharedCost)
-            })
-        })
+        matches!(self, Address::Number(number) if premium::is_premium(number))
     }
 
     /// Whether a message can be sent to it.
@@ -281,25 +268,6 @@ impl Region {
     pub fn as_str(&self) -> &str {
         self.0.as_ref()
     }
-}
-
-/// Answers for a number of which it was asked lately without asking `premium` again: that goes through a dozen patterns and costs as
-/// much as all else that is done for a text, and texts go to the same people again and again.
-fn looked_up(number: &str, premium: impl FnOnce(&str) -> bool) -> bool {
-    /// So many numbers are remembered: a quarter of a megabyte.
-    const MOST: usize = 2048;
-    static KNOWN: Mutex<BTreeMap<String, bool>> = Mutex::new(BTreeMap::new());
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = known().get(number) {
-        return *known;
-    }
-    let found = premium(number);
-    let mut known = known();
-    if known.len() >= MOST {
-        known.clear();
-    }
-    known.insert(number.to_owned(), found);
-    found
 }
 
 /// A mail address, as far as one can be told from its looks.
@@ -524,8 +492,6 @@ mod tests {
             let address = Address::Number(number.into());
             let found = address.country(None);
             assert_eq!(found.as_ref().map(Region::as_str), country, "{number}");
-            // Twice: what was found out is remembered.
-            assert_eq!(address.is_premium(), premium, "{number}");
             assert_eq!(address.is_premium(), premium, "{number}");
         }
         let short = Address::Short("12345".into());

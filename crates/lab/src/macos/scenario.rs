@@ -98,9 +98,9 @@ impl Scenario {
 
     /// It goes, arrives and is read, each after a while.
     pub fn read_after(wait: u64) -> Scenario {
-        let stamp = |column: &str| {
+        let stamp = |wait: u64, column: &str| {
             step(
-                0,
+                wait,
                 Act::Stamp {
                     column: column.to_owned(),
                 },
@@ -110,10 +110,11 @@ impl Scenario {
             step(0, Act::Row(USUAL)),
             set(0, "is_sent", 1),
             end(),
-            set(wait, "is_delivered", 1),
-            stamp("date_delivered"),
-            set(wait, "is_read", 1),
-            stamp("date_read"),
+            // Who looks between the two sees no flag without its date.
+            stamp(wait, "date_delivered"),
+            set(0, "is_delivered", 1),
+            stamp(wait, "date_read"),
+            set(0, "is_read", 1),
         ])
     }
 

@@ -1,0 +1,101 @@
+//! Numbers that cost the caller more than a call: premium and shared-cost services, by libphonenumber's data.
+//!
+//! The data's own answer takes a dozen patterns, looked up one after the other under a lock, and each text asks for it twice. So one
+//! pattern for each country code, of all that can be premium there, says "no" of nearly every number; the data is asked about the rest.
+
+use phonenumber::{Metadata, Type, metadata::DATABASE};
+use regex::{Regex, RegexBuilder};
+use std::sync::OnceLock;
+
+/// Country codes have one to three digits (ITU-T E.164, section 6.2.1).
+const CODES: usize = 1000;
+
+pub(super) fn is_premium(number: &str) -> bool {
+    // The international premium rate service (ITU-T E.169.2): a country code of its own.
+    number.starts_with("+979") || (may_be(number) && is(number))
+}
+
+/// What the data says.
+fn is(number: &str) -> bool {
+    phonenumber::parse(None, number)
+        .is_ok_and(|parsed| matches!(parsed.number_type(&DATABASE), Type::PremiumRate | Type::SharedCost))
+}
+
+/// Never `false` where [`is`] is not.
+fn may_be(number: &str) -> bool {
+    static PATTERNS: [OnceLock<Option<Regex>>; CODES] = [const { OnceLock::new() }; CODES];
+    let digits = number.strip_prefix('+').unwrap_or(number);
+    let split = (1..=3).find_map(|length| {
+        let (code, national) = digits.split_at_checked(length)?;
+        let code: u16 = code.parse().ok()?;
+        DATABASE.region(&code).is_some().then_some((code, national))
+    });
+    let Some((code, national)) = split else {
+        return true;
+    };
+    let pattern = PATTERNS[usize::from(code)].get_or_init(|| pattern(code));
+    pattern.as_ref().is_none_or(|pattern| pattern.is_match(national))
+}
+
+/// What is premium anywhere under a country code; `None` when that cannot be told.
+fn pattern(code: u16) -> Option<Regex> {
+    let of = |region: &Metadata| {
+        let descriptors = region.descriptors();
+        let kinds = [descriptors.premium_rate(), descriptors.shared_cost()];
+        let patterns = kinds.into_iter().flatten();
+        patterns.map(|kind| format!("(?:{})", kind.national_number().as_str())).collect::<Vec<_>>()
+    };
+    let mut patterns: Vec<String> = DATABASE.by_code(&code)?.into_iter().flat_map(of).collect();
+    patterns.sort_unstable();
+    patterns.dedup();
+    if patterns.is_empty() {
+        // Matches nothing.
+        patterns.push("[^\\s\\S]".to_owned());
+    }
+    let pattern = format!("^(?:{})", patterns.join("|"));
+    RegexBuilder::new(&pattern).ignore_whitespace(true).build().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is, is_premium};
+    use phonenumber::{Type, metadata::DATABASE};
+    use proptest::prelude::*;
+
+    const KINDS: [Type; 9] = [
+        Type::FixedLine,
+        Type::Mobile,
+        Type::TollFree,
+        Type::PremiumRate,
+        Type::SharedCost,
+        Type::PersonalNumber,
+        Type::Voip,
+        Type::Uan,
+        Type::Pager,
+    ];
+
+    /// The data's own examples, of each kind in each region.
+    #[test]
+    fn the_short_way_says_of_every_regions_examples_what_the_data_says() {
+        let (mut premium, mut others) = (0, 0);
+        for region in DATABASE.iter() {
+            for kind in KINDS {
+                let example = region.descriptors().get(kind).and_then(|of| of.example());
+                let Some(example) = example else { continue };
+                let number = format!("+{}{example}", region.country_code());
+                let expected = number.starts_with("+979") || is(&number);
+                assert_eq!(is_premium(&number), expected, "{number}");
+                *(if expected { &mut premium } else { &mut others }) += 1;
+            }
+        }
+        assert!(premium > 150 && others > 800, "{premium} {others}");
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3000))]
+        #[test]
+        fn the_short_way_says_of_any_number_what_the_data_says(number in "\\+[1-9][0-9]{6,13}") {
+            prop_assert_eq!(is_premium(&number), number.starts_with("+979") || is(&number));
+        }
+    }
+}
