@@ -3,12 +3,14 @@
 use crate::config::webhooks::Doors;
 use crate::exit::{Exit, Failure};
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, FromRequest};
+use axum::body::{Body, Bytes};
+use axum::extract::ConnectInfo;
 use axum::http::{StatusCode, header::CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use axum::serve::ListenerExt;
+use bytes::BytesMut;
+use futures_util::StreamExt;
 use std::future::IntoFuture;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -111,7 +113,32 @@ pub fn webhooks(mounted: Vec<Mounted>) -> Router {
     router
 }
 
-async fn receive(mounted: &Mounted, peer: SocketAddr, mut request: axum::extract::Request) -> Response {
+/// A body of at most `most` octets.
+///
+/// Of one that is larger as much again is thrown away: a service that is still writing when the connection ends does not read the
+/// answer that says why.
+async fn whole(body: Body, most: usize) -> Result<Bytes, StatusCode> {
+    let mut pieces = body.into_data_stream();
+    let (mut kept, mut thrown) = (BytesMut::new(), 0);
+    while let Some(piece) = pieces.next().await {
+        // It broke off.
+        let piece = piece.map_err(|_| StatusCode::BAD_REQUEST)?;
+        if thrown > 0 || kept.len() + piece.len() > most {
+            thrown += piece.len();
+        } else {
+            kept.extend_from_slice(&piece);
+        }
+        if thrown > most {
+            break;
+        }
+    }
+    if thrown > 0 {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE);
+    }
+    Ok(kept.freeze())
+}
+
+async fn receive(mounted: &Mounted, peer: SocketAddr, request: axum::extract::Request) -> Response {
     let webhook = &mounted.webhook;
     let (method, headers) = (request.method().as_str().to_owned(), request.headers().clone());
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -121,10 +148,8 @@ async fn receive(mounted: &Mounted, peer: SocketAddr, mut request: axum::extract
         tracing::warn!(connector = %mounted.name, "a webhook from a network that is not allowed is refused");
         return StatusCode::FORBIDDEN.into_response();
     }
-    DefaultBodyLimit::max(webhook.largest_body()).apply(&mut request);
-    let body = match tokio::time::timeout(BODY, Bytes::from_request(request, &())).await {
+    let body = match tokio::time::timeout(BODY, whole(request.into_body(), webhook.largest_body())).await {
         Ok(Ok(body)) => body,
-        // It is too large, or breaks off.
         Ok(Err(refused)) => return refused.into_response(),
         Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
     };
