@@ -17,8 +17,12 @@ pub(super) fn is_premium(number: &str) -> bool {
 
 /// What the data says.
 fn is(number: &str) -> bool {
-    phonenumber::parse(None, number)
-        .is_ok_and(|parsed| matches!(parsed.number_type(&DATABASE), Type::PremiumRate | Type::SharedCost))
+    phonenumber::parse(None, number).is_ok_and(|parsed| {
+        matches!(
+            parsed.number_type(&DATABASE),
+            Type::PremiumRate | Type::SharedCost
+        )
+    })
 }
 
 /// Never `false` where [`is`] is not.
@@ -43,7 +47,9 @@ fn pattern(code: u16) -> Option<Regex> {
         let descriptors = region.descriptors();
         let kinds = [descriptors.premium_rate(), descriptors.shared_cost()];
         let patterns = kinds.into_iter().flatten();
-        patterns.map(|kind| format!("(?:{})", kind.national_number().as_str())).collect::<Vec<_>>()
+        patterns
+            .map(|kind| format!("(?:{})", kind.national_number().as_str()))
+            .collect::<Vec<_>>()
     };
     let mut patterns: Vec<String> = DATABASE.by_code(&code)?.into_iter().flat_map(of).collect();
     patterns.sort_unstable();
