@@ -98,7 +98,7 @@ impl Terms {
 pub struct Question {
     pub conversation: ConversationId,
     pub about: Asked,
-    /// The line that it is about, where that is not the conversation's own.
+    /// The line that it is about. The conversation's own where none is noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
 }

@@ -18,7 +18,7 @@ pub struct Piece {
     /// The legs that its connector told of.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
-    /// The line that it came by, where that is not the conversation's own.
+    /// The line that it came by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
 }

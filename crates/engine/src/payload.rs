@@ -52,6 +52,17 @@ pub enum Payload {
     Shelve { from: LineId },
 }
 
+impl Payload {
+    /// The line that a message goes or came by.
+    pub fn line(&self) -> Option<&LineId> {
+        match self {
+            Payload::Send(send) => Some(&send.outbound.line),
+            Payload::Say(say) => say.line.as_ref(),
+            _ => None,
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Say {
     pub by: Speaker,
@@ -72,7 +83,7 @@ pub struct Say {
     /// The legs from the phone to us, where the connector told of them; empty for what the bot says.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,
-    /// The line that it came by, where that is not the conversation's own.
+    /// The line that it came by: the conversation may be moved before it is shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<LineId>,
     /// What it asks, so that a reaction to it is an answer.

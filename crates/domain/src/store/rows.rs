@@ -52,6 +52,9 @@ pub struct Trust {
     /// What the room was asked, and has not answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked: Option<Asked>,
+    /// The line that it was asked about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_of: Option<LineId>,
     /// The legs from the contact's phone to us that the last message took, where its connector says so of each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub way: Vec<Leg>,

@@ -62,18 +62,19 @@ pub(crate) fn stand(scene: &Scene<'_>, talk: &Talk, user: &UserId, path: &Path) 
     )
 }
 
-/// Whether anybody of the line has.
+/// Whether anybody has who may use the conversation's line, by whichever line it came.
 pub(super) fn somebody_agreed(scene: &Scene<'_>, talk: &Talk, path: &Path) -> bool {
     // What came to the user's own device was readable there before, and nobody else reads it on its way from there.
     if is_not_asked(talk, path) || path.summary() == Summary::EndsAtDevice {
         return true;
     }
     let terms = terms(scene.site, &talk.line, path);
+    let own = scene.site.line(&talk.conversation.line).unwrap_or(&talk.line);
     let consents = &scene.state.consents;
     consents.iter().any(|consent| {
         let user = &consent.user;
-        let own = consents.iter().filter(|other| &other.user == user);
-        of(own, talk, &terms) == Stand::Agreed && scene.may_use(user, &talk.line)
+        let theirs = consents.iter().filter(|other| &other.user == user);
+        of(theirs, talk, &terms) == Stand::Agreed && scene.may_use(user, own)
     })
 }
 

@@ -25,18 +25,10 @@ pub(crate) fn routed<'a>(site: &Site, talk: &'a Talk, now: Timestamp) -> Cow<'a,
     }
 }
 
-/// The conversation by the line that a message was sent by.
-pub(crate) fn sent_by<'a>(site: &Site, talk: &'a Talk, line: &LineId) -> Cow<'a, Talk> {
-    match site.line(line).filter(|line| line.id != talk.line.id) {
-        Some(line) => Cow::Owned(talk.by(line)),
-        None => Cow::Borrowed(talk),
-    }
-}
-
-/// The conversation by `line`, when that is the one that stands in for its own; else by its own.
+/// The conversation by the line that a message went or came by: its own, the one that stands in for it, or the one that it was on before.
 pub(crate) fn by_way_of<'a>(site: &Site, talk: &'a Talk, line: Option<&LineId>) -> Cow<'a, Talk> {
-    let other = site.fallback_of(&talk.line).map(|(_, other)| other);
-    match other.filter(|other| line == Some(&other.id)) {
+    let other = line.filter(|line| **line != talk.line.id);
+    match other.and_then(|other| site.line(other)) {
         Some(other) => Cow::Owned(talk.by(other)),
         None => Cow::Borrowed(talk),
     }

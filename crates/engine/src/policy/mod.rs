@@ -12,7 +12,7 @@ mod standing;
 mod way;
 
 pub(crate) use consent::{Stand, is_unknown_beyond, stand, terms, version};
-pub(crate) use fallback::{by_way_of, instead, routed, sent_by};
+pub(crate) use fallback::{by_way_of, instead, routed};
 pub(crate) use pins::seen;
 pub(crate) use standing::{describe, surprised};
 pub(crate) use way::{inward, outward, rerouted, room_now, to_us, went};
@@ -82,14 +82,17 @@ pub(crate) fn arriving(scene: &Scene<'_>, talk: &Talk, path: &Path) -> Admission
     Admission::Go(standing::tell(scene, talk, path))
 }
 
-/// Asks the conversation's room, unless it was asked the same and has not answered.
+/// Asks the conversation's room, unless it was asked the same of the same line and has not answered.
 fn ask(talk: &Talk, about: Asked, question: String) -> Vec<Effect> {
-    if talk.conversation.trust.asked.as_ref() == Some(&about) {
+    let known = &talk.conversation.trust;
+    let of = known.asked_of.as_ref().unwrap_or(&talk.conversation.line);
+    if known.asked.as_ref() == Some(&about) && *of == talk.line.id {
         return Vec::new();
     }
     let trust = Trust {
         asked: Some(about.clone()),
-        ..talk.conversation.trust.clone()
+        asked_of: Some(talk.line.id.clone()),
+        ..known.clone()
     };
     let text = Text {
         plain: question,
@@ -100,7 +103,7 @@ fn ask(talk: &Talk, about: Asked, question: String) -> Vec<Effect> {
         question: Some(Question {
             conversation: talk.conversation.id,
             about,
-            line: (!talk.is_direct()).then(|| talk.line.id.clone()),
+            line: Some(talk.line.id.clone()),
         }),
         ..Say::by_bot(text)
     };

@@ -242,15 +242,17 @@ impl Work<'_> {
             let Lane::Conversation(id) = &row.lane else {
                 continue;
             };
-            let concerned = match conversation {
-                Some(only) => *id == only,
-                None => self
+            if conversation.is_some_and(|only| *id != only) {
+                continue;
+            }
+            let payload: Box<Payload> = Box::new(self.open(seal::OUTBOX, &row.sealed)?);
+            let concerned = conversation.is_some()
+                || payload.line() == Some(line)
+                || self
                     .tables
                     .conversation(*id)?
-                    .is_some_and(|found| &found.line == line || self.stands_in(line, &found.line)),
-            };
+                    .is_some_and(|found| &found.line == line || self.stands_in(line, &found.line));
             if concerned {
-                let payload = Box::new(self.open(seal::OUTBOX, &row.sealed)?);
                 events.push(Event::Reviewed {
                     row,
                     payload,

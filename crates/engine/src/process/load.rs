@@ -28,7 +28,8 @@ impl Work<'_> {
                 if let Some(found) = found {
                     self.load_talk(&mut state, found)?;
                     self.load_members(&mut state)?;
-                    self.load_agreed(&mut state)?;
+                    let came_by = self.site.line_of(&message.connector, &message.to);
+                    self.load_agreed(&mut state, came_by.map(|line| &line.id))?;
                     self.load_inbound(&mut state, message)?;
                     self.load_heard(&mut state, message)?;
                 }
@@ -51,7 +52,7 @@ impl Work<'_> {
                     self.load_talk(&mut state, found)?;
                     match payload.as_ref() {
                         Payload::Send(send) => self.load_said(&mut state, &send.writer)?,
-                        _ => self.load_agreed(&mut state)?,
+                        payload => self.load_agreed(&mut state, payload.line())?,
                     }
                     self.load_pins(&mut state)?;
                 }
@@ -93,7 +94,7 @@ impl Work<'_> {
                         ..
                     } = event
                     {
-                        self.load_agreed(&mut state)?;
+                        self.load_agreed(&mut state, None)?;
                         self.load_inbound(&mut state, inbound)?;
                         self.load_heard(&mut state, inbound)?;
                     }
@@ -103,12 +104,13 @@ impl Work<'_> {
             | Event::PartClashes { assembly, .. }
             | Event::Timer(Timer::AssemblyDue(assembly) | Timer::AssemblyGone(assembly)) => {
                 if let Some(assembly) = self.tables.assembly(*assembly)? {
+                    let parts = self.parts(&assembly)?;
                     if let Some(found) = self.tables.conversation(assembly.conversation)? {
                         self.load_talk(&mut state, found)?;
                         self.load_members(&mut state)?;
-                        self.load_agreed(&mut state)?;
+                        let came_by = parts.values().find_map(|piece| piece.line.as_ref());
+                        self.load_agreed(&mut state, came_by)?;
                     }
-                    let parts = self.parts(&assembly)?;
                     state.assembly = Some((assembly, parts));
                 }
             }

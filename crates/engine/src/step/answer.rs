@@ -45,7 +45,7 @@ pub(super) fn answered(
             if let Some(moved) = moved(scene, talk, row, message, line) {
                 return moved;
             }
-            let sent_by = policy::sent_by(scene.site, talk, line);
+            let sent_by = policy::by_way_of(scene.site, talk, Some(line));
             if let Some(refused) = withdrawn(scene, &sent_by, row, message, event) {
                 return refused;
             }

@@ -94,7 +94,7 @@ pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Eff
     effects
 }
 
-/// The line that the parts came by, where that is not the conversation's own.
+/// The line that the parts came by.
 fn line(parts: &BTreeMap<u8, Piece>) -> Option<LineId> {
     parts.values().find_map(|piece| piece.line.clone())
 }

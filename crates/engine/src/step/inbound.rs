@@ -95,7 +95,7 @@ fn deliver(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) -> Vec<Effe
                 text: render::inbound(&inbound.message),
                 utf16: inbound.utf16.clone(),
                 way: inbound.way.clone(),
-                line: other.map(|line| line.id.clone()),
+                line: came_by.map(|line| line.id.clone()),
             };
             vec![Effect::Assemble {
                 conversation: talk.conversation.id,
@@ -235,7 +235,7 @@ pub(super) struct Shown {
     pub connector: Option<ConnectorId>,
     /// The legs that its connector told of.
     pub way: Vec<Leg>,
-    /// The line that it came by, where that is not the conversation's own.
+    /// The line that it came by.
     pub line: Option<LineId>,
 }
 
@@ -259,10 +259,9 @@ impl Shown {
     }
 
     pub fn of(scene: &Scene<'_>, inbound: &InboundMessage, text: Text) -> Self {
-        let own = scene.state.talk.as_ref().map(|talk| &talk.line.id);
         let line = scene.site.line_of(&inbound.connector, &inbound.to);
         Self {
-            line: line.map(|line| line.id.clone()).filter(|line| Some(line) != own),
+            line: line.map(|line| line.id.clone()),
             by: by(scene, inbound),
             sent_at: inbound.sent_at,
             history: inbound.history,

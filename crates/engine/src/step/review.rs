@@ -32,7 +32,7 @@ fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declin
             cause: Cause::Swapped,
         }];
     }
-    let talk = &*policy::sent_by(scene.site, talk, sent_by);
+    let talk = &*policy::by_way_of(scene.site, talk, Some(sent_by));
     let path = policy::outward(scene.site, &talk.line, talk.way(), send.room);
     let admission = match declined && row.state == OutboxState::Held {
         true => Admission::Refuse {

@@ -23,7 +23,7 @@ pub(super) fn taken(
 ) -> Vec<Effect> {
     let own = &talk.line.id == line;
     let fallback = scene.site.fallback_of(&talk.line);
-    let sent_by = policy::sent_by(scene.site, talk, line);
+    let sent_by = policy::by_way_of(scene.site, talk, Some(line));
     let first_index = match (own, fallback) {
         (false, Some(_)) => SECOND_WAY,
         _ => 0,

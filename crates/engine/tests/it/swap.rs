@@ -1,11 +1,13 @@
 //! Conversations that move to another line: the room stays.
 
 use crate::house::*;
+use crate::trust::{questions, reaction, until_question};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::connector::SendError;
+use swingbridge_domain::consent::Rule;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -165,4 +167,52 @@ async fn a_whole_line_moves_and_says_before_what_would() {
     assert_eq!(house.other().texts(), ["after"]);
     let again = house.engine.migrate(&from, &to, false).await.unwrap();
     assert!(again.moved.is_empty());
+}
+
+/// Both lines ask, and what was agreed to holds for the line that was asked about.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_by_the_former_line_is_asked_about_under_that_lines_name() {
+    let mut site = two();
+    for line in &mut site.lines {
+        line.consent = Rule::Line;
+    }
+    let house = House::with(site).await;
+    // Of one contact nothing was agreed when the conversation moved, of all others of the line neither.
+    house.text_in(PHONE, "before it moved").await;
+    until_question(&house, 1).await;
+    let room = house.room().await;
+    house.say(&room, ALICE, Message::text("!sb swap other")).await;
+    house
+        .homeserver
+        .until_said("From now on this conversation goes by Other")
+        .await;
+    house
+        .arrive(What::Network(Inbound::Message(by_other("to the new number"))))
+        .await;
+    let of_other = until_question(&house, 2).await;
+    let asked = house.homeserver.until_said("Texts on Other go by").await;
+    assert!(asked.contains("Do you agree to that?"), "{asked}");
+    house.say(&room, ALICE, reaction(&of_other, "✅")).await;
+    house.homeserver.until_said("contact: to the new number").await;
+
+    house.text_in(PHONE, "to the old number").await;
+    let of_main = until_question(&house, 3).await;
+    let said = house.homeserver.said();
+    let of = |line: &str| {
+        let asked = format!("Texts on {line} go by");
+        said.iter().filter(|said| said.contains(&asked)).count()
+    };
+    assert_eq!((of("Main"), of("Other")), (2, 1), "{said:#?}");
+    let shown = |text: &str| said.iter().any(|said| said.contains(text));
+    assert!(!shown("contact: to the old number") && !shown("contact: before it moved"));
+    house.say(&room, ALICE, reaction(&of_main, "✅")).await;
+    house.homeserver.until_said("contact: to the old number").await;
+
+    // Nothing more is asked of either.
+    house.text_in(PHONE, "once more to the old number").await;
+    house
+        .homeserver
+        .until_said("contact: once more to the old number")
+        .await;
+    assert_eq!(questions(&house.homeserver).len(), 3);
 }

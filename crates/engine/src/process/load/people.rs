@@ -5,7 +5,7 @@ use crate::policy;
 use crate::process::Work;
 use crate::state::{State, Talk};
 use swingbridge_domain::consent::Rule;
-use swingbridge_domain::id::UserId;
+use swingbridge_domain::id::{LineId, UserId};
 use swingbridge_domain::line::Line;
 use swingbridge_domain::path::Protection;
 
@@ -29,11 +29,16 @@ impl Work<'_> {
         Ok(())
     }
 
-    /// Who has agreed that what comes for the conversation may be read here.
-    pub(super) fn load_agreed(&mut self, state: &mut State) -> Loaded<()> {
+    /// Who has agreed that what comes for the conversation may be read here. `came_by`: the line, where that may be another than the
+    /// conversation's.
+    pub(super) fn load_agreed(&mut self, state: &mut State, came_by: Option<&LineId>) -> Loaded<()> {
         let Some(talk) = &state.talk else { return Ok(()) };
-        let other = self.site.fallback_of(&talk.line).map(|(_, other)| other);
-        for line in std::iter::once(&talk.line).chain(other) {
+        let mut lines = vec![&talk.line];
+        let fallback = self.site.fallback_of(&talk.line).map(|(_, other)| other);
+        for other in [fallback, came_by.and_then(|line| self.site.line(line))] {
+            lines.extend(other.filter(|other| lines.iter().all(|line| line.id != other.id)));
+        }
+        for line in lines {
             if line.consent == Rule::Policy {
                 continue;
             }

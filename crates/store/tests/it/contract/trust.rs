@@ -116,7 +116,8 @@ pub fn what_a_conversation_was_told_is_kept(store: &Arc<dyn Store>) {
         }),
         room: Some(Protection::EndToEnd(Scheme::Megolm)),
         downgrade: Some(Downgrade::Refuse),
-        asked: None,
+        asked: Some(Asked::Consent(Terms::new(&["SMS"], vec!["this gateway".into()]))),
+        asked_of: Some(LineId::new("other")),
         way: vec![Leg::new(
             Place::Phone,
             Place::Device,
