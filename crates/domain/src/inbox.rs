@@ -189,6 +189,9 @@ pub struct InboundMessage {
     /// The network has answered it by itself (a STOP, START or HELP that it knows): no such answer of ours is due.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub answered: bool,
+    /// A button of a card was tapped: the words are ours, not the contact's.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tapped: bool,
     /// The network's id, where it gives one.
     pub network_id: Option<NetworkId>,
     /// When it was sent, where the network says so.
@@ -216,6 +219,7 @@ impl InboundMessage {
             own: false,
             history: false,
             answered: false,
+            tapped: false,
             network_id: None,
             sent_at: None,
             message,
