@@ -12,7 +12,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use swingbridge_domain::clock::Clock;
-use swingbridge_lab::client::Place;
+use swingbridge_lab::client::{Place, Seen};
 use swingbridge_lab::macos::chatdb::{ChatDb, apple_now};
 use swingbridge_lab::macos::schema::Release;
 use swingbridge_lab::macos::{self, Mac};
@@ -29,6 +29,8 @@ const ROWS: u32 = 1_000_000;
 const IDLE: Duration = Duration::from_secs(60);
 /// How long it is left alone before that.
 const SETTLE: Duration = Duration::from_secs(20);
+/// Nothing more comes after so long without news.
+const QUIET: Duration = Duration::from_secs(3);
 /// How often the phone is looked at; on a Mac it is the default.
 const POLL: Duration = Duration::from_millis(200);
 
@@ -78,7 +80,7 @@ pub fn chatdb(part: &mut Part, places: &Places) -> Result<()> {
 
 const LATENCY: &str = "60 texts of one contact, one after the other, from when each is written on the emulated phone or Mac until the \
                        owner's client has the encrypted event, with the wait for the next look (each 0.2 s; a webhook has none); \
-                       Synapse on SQLite; the owner's client is matrix-nio";
+                       Synapse on SQLite";
 const AT_IDLE: &str = "at idle for a minute after everything was mirrored; the programs that the device starts (Termux's) are not counted";
 
 fn synapse(part: &mut Part, places: &Places) -> Option<PathBuf> {
@@ -339,6 +341,10 @@ async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Resu
         .await
         .with_context(|| process.log_tail(20))?;
     home.outside.join(&room).await?;
+    // Whatever it says: this client cannot read what is encrypted. What the room is told at first is encrypted as well.
+    let is_one =
+        |seen: &Seen| seen.place == Place::Timeline && seen.room == room && seen.kind() == "m.room.encrypted";
+    let first = quiet(home, is_one).await?;
     let mut times = Vec::new();
     let mut before = proc::cpu(process.id())?;
     for at in 1..=WARM + TEXTS {
@@ -347,16 +353,13 @@ async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Resu
         }
         // Spread over the interval, and the same in each run.
         tokio::time::sleep(Duration::from_millis(u64::from(at) * 73 % 200)).await;
-        let mut shown = 0;
+        let (known, mut shown) = (first + at - 1, 0);
         let begun = Instant::now();
         receives(&format!("text number {at}"))?;
-        // Whatever it says: this client cannot read what is encrypted.
         home.outside
             .wait_for("the next text", |seen| {
-                let is_one =
-                    seen.place == Place::Timeline && seen.room == room && seen.kind() == "m.room.encrypted";
-                shown += u32::from(is_one);
-                (shown > at).then_some(())
+                shown += u32::from(is_one(seen));
+                (shown > known).then_some(())
             })
             .await
             .with_context(|| process.log_tail(20))?;
@@ -364,12 +367,31 @@ async fn latency(home: &Home, process: &Process, receives: impl Fn(&str) -> Resu
             times.push(begun.elapsed().as_secs_f64() * 1e3);
         }
     }
-    ensure!(times.len() == TEXTS as usize, "no times");
     let used = proc::cpu(process.id())?.saturating_sub(before);
+    let last = quiet(home, is_one).await?;
+    ensure!(
+        last == first + WARM + TEXTS,
+        "{} events of {} texts: the times are not theirs",
+        last - first,
+        WARM + TEXTS
+    );
     Ok(Mirrored {
         times,
         cpu: used.as_secs_f64() * 1e3 / f64::from(TEXTS),
     })
+}
+
+/// How many of these events there are, once no more come.
+async fn quiet(home: &Home, is_one: impl Fn(&Seen) -> bool) -> Result<u32> {
+    loop {
+        let begun = Instant::now();
+        home.outside.sync(QUIET).await?;
+        let seen = home.outside.seen().await;
+        let count = seen.iter().filter(|seen| is_one(seen)).count();
+        if count > 0 && begun.elapsed() >= QUIET {
+            return Ok(u32::try_from(count)?);
+        }
+    }
 }
 
 fn latencies(part: &mut Part, what: &str, mirrored: Mirrored) {
