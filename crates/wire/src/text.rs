@@ -73,6 +73,11 @@ pub fn classify(data_coding: u8, rules: CodingRules) -> Coding {
         class: None,
         compressed: false,
     };
+    // Who packs the default alphabet packs it under each code that names it.
+    let gsm = match rules.default {
+        Alphabet::GsmPacked => Alphabet::GsmPacked,
+        _ => Alphabet::Gsm,
+    };
     match data_coding {
         0x00 => plain(rules.default),
         0x01 => plain(rules.ia5),
@@ -85,7 +90,7 @@ pub fn classify(data_coding: u8, rules: CodingRules) -> Coding {
         0x10..=0x7F => Coding {
             alphabet: match (data_coding & 0x20 != 0, data_coding >> 2 & 0b11) {
                 (true, _) | (_, 1) => Alphabet::Binary,
-                (_, 0) => Alphabet::Gsm,
+                (_, 0) => gsm,
                 (_, 2) => Alphabet::Utf16,
                 _ => Alphabet::Other,
             },
@@ -93,11 +98,11 @@ pub fn classify(data_coding: u8, rules: CodingRules) -> Coding {
             compressed: data_coding & 0x20 != 0,
         },
         // Message waiting indications: text in the default alphabet, or in UCS-2.
-        0xC0..=0xDF => plain(Alphabet::Gsm),
+        0xC0..=0xDF => plain(gsm),
         0xE0..=0xEF => plain(Alphabet::Utf16),
         0xF0..=0xFF => Coding {
             alphabet: if data_coding & 0b100 == 0 {
-                Alphabet::Gsm
+                gsm
             } else {
                 Alphabet::Binary
             },

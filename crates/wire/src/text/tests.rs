@@ -59,6 +59,32 @@ fn the_account_says_what_zero_and_one_mean() {
 }
 
 #[test]
+fn who_packs_the_default_alphabet_packs_it_in_each_coding_group() {
+    let rules = CodingRules {
+        default: Alphabet::GsmPacked,
+        ..CodingRules::default()
+    };
+    for data_coding in [0x00, 0x10, 0x50, 0xC0, 0xD8, 0xF0] {
+        let alphabet = classify(data_coding, rules).alphabet;
+        assert_eq!(alphabet, Alphabet::GsmPacked, "{data_coding:#04x}");
+    }
+    for (data_coding, alphabet) in [
+        (0x14, Alphabet::Binary),
+        (0x18, Alphabet::Utf16),
+        (0xE0, Alphabet::Utf16),
+        (0xF4, Alphabet::Binary),
+    ] {
+        assert_eq!(classify(data_coding, rules).alphabet, alphabet);
+    }
+    // What code 0 means otherwise says nothing of the codes of GSM.
+    let latin = CodingRules {
+        default: Alphabet::Latin1,
+        ..CodingRules::default()
+    };
+    assert_eq!(classify(0xF0, latin).alphabet, Alphabet::Gsm);
+}
+
+#[test]
 fn compressed_text_is_not_shown_as_text() {
     let coding = classify(0x20, CodingRules::default());
     assert!(coding.compressed);
