@@ -4,6 +4,7 @@
 //! empty and what would change logins answers 501.
 
 mod guard;
+mod origins;
 
 use crate::homeserver::Matrix;
 use crate::routes::{error, query, unrecognized, wrong_method};
@@ -17,6 +18,7 @@ use guard::Guard;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::directory::{Directory, DirectoryError, LineSummary, Resolved};
 use swingbridge_domain::id::{LineId, UserId};
 use swingbridge_domain::line::Permissions;
@@ -71,6 +73,7 @@ pub fn router(parts: Provisioning) -> Router {
             async move { admit(&guard, request, next).await }
         }))
         .fallback(unrecognized)
+        .layer(middleware::from_fn(origins::open))
         .with_state(parts);
     Router::new().nest("/_matrix/provision/v3", routes)
 }
@@ -95,9 +98,13 @@ async fn whoami(State(parts): Parts, Extension(user): User) -> Response {
         Err(failure) => return refusal(&failure),
     };
     let now = parts.matrix.clock.now();
-    let logins: Vec<Value> = lines.iter().map(|line| login(line, now.millis())).collect();
+    let mut logins = Vec::new();
+    for line in &lines {
+        let space = room(&parts, "space", line.id.as_str()).await;
+        logins.push(login(line, space, now));
+    }
     let names = parts.matrix.names();
-    Json(json!({
+    let mut answer = json!({
         "network": {
             "displayname": parts.network.name,
             "network_url": parts.network.url,
@@ -110,11 +117,28 @@ async fn whoami(State(parts): Parts, Extension(user): User) -> Response {
         "bridge_bot": names.bot(),
         "command_prefix": parts.command_prefix,
         "logins": logins,
-    }))
-    .into_response()
+    });
+    if let Some(room) = room(&parts, "management", user.as_str()).await {
+        answer["management_room"] = json!(room);
+    }
+    Json(answer).into_response()
 }
 
-fn login(line: &LineSummary, now: i64) -> Value {
+/// The room that the engine had made for a user or a line, by the alias that it gives to rooms of that `kind`. A nicety: where the homeserver
+/// cannot be asked it is left out, like one that there is not.
+async fn room(parts: &Provisioning, kind: &str, of: &str) -> Option<String> {
+    let alias = parts.matrix.keys.pseudonym(kind, of);
+    match parts.matrix.room_of(&alias).await {
+        Ok(room) => room.map(|room| room.to_string()),
+        Err(failure) => {
+            tracing::debug!(kind, %failure, "a room cannot be looked up");
+            None
+        }
+    }
+}
+
+/// A line as a login. Times are in seconds here, unlike in the rest of Matrix.
+fn login(line: &LineSummary, space: Option<String>, now: Timestamp) -> Value {
     let state = if line.connected {
         "CONNECTED"
     } else {
@@ -125,12 +149,16 @@ fn login(line: &LineSummary, now: i64) -> Value {
     } else {
         "username"
     };
-    json!({
-        "state": { "state_event": state, "timestamp": now },
+    let mut login = json!({
+        "state": { "state_event": state, "timestamp": now.millis() / 1000 },
         "id": line.id,
         "name": line.name,
         "profile": { profile: line.address },
-    })
+    });
+    if let Some(space) = space {
+        login["space_room"] = json!(space);
+    }
+    login
 }
 
 async fn flows() -> Response {

@@ -90,6 +90,20 @@ impl Matrix {
         Ok(self.slow.call(Some(self.bot()), request).await?.room_id)
     }
 
+    /// The room that was made for the pseudonym, if there is one.
+    pub(crate) async fn room_of(&self, alias: &str) -> Result<Option<OwnedRoomId>, Failure> {
+        let alias = alias_id(&self.names.alias(alias))?;
+        let found = self
+            .api
+            .call(Some(self.bot()), get_alias::v3::Request::new(alias))
+            .await;
+        match found {
+            Ok(answer) => Ok(Some(answer.room_id)),
+            Err(failure) if failure.refused_as("M_NOT_FOUND") => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     async fn drop_alias(&self, alias: &ruma::RoomAliasId) -> Result<(), Failure> {
         match self
             .api

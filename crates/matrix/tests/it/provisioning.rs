@@ -1,8 +1,9 @@
 //! The provisioning API.
 
-use crate::bridge::{Bridge, NUMBER, Plan, SHARED_SECRET};
+use crate::bridge::{Bridge, NUMBER, Plan, SHARED_SECRET, chat};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
+use swingbridge_domain::homeserver::{NewRoom, RoomKind};
 use swingbridge_lab::homeserver::{Quirks, Stub};
 
 async fn start() -> (Stub, Bridge) {
@@ -34,6 +35,11 @@ async fn people_use_it_with_their_own_token_and_tools_with_the_secret() {
     assert_eq!(whoami["logins"][0]["id"], "main");
     assert_eq!(whoami["logins"][0]["state"]["state_event"], "CONNECTED");
     assert_eq!(whoami["logins"][0]["profile"]["phone"], "+447700900000");
+    let since = whoami["logins"][0]["state"]["timestamp"].as_i64().unwrap();
+    assert!(
+        (bridge.clock.now().millis() / 1000 - since).abs() < 60,
+        "in seconds: {since}"
+    );
     let as_alice = format!("logins?user_id={}", alice.user());
     assert_eq!(
         ask(&bridge, Method::GET, &as_alice, SHARED_SECRET).await,
@@ -137,4 +143,70 @@ async fn chats_are_started_by_number() {
         (status, &body["errcode"]),
         (StatusCode::NOT_IMPLEMENTED, &json!("M_UNRECOGNIZED"))
     );
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_ask() {
+    let (_stub, bridge) = start().await;
+    let client = reqwest::Client::new();
+    for (path, method, token, status) in [
+        // What a browser asks before brings no token.
+        ("whoami", Method::OPTIONS, "", StatusCode::OK),
+        ("create_dm/x", Method::OPTIONS, "", StatusCode::OK),
+        // Also a refusal can be read.
+        ("whoami", Method::GET, "", StatusCode::UNAUTHORIZED),
+        ("nothing", Method::GET, "", StatusCode::NOT_FOUND),
+        (
+            "login/flows?user_id=@alice:localhost",
+            Method::GET,
+            SHARED_SECRET,
+            StatusCode::OK,
+        ),
+    ] {
+        let url = format!("{}_matrix/provision/v3/{path}", bridge.address);
+        let mut request = client
+            .request(method, url)
+            .header("origin", "https://app.example.org");
+        if !token.is_empty() {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        let allows = |name: &str, word: &str| {
+            let header = answer.headers().get(format!("access-control-allow-{name}"));
+            assert!(
+                header.unwrap().to_str().unwrap().contains(word),
+                "{path}: {header:?}"
+            );
+        };
+        allows("origin", "*");
+        allows("methods", "POST");
+        allows("headers", "Content-Type");
+        allows("headers", "Authorization");
+    }
+}
+
+#[tokio::test]
+async fn rooms_that_there_are_are_told() {
+    let (stub, bridge) = start().await;
+    let alice = stub.user("alice").client().unwrap();
+    let (_, none) = ask(&bridge, Method::GET, "whoami", alice.token()).await;
+    assert_eq!(
+        (none.get("management_room"), none["logins"][0].get("space_room")),
+        (None, None)
+    );
+    let room = |kind, alias| NewRoom {
+        kind,
+        alias,
+        ghost: None,
+        ..chat("", alice.user())
+    };
+    let management = bridge.keys.pseudonym("management", alice.user());
+    let management = bridge.room(room(RoomKind::Management, management)).await;
+    let space = bridge
+        .room(room(RoomKind::Space, bridge.keys.pseudonym("space", "main")))
+        .await;
+    let (_, whoami) = ask(&bridge, Method::GET, "whoami", alice.token()).await;
+    assert_eq!(whoami["management_room"], management.as_str());
+    assert_eq!(whoami["logins"][0]["space_room"], space.as_str());
 }
