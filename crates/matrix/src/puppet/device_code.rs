@@ -50,6 +50,8 @@ struct Metadata {
     #[serde(default)]
     device_authorization_endpoint: Option<Url>,
     #[serde(default)]
+    revocation_endpoint: Option<Url>,
+    #[serde(default)]
     grant_types_supported: Vec<String>,
 }
 
@@ -159,6 +161,29 @@ pub async fn with_device_code(
         refresh: tokens.refresh_token,
         oauth_client: Some(registered.client_id),
     })
+}
+
+/// Ends a session that was opened by a code (RFC 7009; Matrix 1.15, "OAuth 2.0 API", "Token revocation").
+pub(super) async fn revoke(config: &Config, client: &str, token: &Secret) -> Result<(), LoginError> {
+    let http = config.http()?;
+    let endpoint = metadata(config, &http)
+        .await?
+        .and_then(|metadata| metadata.revocation_endpoint)
+        .filter(|endpoint| config.homeserver.scheme() != "https" || endpoint.scheme() == "https");
+    let Some(endpoint) = endpoint else {
+        return Err(LoginError::NotOffered("to end a session"));
+    };
+    let form = [
+        ("token", token.expose()),
+        ("token_type_hint", "access_token"),
+        ("client_id", client),
+    ];
+    let answer = form_post(&http, &endpoint, &form).send().await;
+    let status = answer.map_err(|error| net(&error))?.status();
+    match status.is_success() {
+        true => Ok(()),
+        false => Err(Failure::away(format!("status {}", status.as_u16())).into()),
+    }
 }
 
 async fn wait(

@@ -3,7 +3,7 @@
 use super::gap::Timeline;
 use super::ledger::Waiting;
 use super::sync::{POLL, Pause, deliver, logged_out};
-use super::{Puppet, RunError, failure};
+use super::{Puppet, RunError};
 use crate::crypto::unreadable;
 use crate::event;
 use crate::failure::Failure;
@@ -20,16 +20,12 @@ use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::{Link, Shutdown};
 use swingbridge_domain::id::{EventId, RoomId, UserId};
-use swingbridge_domain::inbox::{
-    Arrival, Dedupe, Inbox, Membership, RoomEvent, RoomEventKind, Unreadable, What,
-};
+use swingbridge_domain::inbox::{Arrival, Dedupe, Inbox, RoomEvent, RoomEventKind, Unreadable, What};
 use swingbridge_domain::message::{Body, Message};
 use swingbridge_domain::path::{Protection, Scheme};
 
 /// A key comes within this long after its event, usually.
 const FIRST_TRY: Duration = Duration::from_millis(500);
-/// The scope under which invites are told apart: they have no event id.
-const INVITE_SCOPE: &str = "invite";
 
 /// What an answer of the homeserver brought.
 #[derive(Default)]
@@ -129,7 +125,7 @@ impl Puppet {
         if waits {
             self.keys.notify_one();
         }
-        self.refuse_strangers().await;
+        self.refuse_other_invites().await;
         Ok(true)
     }
 
@@ -325,72 +321,6 @@ impl Puppet {
                 protection: Protection::None,
                 what,
             }),
-        }
-    }
-
-    /// An invite by the owner. It has no event id: it is told apart by its room and by where in time it came, which is the same when it
-    /// comes again after a crash.
-    fn read_invite<'a>(
-        &self,
-        room: &MatrixRoomId,
-        since: Option<&str>,
-        state: impl Iterator<Item = &'a RawValue>,
-    ) -> Option<Arrival> {
-        let invite = state
-            .filter_map(|raw| serde_json::from_str::<Value>(raw.get()).ok())
-            .find(|event| event["type"] == "m.room.member" && event["state_key"] == self.me.as_str())?;
-        if invite["sender"] != self.owner.as_str() {
-            return None;
-        }
-        let id = format!("{room} {}", since.unwrap_or_default());
-        Some(Arrival {
-            dedupe: Dedupe::Id {
-                scope: INVITE_SCOPE.to_owned(),
-                id: id.clone(),
-            },
-            what: What::Room(RoomEvent {
-                room: RoomId::new(room.as_str()),
-                event: EventId::new(id),
-                sender: UserId::new(self.owner.as_str()),
-                sent_at: self.clock.now(),
-                protection: Protection::None,
-                what: RoomEventKind::Membership {
-                    user: UserId::new(self.me.as_str()),
-                    membership: Membership::Invite,
-                    direct: invite["content"]["is_direct"] == true,
-                },
-            }),
-        })
-    }
-
-    /// Nobody but the owner has anything to invite us to.
-    async fn refuse_strangers(&self) {
-        for room in self.client.invited_rooms() {
-            let id = room.room_id().to_string();
-            let known = self
-                .stuck
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .contains(&id);
-            let Ok(details) = room.invite_details().boxed().await else {
-                continue;
-            };
-            // Who invited is in the invite itself, also where nothing is known of them.
-            if known || details.inviter_id == self.owner {
-                continue;
-            }
-            match room.leave().boxed().await.map_err(failure::any) {
-                Ok(()) => tracing::info!("an invite that did not come from the owner was refused"),
-                Err(Failure::Refused { code, .. }) => {
-                    tracing::warn!(%code, "an invite that did not come from the owner cannot be refused");
-                    self.stuck
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .insert(id);
-                }
-                // Later.
-                Err(Failure::Away { .. }) => {}
-            }
         }
     }
 }

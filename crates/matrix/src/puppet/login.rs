@@ -12,6 +12,8 @@ use serde::Deserialize;
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::secret::Secret;
 
+const LOGOUT: &str = "_matrix/client/v3/logout";
+
 pub use super::device_code::{DeviceCode, with_device_code};
 
 /// What the homeserver offers.
@@ -136,6 +138,27 @@ pub async fn with_token(
 ) -> Result<Session, LoginError> {
     let token = login::v3::Token::new(token.expose().to_owned());
     log_in(config, login::v3::LoginInfo::Token(token), device).await
+}
+
+/// Gives a session up that is not to be used, so that it does not stay open.
+///
+/// # Errors
+/// [`LoginError`]; safe to repeat.
+pub async fn log_out(config: &Config, session: &Session) -> Result<(), LoginError> {
+    if let Some(client) = &session.oauth_client {
+        return super::device_code::revoke(config, client, &session.token).await;
+    }
+    let http = config.http()?;
+    let url = config
+        .homeserver
+        .join(LOGOUT)
+        .map_err(|_| Failure::invalid("address"))?;
+    let asked = http.post(url).bearer_auth(session.token.expose()).send().await;
+    let status = asked.map_err(|error| net(&error))?.status();
+    match status.is_success() || status.as_u16() == 401 {
+        true => Ok(()),
+        false => Err(Failure::from_answer(status.as_u16(), None, "the logout was refused", None).into()),
+    }
 }
 
 async fn log_in(

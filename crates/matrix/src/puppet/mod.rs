@@ -1,7 +1,7 @@
 //! The puppet: the Matrix account that a user's own device logs in to, as an ordinary end-to-end encrypted client.
 //!
 //! It bridges for one person, its *owner*. Read it in this order: `config`, `session`, `stores` and `login` (how it gets in), [`Puppet::open`]
-//! here, `identity`, `requests` and `verify` (how the owner's clients come to trust it), `intake`, `gap` and `waiting` (what comes), `rooms`, `say`,
+//! here, `identity`, `requests` and `verify` (how the owner's clients come to trust it), `intake`, `invites`, `gap` and `waiting` (what comes), `rooms`, `say`,
 //! `files` (what goes), `ledger` (what must outlive a restart besides the client's own store).
 //!
 //! Architecture Invariant: how far the homeserver was read is committed only after the inbox took what was read. Whatever the client's own
@@ -18,6 +18,7 @@ mod gap;
 mod homeserver;
 mod identity;
 mod intake;
+mod invites;
 mod ledger;
 pub mod login;
 mod quiet;
@@ -74,8 +75,10 @@ pub struct Puppet {
     making: tokio::sync::Mutex<()>,
     /// Who wrote when we last heard, so that only changes are told.
     writing: Mutex<HashMap<String, bool>>,
-    /// Invites of strangers that the homeserver does not let us refuse.
+    /// Invites that the homeserver does not let us refuse.
     stuck: Mutex<BTreeSet<String>>,
+    /// One of the owner's was refused.
+    refused: Notify,
     /// How the last look at the homeserver went.
     reached: Mutex<Health>,
     /// Keys came, or an event began to wait for one.
@@ -148,6 +151,7 @@ impl Puppet {
             making: tokio::sync::Mutex::default(),
             writing: Mutex::default(),
             stuck: Mutex::default(),
+            refused: Notify::new(),
             reached: Mutex::new(Health {
                 state: Link::Disconnected,
                 detail: "it was not asked yet".to_owned(),

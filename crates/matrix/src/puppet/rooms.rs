@@ -147,6 +147,21 @@ impl Puppet {
         Ok(known)
     }
 
+    /// Whether the room is no conversation and no space, and so one in which the owner speaks with the device itself. Of one that cannot be looked at
+    /// now it is not said.
+    pub async fn is_direct_chat(&self, room: &RoomId) -> bool {
+        let Ok(room) = room_id(room) else {
+            return false;
+        };
+        let known = self.look_at(&room).await;
+        known.is_ok_and(|known| match known.kind.as_deref() {
+            Some(kind) => ![RoomKind::Direct, RoomKind::Group, RoomKind::Space]
+                .map(word)
+                .contains(&kind),
+            None => false,
+        })
+    }
+
     pub(super) async fn is_group(&self, room: &MatrixRoomId) -> Result<bool, Failure> {
         Ok(self.look_at(room).await?.kind.as_deref() == Some(word(RoomKind::Group)))
     }

@@ -7,7 +7,7 @@ use crate::puppet::{Puppet, failure};
 use crate::rooms::upkeep::{self, Keeper};
 use futures_util::FutureExt;
 use matrix_sdk::Room;
-use ruma::api::client::membership::{invite_user, joined_members, leave_room};
+use ruma::api::client::membership::{get_member_events, invite_user, joined_members, leave_room};
 use ruma::{RoomId as MatrixRoomId, UserId as MatrixUserId};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -84,7 +84,8 @@ impl Puppet {
             Err(failure) => return Err(failure::perform(failure)),
         };
         let done = async {
-            if self.look_at(&room).await?.alias.is_none() {
+            // It cannot be undone: where others are it is not ours to decide.
+            if self.look_at(&room).await?.alias.is_none() && !self.has_others(&room).await? {
                 self.encrypt(&joined).await?;
             }
             let members = self.members(&joined).await?;
@@ -119,6 +120,20 @@ impl Puppet {
         Err(Failure::away(
             "the room was encrypted, and news of it has not come yet",
         ))
+    }
+
+    /// Whether somebody besides the owner and us is in the room, or is invited to it.
+    async fn has_others(&self, room: &MatrixRoomId) -> Result<bool, Failure> {
+        let request = get_member_events::v3::Request::new(room.to_owned());
+        let answer = self.client.send(request).await.map_err(failure::http)?;
+        let is_other = |event: Value| {
+            let inside = ["join", "invite", "knock"].map(Value::from);
+            inside.contains(&event["content"]["membership"])
+                && event["state_key"] != self.me.as_str()
+                && event["state_key"] != self.owner.as_str()
+        };
+        let mut events = answer.chunk.iter();
+        Ok(events.any(|event| serde_json::from_str(event.json().get()).is_ok_and(is_other)))
     }
 
     async fn members(&self, room: &Room) -> Result<Vec<UserId>, Failure> {

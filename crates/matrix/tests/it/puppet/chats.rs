@@ -466,6 +466,49 @@ async fn the_owners_invite_is_handed_in_and_a_strangers_refused() {
 }
 
 #[tokio::test]
+async fn the_owners_invite_to_a_room_that_is_not_direct_is_refused() {
+    let Some(house) = House::open().await else {
+        return;
+    };
+    let phone = house.phone.puppet.user();
+    let family = json!({ "preset": "private_chat", "name": "the family", "invite": [phone] });
+    let family = house.outside.create_room(family).await.unwrap();
+    sees(&house, |seen| {
+        let ours = seen.room == family && seen.event["state_key"] == phone.as_str();
+        (ours && seen.event["content"]["membership"] == "leave").then_some(())
+    })
+    .await;
+    house.phone.puppet.refused_owner().await;
+    let events = house.phone.inbox.events.lock().unwrap();
+    assert!(events.iter().all(|event| event.room.as_str() != family));
+}
+
+#[tokio::test]
+async fn encryption_is_not_switched_on_where_others_are() {
+    let Some(house) = House::open().await else {
+        return;
+    };
+    let phone = house.phone.puppet.user();
+    let bea = house.synapse.user("bea", PASSWORD).await.unwrap();
+    let both = json!({
+        "preset": "trusted_private_chat", "is_direct": true, "invite": [phone, bea.user()],
+    });
+    let room = RoomId::new(house.outside.create_room(both).await.unwrap());
+    house
+        .phone
+        .inbox
+        .wait("the invite", |event| (event.room == room).then_some(()))
+        .await;
+    let joined = house
+        .phone
+        .perform(Action::Join { room: room.clone() }, "unused")
+        .await;
+    assert_eq!(joined.protection, Some(Protection::None));
+    let found = house.outside.state(room.as_str(), "m.room.encryption", "").await;
+    assert_eq!(found.unwrap(), None);
+}
+
+#[tokio::test]
 async fn nothing_that_anybody_said_goes_into_a_plain_room() {
     let Some(house) = House::open().await else {
         return;

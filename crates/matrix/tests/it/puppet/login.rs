@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::secret::Secret;
-use swingbridge_matrix::puppet::login::{self, LoginError};
+use swingbridge_matrix::puppet::login::{self, LoginError, Standing};
 use swingbridge_matrix::puppet::{Config, OpenError};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -61,6 +61,13 @@ async fn a_password_or_a_token_lets_the_device_in() {
     let session = login::with_token(&config, &token, None).await.unwrap();
     assert_eq!(session.user.as_str(), "@phone-alice:localhost");
 
+    let standing = async || login::standing(&config, &session).await.unwrap();
+    assert_eq!(standing().await, Standing::Good);
+    login::log_out(&config, &session).await.unwrap();
+    assert_eq!(standing().await, Standing::Ended);
+    // It is safe to repeat.
+    login::log_out(&config, &session).await.unwrap();
+
     let wrong = login::with_password(&config, "phone-alice", &Secret::new("wrong"), None).await;
     assert!(
         matches!(&wrong, Err(LoginError::Homeserver(failure)) if failure.code() == Some("M_FORBIDDEN")),
@@ -103,6 +110,7 @@ async fn authority(answers: Vec<(u16, Value)>) -> Arc<Authority> {
                     "token_endpoint": format!("{}/token", it.url),
                     "registration_endpoint": format!("{}/register", it.url),
                     "device_authorization_endpoint": format!("{}/device", it.url),
+                    "revocation_endpoint": format!("{}/revoke", it.url),
                     "grant_types_supported": ["refresh_token", "urn:ietf:params:oauth:grant-type:device_code"],
                 }))
             }),
@@ -123,6 +131,12 @@ async fn authority(answers: Vec<(u16, Value)>) -> Arc<Authority> {
                     "device_code": "secret-code", "user_code": "ABCD-EFGH", "verification_uri": format!("{}/link", it.url),
                     "verification_uri_complete": format!("{}/link?code=ABCD-EFGH", it.url), "expires_in": 30, "interval": 0,
                 }))
+            }),
+        )
+        .route(
+            "/revoke",
+            post(async |State(it): State<Arc<Authority>>, body: String| {
+                it.asked.lock().unwrap().push(body);
             }),
         )
         .route(
@@ -168,7 +182,13 @@ async fn a_code_that_the_person_confirms_elsewhere_lets_the_device_in() {
     assert_eq!(session.device, "DEVICE1");
     assert_eq!(session.refresh, Some(Secret::new("refresh-1")));
     assert_eq!(session.oauth_client.as_deref(), Some("client-1"));
+    login::log_out(&config, &session).await.unwrap();
     let asked = authority.asked.lock().unwrap();
+    let last = asked.last().unwrap();
+    assert!(
+        last.contains("token=access-1") && last.contains("client_id=client-1"),
+        "{asked:?}"
+    );
     assert!(
         asked[0].contains("client_id=client-1") && asked[0].contains("device%3A"),
         "{asked:?}"
