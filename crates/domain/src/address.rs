@@ -106,14 +106,18 @@ impl Address {
         if !dialled.starts_with('+') && digits.len() <= 6 {
             return Address::Short(dialled);
         }
-        let international = || number(&format!("+{digits}"), None, Trust::Typed);
+        let international = |trust| number(&format!("+{digits}"), None, trust);
         let national = || region.and_then(|region| number(&dialled, Some(region), Trust::Given));
         let found = match hint {
-            _ if dialled.starts_with('+') => international(),
-            Hint::International => international().or_else(national),
-            // National digits that happen to begin like a country code are rarer than networks that mislabel
-            // international ones; a valid national number wins, then a valid international one.
-            _ => national().or_else(international),
+            _ if dialled.starts_with('+') => international(Trust::Typed),
+            Hint::International => international(Trust::Typed).or_else(national),
+            // The network says that there is no country code in front: whatever it begins like, it is of no other country.
+            Hint::National => national(),
+            // Nothing is said: a valid national number wins, then a valid international one. What is merely as long as a number may be
+            // a service's own code, unless it begins like a mobile number of our own country.
+            _ => national()
+                .or_else(|| international(Trust::Given))
+                .or_else(|| international(Trust::Typed).filter(|_| is_like_ours(digits, region))),
         };
         found.unwrap_or(Address::Short(dialled))
     }
@@ -323,6 +327,24 @@ fn number(text: &str, region: Option<Region>, trust: Trust) -> Option<Address> {
     fits.then(|| Address::Number(parsed.format().mode(phonenumber::Mode::E164).to_string()))
 }
 
+/// Whether digits are a country code with as many behind it as mobile numbers of that country have: `region`'s own, for its new ranges.
+fn is_like_ours(digits: &str, region: Option<Region>) -> bool {
+    let Some(data) = region.and_then(|region| phonenumber::metadata::DATABASE.by_id(region.as_str())) else {
+        return false;
+    };
+    let of = data.descriptors();
+    let mobile = of.mobile().map(|mobile| mobile.possible_length());
+    let lengths = mobile
+        .filter(|lengths| !lengths.is_empty())
+        .unwrap_or(of.general().possible_length());
+    let national = digits.strip_prefix(&data.country_code().to_string());
+    national.is_some_and(|national| {
+        lengths
+            .iter()
+            .any(|length| usize::from(*length) == national.len())
+    })
+}
+
 /// Whether `dialled` is an emergency number: those that every GSM phone knows (3GPP TS 22.101 section 10.1.1, 112 and
 /// 911, with 999 and 000), and those of the region.
 pub fn is_emergency(dialled: &str, region: Option<Region>) -> bool {
@@ -463,6 +485,16 @@ mod tests {
             ),
             ("447700900456", region("GB"), Hint::Unknown, "tel:+447700900456"),
             ("07911123456", region("GB"), Hint::National, "tel:+447911123456"),
+            ("4915112345678", region("GB"), Hint::Unknown, "tel:+4915112345678"),
+            ("4915112345678", None, Hint::Unknown, "tel:+4915112345678"),
+            ("12345678", region("GB"), Hint::Unknown, "short:12345678"),
+            ("12345678", None, Hint::Unknown, "short:12345678"),
+            ("12345678", region("US"), Hint::Unknown, "short:12345678"),
+            ("12345678", region("GB"), Hint::National, "short:12345678"),
+            ("9876543210", None, Hint::National, "short:9876543210"),
+            ("9876543210", region("IN"), Hint::National, "tel:+919876543210"),
+            ("9876543210", region("IN"), Hint::Unknown, "tel:+919876543210"),
+            ("+12345678", region("GB"), Hint::Unknown, "tel:+12345678"),
             ("+447700900456", None, Hint::Alphanumeric, "tel:+447700900456"),
             ("12345", region("GB"), Hint::International, "short:12345"),
             ("ACME Bank", region("GB"), Hint::Alphanumeric, "name:ACME Bank"),
