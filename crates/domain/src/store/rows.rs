@@ -152,6 +152,13 @@ pub struct MessageRecord {
     pub updated_at: Timestamp,
 }
 
+impl MessageRecord {
+    /// Whether an earlier try of unknown fate may have reached the phone.
+    pub fn may_have_left(&self) -> bool {
+        matches!(self.state, State::Sending | State::Uncertain)
+    }
+}
+
 /// One part of an outbound message, as the network knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartRecord {
@@ -256,7 +263,7 @@ pub struct OutboxHead {
     pub not_before: Timestamp,
 }
 
-/// An inbound message whose parts are still coming.
+/// An inbound message whose parts are still coming, or came a while ago: a part that comes once more is known by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assembly {
     pub id: AssemblyId,
@@ -272,7 +279,7 @@ pub struct Assembly {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AssemblyPart {
     pub index: u8,
-    /// The text, sealed under [`super::seal::PART`].
+    /// The text, sealed under [`super::seal::PART`]; once the message is complete, a digest of it alone.
     pub sealed: Vec<u8>,
 }
 

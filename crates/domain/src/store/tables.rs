@@ -160,6 +160,8 @@ pub trait Tables {
     fn assembly_set_message(&mut self, id: AssemblyId, message: MessageId) -> Result<()>;
     /// Adds a part; answers `false` when that part was there.
     fn assembly_part_add(&mut self, id: AssemblyId, index: u8, sealed: &[u8]) -> Result<bool>;
+    /// Replaces what is kept of a part.
+    fn assembly_part_set(&mut self, id: AssemblyId, index: u8, sealed: &[u8]) -> Result<()>;
     fn assembly_parts(&mut self, id: AssemblyId) -> Result<Vec<AssemblyPart>>;
     /// Removes it with its parts.
     fn assembly_remove(&mut self, id: AssemblyId) -> Result<()>;

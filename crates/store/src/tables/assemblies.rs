@@ -74,6 +74,14 @@ pub(super) fn part_add(db: &mut dyn Statements, id: AssemblyId, index: u8, seale
     Ok(written == 1)
 }
 
+pub(super) fn part_set(db: &mut dyn Statements, id: AssemblyId, index: u8, sealed: &[u8]) -> Result<()> {
+    db.execute(
+        "UPDATE assembly_parts SET sealed = ?3 WHERE assembly = ?1 AND idx = ?2",
+        &[id.0.into(), i64::from(index).into(), sealed.into()],
+    )?;
+    Ok(())
+}
+
 pub(super) fn parts(db: &mut dyn Statements, id: AssemblyId) -> Result<Vec<AssemblyPart>> {
     all(
         db,

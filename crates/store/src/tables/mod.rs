@@ -318,6 +318,10 @@ impl Tables for Session<'_> {
         assemblies::part_add(self, id, index, sealed)
     }
 
+    fn assembly_part_set(&mut self, id: AssemblyId, index: u8, sealed: &[u8]) -> Result<()> {
+        assemblies::part_set(self, id, index, sealed)
+    }
+
     fn assembly_parts(&mut self, id: AssemblyId) -> Result<Vec<AssemblyPart>> {
         assemblies::parts(self, id)
     }

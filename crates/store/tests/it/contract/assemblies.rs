@@ -53,3 +53,29 @@ pub fn an_assembly_takes_its_parts_along(store: &Arc<dyn Store>) {
     });
     assert_eq!(left, (None, Vec::new()));
 }
+
+pub fn what_is_kept_of_a_part_can_be_replaced(store: &Arc<dyn Store>) {
+    let parts = work(store, |t| {
+        let conversation = conversation(t, 1)?;
+        let (id, other) = (
+            t.assembly_add(conversation, "key", 2, NOW)?,
+            t.assembly_add(conversation, "other", 2, NOW)?,
+        );
+        for (assembly, index) in [(id, 1), (id, 2), (other, 1)] {
+            t.assembly_part_add(assembly, index, b"words")?;
+        }
+        t.assembly_part_set(id, 1, b"digest")?;
+        Ok([t.assembly_parts(id)?, t.assembly_parts(other)?])
+    });
+    let sealed = parts.map(|parts| {
+        let of = |part: swingbridge_domain::store::AssemblyPart| part.sealed;
+        parts.into_iter().map(of).collect::<Vec<_>>()
+    });
+    assert_eq!(
+        sealed,
+        [
+            vec![b"digest".to_vec(), b"words".to_vec()],
+            vec![b"words".to_vec()]
+        ]
+    );
+}

@@ -81,6 +81,7 @@ promises! {
     assemblies:
         an_assembly_is_found_by_its_key,
         a_part_is_added_once,
+        what_is_kept_of_a_part_can_be_replaced,
         an_assembly_takes_its_parts_along;
     outbox:
         a_row_comes_back_as_it_was_pushed,
