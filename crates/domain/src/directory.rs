@@ -4,6 +4,9 @@ use crate::homeserver::Ghost;
 use crate::id::{LineId, RoomId, UserId};
 use async_trait::async_trait;
 
+/// How many contacts of one line are listed.
+pub const CONTACTS_OF_A_LINE: u32 = 1000;
+
 #[async_trait]
 pub trait Directory: Send + Sync {
     /// The lines that `user` may use.
@@ -26,7 +29,8 @@ pub trait Directory: Send + Sync {
         create: bool,
     ) -> Result<Resolved, DirectoryError>;
 
-    /// The contacts `user` has conversations with.
+    /// The contacts `user` has conversations with, the latest first; of a line that has very many, its latest
+    /// [`CONTACTS_OF_A_LINE`].
     ///
     /// # Errors
     /// [`DirectoryError::Unavailable`]; may be tried again.

@@ -29,6 +29,17 @@ impl fmt::Debug for Piece {
     }
 }
 
+/// A part as it lies in the store.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Kept {
+    /// The message was shown whole: a keyed digest of the piece, to know it by when it comes once more.
+    Digest {
+        digest: String,
+    },
+    Piece(Piece),
+}
+
 /// The pieces of a message in order, with each gap marked. Neighbours in UTF-16 are read together.
 pub(crate) fn assembled(total: u8, pieces: &BTreeMap<u8, Piece>) -> String {
     let mut text = String::new();

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::Link;
-use swingbridge_domain::directory::{Directory, DirectoryError, LineSummary, Resolved};
+use swingbridge_domain::directory::{CONTACTS_OF_A_LINE, Directory, DirectoryError, LineSummary, Resolved};
 use swingbridge_domain::homeserver::Ghost;
 use swingbridge_domain::id::{LineId, RoomId, UserId};
 use swingbridge_domain::line::Line;
@@ -194,13 +194,10 @@ fn find(
 }
 
 fn talks_of(work: &mut Work<'_>, user: &UserId) -> Result<Vec<Talk>, Fault> {
-    const LISTED: u32 = 1000;
     let usable: Vec<LineId> = lines_of(work, user)?.into_iter().map(|line| line.id).collect();
-    let mut talks = Vec::new();
-    for conversation in work.tables.conversations(None, LISTED)? {
-        if usable.contains(&conversation.line) {
-            talks.extend(work.talk(conversation)?);
-        }
+    let (talks, cut) = work.latest_talks(&usable, CONTACTS_OF_A_LINE)?;
+    for line in cut {
+        tracing::info!(%line, shown = CONTACTS_OF_A_LINE, "the line has more contacts than are listed for its users");
     }
     Ok(talks)
 }

@@ -42,6 +42,9 @@ pub enum Effect {
         part: PartOf,
         piece: Piece,
     },
+    /// All parts were shown: what they say is erased, and digests of them stay until [`Effect::Disassemble`], so that one that comes once
+    /// more is known.
+    Complete(AssemblyId),
     Disassemble(AssemblyId),
     SetRoom {
         conversation: ConversationId,
@@ -124,6 +127,8 @@ pub enum Effect {
         connector: ConnectorId,
         network_id: NetworkId,
     },
+    /// A receipt names no message at all.
+    CountUnmatched(ConnectorId),
     /// Puts what could not be processed back into the inbox.
     Exhume,
     /// Remembers what an address book or a group says of a contact.

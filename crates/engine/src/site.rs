@@ -60,7 +60,8 @@ pub struct Policy {
     pub assembly_wait: Duration,
     /// How long a late part may still fill the gap.
     pub assembly_keep: Duration,
-    /// How long a receipt waits for the answer that gives its id.
+    /// How long a receipt waits for the answer that gives its id. SMPP tells the ids of a long text only after all of its parts were
+    /// answered, and the phone may have the first of them minutes before.
     pub early_receipt_wait: Duration,
     /// After the first part of a message was reported as delivered: how long the other parts' receipts are waited for.
     pub parts_wait: Duration,
@@ -101,7 +102,7 @@ impl Default for Policy {
             validity: Duration::from_secs(24 * 3600),
             assembly_wait: Duration::from_secs(120),
             assembly_keep: Duration::from_secs(24 * 3600),
-            early_receipt_wait: Duration::from_secs(60),
+            early_receipt_wait: Duration::from_secs(300),
             parts_wait: Duration::from_secs(120),
             attempts: 5,
             reactions: Fallback::Refuse,

@@ -43,6 +43,7 @@ pub struct State {
     pub part: Option<PartRecord>,
     /// Receipts that came before the answer.
     pub early: Vec<swingbridge_domain::inbox::Receipt>,
+    /// An assembly with its parts; without them when it is complete.
     pub assembly: Option<(Assembly, BTreeMap<u8, Piece>)>,
     /// The outbox row of the message.
     pub row: Option<OutboxRow>,
@@ -72,8 +73,10 @@ pub struct State {
     pub twin: Option<Conversation>,
     /// The contact wishes no more texts from the line's address.
     pub suppressed: Option<Suppression>,
-    /// The same of the line that a message is to go by, where that is another one.
+    /// The same of the line that a message is to go by, or was written to, where that is another one.
     pub suppressed_there: Option<Suppression>,
+    /// Something came to another address of ours than that of the conversation's line.
+    pub written_to_other: bool,
     /// What was sent by the line that a message is to go by, where that is limited.
     pub meters: Vec<Meter>,
     /// What machines said lately, where that matters.
@@ -116,6 +119,10 @@ pub struct Survey {
     pub queues: Vec<QueueDepth>,
     pub buried: Vec<BuriedRow>,
     pub latest: Option<MessageRecord>,
+    /// There are more conversations than `talks`.
+    pub more: bool,
+    /// The line of the conversation of the message that is asked about.
+    pub line: Option<LineId>,
     /// The contact of a ghost who was invited.
     pub invited: Option<Address>,
     /// Contacts who wish no texts, the latest first.

@@ -17,10 +17,18 @@ fn meant<'a>(scene: &'a Scene<'_>) -> Option<&'a MessageRecord> {
         .or(scene.state.survey.latest.as_ref())
 }
 
-pub(super) fn status(scene: &Scene<'_>) -> String {
+const NOT_YOURS: &str = "That message is no part of a conversation of yours.";
+
+pub(super) fn status(scene: &Scene<'_>, event: &RoomEvent) -> String {
     let Some(message) = meant(scene) else {
         return "I do not know that message. Reply to one of a conversation's messages.".to_owned();
     };
+    // Whoever knows the id of an event may ask from any room: what counts is the line that the message is of.
+    let line = scene.state.survey.line.as_ref();
+    let line = line.and_then(|line| scene.site.line(line));
+    if !line.is_some_and(|line| scene.may_use(&event.sender, line)) {
+        return NOT_YOURS.to_owned();
+    }
     if message.direction == Direction::In {
         return "That came from the phone; it was shown here.".to_owned();
     }
@@ -71,7 +79,7 @@ pub(super) fn retry(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         return reply("I do not know that message. Reply to the one that you want to send again.");
     };
     if !scene.may_use(&event.sender, &talk.line) || message.conversation != talk.conversation.id {
-        return reply("That message is no part of a conversation of yours.");
+        return reply(NOT_YOURS);
     }
     match &scene.state.row {
         Some(_) if matches!(message.state, Delivery::Accepted | Delivery::Sent) => reply(

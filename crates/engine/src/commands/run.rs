@@ -4,6 +4,7 @@ use super::{ALL, Command, admin, message, nearest, opt_outs, swap, trust};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Then;
 use crate::payload::Payload;
+use crate::process::LISTED;
 use crate::step::{Scene, answer_in, direct, for_room, matrix};
 use crate::words;
 use std::fmt::Write;
@@ -39,7 +40,7 @@ pub(crate) fn run(scene: &Scene<'_>, event: &RoomEvent, command: &Command) -> Ve
         Command::List => reply(list(scene, event)),
         Command::Id => reply(id(scene)),
         Command::DeletePortal => delete_portal(scene, event),
-        Command::Status(_) => reply(message::status(scene)),
+        Command::Status(_) => reply(message::status(scene, event)),
         Command::Retry(_) => message::retry(scene, event),
         Command::Path(_) | Command::Consent(..) | Command::Policy(_) | Command::Pins(_) => {
             trust::run(scene, event, command)
@@ -217,6 +218,9 @@ fn list(scene: &Scene<'_>, event: &RoomEvent) -> String {
     }
     match text.is_empty() {
         true => "You have no conversations yet. `start-chat NUMBER` begins one.".to_owned(),
+        false if scene.state.survey.more => {
+            format!("Your conversations, the latest {LISTED}; there are more:{text}")
+        }
         false => format!("Your conversations, the latest first:{text}"),
     }
 }

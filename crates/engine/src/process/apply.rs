@@ -1,7 +1,6 @@
 //! What is asked for: effects become writes.
 
 use super::{Fault, Work};
-use crate::assembly::Piece;
 use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::event::{Event, Then};
 use crate::lanes::Change;
@@ -9,8 +8,7 @@ use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit;
 use swingbridge_domain::delivery::State as Delivery;
-use swingbridge_domain::id::{ConversationId, LineId, MessageId, OutboxId, UserId};
-use swingbridge_domain::inbox::PartOf;
+use swingbridge_domain::id::{ConnectorId, ConversationId, LineId, MessageId, OutboxId, UserId};
 use swingbridge_domain::store::{
     EarlyReceipt, Lane, MessageRecord, NewOutboxRow, OutboxState, PartRecord, StoreError, Trust, seal,
 };
@@ -26,6 +24,11 @@ fn tell(id: MessageId, record: &MessageRecord) {
         state = record.state.word(),
         "a message"
     );
+}
+
+/// Receipts that match no message.
+fn unmatched(connector: ConnectorId, receipts: u64) {
+    metrics::counter!("swingbridge_receipts_unmatched_total", "connector" => connector.0).increment(receipts);
 }
 
 impl Work<'_> {
@@ -58,14 +61,15 @@ impl Work<'_> {
                 network_id,
             } => {
                 let dropped = self.tables.early_receipts_take(&connector, &network_id)?.len();
-                metrics::counter!("swingbridge_receipts_unmatched_total", "connector" => connector.0)
-                    .increment(dropped as u64);
+                unmatched(connector, dropped as u64);
             }
+            Effect::CountUnmatched(connector) => unmatched(connector, 1),
             Effect::Assemble {
                 conversation,
                 part,
                 piece,
             } => return Ok(self.assemble(conversation, part, piece)?.into_iter().collect()),
+            Effect::Complete(assembly) => self.complete(assembly)?,
             Effect::Disassemble(assembly) => self.tables.assembly_remove(assembly)?,
             Effect::SetRoom { conversation, room } => {
                 self.tables.conversation_set_room(conversation, Some(&room))?
@@ -189,39 +193,6 @@ impl Work<'_> {
             }
         }
         Ok(Vec::new())
-    }
-
-    fn assemble(
-        &mut self,
-        conversation: ConversationId,
-        part: PartOf,
-        piece: Piece,
-    ) -> Result<Option<Event>, Fault> {
-        let key = format!("{}/{}/{}", part.reference, part.width, part.total);
-        let sealed = self.seal(seal::PART, &piece)?;
-        let Some(known) = self.tables.assembly_by_key(conversation, &key)? else {
-            let assembly = self
-                .tables
-                .assembly_add(conversation, &key, part.total, self.now)?;
-            self.tables.assembly_part_add(assembly, part.index, &sealed)?;
-            return Ok(Some(Event::PartAdded {
-                assembly,
-                first: true,
-            }));
-        };
-        if self.tables.assembly_part_add(known.id, part.index, &sealed)? {
-            return Ok(Some(Event::PartAdded {
-                assembly: known.id,
-                first: false,
-            }));
-        }
-        // The place is taken: by the same part once more, or by one of an older message with the same number.
-        let same = self.parts(&known)?.get(&part.index) == Some(&piece);
-        Ok((!same || known.message.is_some()).then_some(Event::PartClashes {
-            assembly: known.id,
-            part,
-            piece,
-        }))
     }
 
     /// What is to be decided anew, in the order in which it was written.

@@ -6,17 +6,18 @@ mod room;
 use super::{Work, refer};
 use crate::event::{Event, Then};
 use crate::payload::Payload;
-use crate::state::State;
+use crate::state::{State, Talk};
+use std::cmp::Reverse;
 use swingbridge_domain::connector::SendError;
 use swingbridge_domain::homeserver::Action;
-use swingbridge_domain::id::{EventId, MessageId, RoomId};
+use swingbridge_domain::id::{EventId, LineId, MessageId, RoomId};
 use swingbridge_domain::inbox::Inbound;
 use swingbridge_domain::store::{Conversation, Lane, StoreError, Target, Timer, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
 /// Conversations that `list` shows, and that people are told of who come to a shared line.
-const LISTED: u32 = 50;
+pub(crate) const LISTED: u32 = 50;
 
 impl Work<'_> {
     pub fn load(&mut self, event: &Event) -> Loaded<State> {
@@ -73,7 +74,7 @@ impl Work<'_> {
             Event::Network(Inbound::Preference(told)) => {
                 if let Some(found) = self.conversation_of(&told.connector, &told.to, &told.from, None)? {
                     self.load_talk(&mut state, found)?;
-                    self.load_suppression(&mut state)?;
+                    self.load_wish(&mut state, &told.connector, &told.to)?;
                 }
                 if state.talk.is_none() {
                     self.load_stranger(&mut state, told)?;
@@ -122,7 +123,10 @@ impl Work<'_> {
                 state
                     .inbox_members
                     .insert(room.clone(), self.tables.members(room)?);
-                self.survey_talks(&mut state)?;
+                let lines = self.site.lines.iter();
+                let shared = lines.filter(|line| line.access.inbox.as_ref() == Some(room));
+                let shared: Vec<LineId> = shared.map(|line| line.id.clone()).collect();
+                self.survey_talks(&mut state, &shared)?;
             }
             // States and marks need nothing but to be forgotten.
             Event::Performed { payload, .. }
@@ -232,11 +236,31 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn survey_talks(&mut self, state: &mut State) -> Loaded<()> {
-        for found in self.tables.conversations(None, LISTED)? {
-            state.survey.talks.extend(self.talk(found)?);
-        }
+    /// The latest conversations of these lines together.
+    fn survey_talks(&mut self, state: &mut State, lines: &[LineId]) -> Loaded<()> {
+        let (mut talks, cut) = self.latest_talks(lines, LISTED)?;
+        state.survey.more = !cut.is_empty() || talks.len() > LISTED as usize;
+        talks.truncate(LISTED as usize);
+        state.survey.talks = talks;
         Ok(())
+    }
+
+    /// The latest conversations of each of these lines, the latest of all first; and which lines have more than `of_each`. Each line is
+    /// asked by itself: a busy one leaves room for a quiet one.
+    pub fn latest_talks(&mut self, lines: &[LineId], of_each: u32) -> Loaded<(Vec<Talk>, Vec<LineId>)> {
+        let (mut talks, mut cut) = (Vec::new(), Vec::new());
+        for line in lines {
+            let mut found = self.tables.conversations(Some(line), of_each + 1)?;
+            if found.len() > of_each as usize {
+                found.truncate(of_each as usize);
+                cut.push(line.clone());
+            }
+            for conversation in found {
+                talks.extend(self.talk(conversation)?);
+            }
+        }
+        talks.sort_by_key(|talk: &Talk| Reverse((talk.conversation.last_at, talk.conversation.id)));
+        Ok((talks, cut))
     }
 
     fn is_inbox(&self, room: &RoomId) -> bool {

@@ -1,11 +1,14 @@
 //! Load, step and apply: one event and all that follows from it, in one transaction.
 
 mod apply;
+mod assemble;
 mod contacts;
 mod load;
 pub(crate) mod refer;
 mod sealed;
 mod swap;
+
+pub(crate) use load::LISTED;
 
 use crate::contacts::Contacts;
 use crate::event::Event;

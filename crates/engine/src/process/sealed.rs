@@ -1,21 +1,11 @@
 //! What lies sealed in rows.
 
 use super::Work;
-use crate::assembly::Piece;
-use std::collections::BTreeMap;
-use swingbridge_domain::store::{Assembly, StoreError, seal};
+use swingbridge_domain::store::StoreError;
 
 type Loaded<T> = Result<T, StoreError>;
 
 impl Work<'_> {
-    pub fn parts(&mut self, assembly: &Assembly) -> Loaded<BTreeMap<u8, Piece>> {
-        let mut parts = BTreeMap::new();
-        for part in self.tables.assembly_parts(assembly.id)? {
-            parts.insert(part.index, self.open(seal::PART, &part.sealed)?);
-        }
-        Ok(parts)
-    }
-
     pub fn open<T: serde::de::DeserializeOwned>(&self, context: &str, sealed: &[u8]) -> Loaded<T> {
         let plain = self
             .keys

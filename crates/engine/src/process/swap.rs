@@ -66,7 +66,8 @@ impl Work<'_> {
         Ok(true)
     }
 
-    /// What waits to leave a conversation goes by its new line; what a network took and had been kept for another way stays with it.
+    /// What waits to leave a conversation goes by its new line; what a network took and had been kept for another way stays with it, and
+    /// so does what may have left: it is asked about again under its key, which no other network knows.
     fn waiting(&mut self, id: ConversationId, to: &LineId) -> Loaded<Vec<Event>> {
         let mut events = Vec::new();
         for head in self.tables.outbox_heads()? {
@@ -78,7 +79,13 @@ impl Work<'_> {
                 continue;
             };
             let payload = self.open(seal::OUTBOX, &row.sealed)?;
+            let record = match row.message {
+                Some(message) => self.tables.message(message)?,
+                None => None,
+            };
+            let in_doubt = record.is_some_and(|record| record.may_have_left());
             match (payload, row.state) {
+                (Payload::Send(_), _) if in_doubt => {}
                 (Payload::Send(send), OutboxState::Queued | OutboxState::Held) => {
                     events.push(Event::Diverted {
                         row,

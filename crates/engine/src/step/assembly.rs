@@ -18,12 +18,14 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
     };
     let complete = parts.len() == usize::from(assembly.total);
     let mut effects = Vec::new();
-    if first && !complete {
-        let due = scene.now + scene.site.policy.assembly_wait;
-        effects.push(Effect::SetTimer {
-            timer: Timer::AssemblyDue(assembly.id),
-            due,
-        });
+    if first {
+        if !complete {
+            let due = scene.now + scene.site.policy.assembly_wait;
+            effects.push(Effect::SetTimer {
+                timer: Timer::AssemblyDue(assembly.id),
+                due,
+            });
+        }
         let gone = scene.now + scene.site.policy.assembly_keep;
         effects.push(Effect::SetTimer {
             timer: Timer::AssemblyGone(assembly.id),
@@ -52,7 +54,7 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
         effects.extend(show(scene, talk, shown));
     }
     if complete {
-        effects.push(Effect::Disassemble(assembly.id));
+        effects.push(Effect::Complete(assembly.id));
     }
     effects
 }
@@ -62,7 +64,8 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
     let (Some(talk), Some((assembly, parts))) = (&scene.state.talk, &scene.state.assembly) else {
         return Vec::new();
     };
-    if assembly.message.is_some() {
+    // It was shown: with gaps, or whole.
+    if assembly.message.is_some() || parts.is_empty() {
         return Vec::new();
     }
     let text = Text {
@@ -79,7 +82,7 @@ pub(super) fn due(scene: &Scene<'_>) -> Vec<Effect> {
     show(scene, talk, shown)
 }
 
-/// A part of a new message came with the number of an old one, of which parts are missing: the old one is shown as it is.
+/// A part of a new message came with the number of an old one: the old one is shown as it is, where that was not done yet.
 pub(super) fn clashed(scene: &Scene<'_>, part: PartOf, piece: &Piece) -> Vec<Effect> {
     let Some((assembly, _)) = &scene.state.assembly else {
         return Vec::new();

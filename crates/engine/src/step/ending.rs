@@ -22,7 +22,7 @@ pub(super) fn barred(
     }
 }
 
-/// It will not leave: its row goes, and its sender is told why.
+/// It will not leave, or not once more: its row goes, and its sender is told why. That an earlier try may have reached the phone is said too.
 pub(super) fn refused(
     scene: &Scene<'_>,
     talk: &Talk,
@@ -32,9 +32,31 @@ pub(super) fn refused(
     words: &str,
     reason: &'static str,
 ) -> Vec<Effect> {
-    let mut effects = end(scene, message, Delivery::Rejected, words);
+    let (state, words) = match message.may_have_left() {
+        true => (Delivery::Uncertain, words::not_again(words)),
+        false => (Delivery::Rejected, words.to_owned()),
+    };
+    let mut effects = end(scene, message, state, &words);
     effects.push(Effect::Remove(row.id));
-    effects.extend(failure(talk, event, Delivery::Rejected, words, reason, false));
+    effects.extend(failure(talk, event, state, &words, reason, false));
+    effects
+}
+
+/// Its writer takes it back while it waits to leave, or to be tried once more.
+pub(super) fn withdrawn(
+    scene: &Scene<'_>,
+    talk: &Talk,
+    row: &OutboxRow,
+    message: &MessageRecord,
+    redaction: &EventId,
+) -> Vec<Effect> {
+    let (state, words) = match message.may_have_left() {
+        true => (Delivery::Uncertain, words::WITHDRAWN_IN_DOUBT),
+        false => (Delivery::Rejected, words::WITHDRAWN),
+    };
+    let mut effects = vec![Effect::Remove(row.id)];
+    effects.extend(end(scene, message, state, words));
+    effects.push(notice(talk, words, Some(redaction.clone())));
     effects
 }
 

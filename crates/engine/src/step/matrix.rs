@@ -307,17 +307,7 @@ fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
         Some(row)
             if row.state != OutboxState::Sending && !super::fallback::is_waiting(message, Some(row)) =>
         {
-            let record = MessageRecord {
-                state: Delivery::Rejected,
-                detail: Some(words::WITHDRAWN.to_owned()),
-                updated_at: scene.now,
-                ..message.clone()
-            };
-            vec![
-                Effect::Remove(row.id),
-                Effect::SaveMessage(Box::new(record)),
-                super::notice(talk, words::WITHDRAWN, Some(event.event.clone())),
-            ]
+            super::ending::withdrawn(scene, talk, row, message, &event.event)
         }
         _ if matches!(message.state, Delivery::Rejected | Delivery::Expired) => Vec::new(),
         _ => match taking_back(scene, talk) {

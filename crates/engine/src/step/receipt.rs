@@ -8,13 +8,14 @@ use crate::policy;
 use crate::words;
 use swingbridge_domain::delivery::{Outcome, Reason, State as Delivery};
 use swingbridge_domain::inbox::Receipt;
-use swingbridge_domain::store::{MessageRecord, OutboxState, PartRecord, Timer};
+use swingbridge_domain::store::{MessageRecord, OutboxRow, OutboxState, PartRecord, Timer};
 
 /// A receipt came; it may be for a part that nobody has told us of yet.
 pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
     let (Some(part), Some(message)) = (&scene.state.part, &scene.state.message) else {
         let Some(first) = receipt.network_ids.first() else {
-            return Vec::new();
+            // No answer will ever name it.
+            return vec![Effect::CountUnmatched(receipt.connector.clone())];
         };
         let timer = Timer::EarlyReceiptGone(receipt.connector.clone(), first.clone());
         let due = scene.now + scene.site.policy.early_receipt_wait;
@@ -23,31 +24,61 @@ pub(super) fn received(scene: &Scene<'_>, receipt: &Receipt) -> Vec<Effect> {
             Effect::SetTimer { timer, due },
         ];
     };
-    let mut parts = scene.state.parts.clone();
-    let (message, mut effects) = rerouted(scene, message, receipt);
-    let message = &message;
-    apply(&mut parts, part, receipt.outcome, &mut effects);
-    if part.index < SECOND_WAY
-        && let Some(decided) = first_way(scene, message, &parts, receipt.outcome)
+    let parts = scene.state.parts.clone();
+    told(
+        scene,
+        scene.state.row.as_ref(),
+        message,
+        parts,
+        &[(part.clone(), receipt)],
+    )
+}
+
+/// What follows from receipts, each with the part that it names. `row`: what is kept of the message, where it may still go another way.
+pub(super) fn told(
+    scene: &Scene<'_>,
+    row: Option<&OutboxRow>,
+    message: &MessageRecord,
+    mut parts: Vec<PartRecord>,
+    receipts: &[(PartRecord, &Receipt)],
+) -> Vec<Effect> {
+    let mut message = message.clone();
+    let mut effects = Vec::new();
+    let mut error = None;
+    for (part, receipt) in receipts {
+        let (known, told) = rerouted(scene, &message, receipt);
+        message = known;
+        effects.extend(told);
+        apply(&mut parts, part, receipt.outcome, &mut effects);
+        error = receipt.error.as_deref().or(error);
+    }
+    // Of several at once the bad news decides whether it goes another way.
+    let mut firsts = receipts.iter().filter(|(part, _)| part.index < SECOND_WAY);
+    let bad = |(_, receipt): &&(PartRecord, &Receipt)| {
+        matches!(receipt.outcome, Outcome::Rejected | Outcome::Expired)
+    };
+    let decides = firsts.clone().find(bad).or_else(|| firsts.next_back());
+    if let Some((_, receipt)) = decides
+        && let Some(decided) = first_way(scene, row, &message, &parts, receipt.outcome)
     {
         effects.extend(decided);
         return effects;
     }
-    effects.extend(judge(scene, message, &parts, receipt.error.as_deref(), false));
-    effects.extend(settled(scene, &parts));
+    effects.extend(judge(scene, &message, &parts, error, false));
+    effects.extend(settled(row, &message, &parts));
     effects
 }
 
 /// What a receipt of a message's first way means where there is a second; `None`: what it means anywhere.
 fn first_way(
     scene: &Scene<'_>,
+    row: Option<&OutboxRow>,
     message: &MessageRecord,
     parts: &[PartRecord],
     outcome: Outcome,
 ) -> Option<Vec<Effect>> {
     let talk = scene.state.talk.as_ref()?;
     let (fallback, other) = scene.site.fallback_of(&talk.line)?;
-    let row = scene.state.row.as_ref();
     let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
     let failed = |part: &PartRecord| matches!(part.state, Delivery::Rejected | Delivery::Expired);
     let diverted = parts.iter().any(|part| part.index >= SECOND_WAY)
@@ -93,15 +124,10 @@ fn first_way(
 }
 
 /// A message that the phone has needs no other way: its row goes.
-fn settled(scene: &Scene<'_>, parts: &[PartRecord]) -> Option<Effect> {
-    let row = scene.state.row.as_ref()?;
+fn settled(row: Option<&OutboxRow>, message: &MessageRecord, parts: &[PartRecord]) -> Option<Effect> {
+    let row = row?;
     let arrived = |part: &PartRecord| matches!(part.state, Delivery::Delivered | Delivery::Read);
-    let waits = scene
-        .state
-        .message
-        .as_ref()
-        .is_some_and(|message| is_waiting(message, Some(row)));
-    (waits && parts.iter().all(arrived)).then_some(Effect::Remove(row.id))
+    (is_waiting(message, Some(row)) && parts.iter().all(arrived)).then_some(Effect::Remove(row.id))
 }
 
 /// The message as it is when a receipt tells that it took another way than was thought.
@@ -136,12 +162,7 @@ pub(super) fn settle(scene: &Scene<'_>) -> Vec<Effect> {
 }
 
 /// Moves a part forward; a receipt that says less than is known changes nothing.
-pub(super) fn apply(
-    parts: &mut [PartRecord],
-    named: &PartRecord,
-    outcome: Outcome,
-    effects: &mut Vec<Effect>,
-) {
+fn apply(parts: &mut [PartRecord], named: &PartRecord, outcome: Outcome, effects: &mut Vec<Effect>) {
     let Some(next) = state_of(outcome) else { return };
     let Some(part) = parts
         .iter_mut()

@@ -1,6 +1,7 @@
 //! What waited for somebody's word is decided anew.
 
-use super::{Scene, failure, status};
+use super::ending::refused;
+use super::{Scene, status};
 use crate::effect::Effect;
 use crate::event::Cause;
 use crate::payload::{Payload, Say, Send};
@@ -24,7 +25,12 @@ pub(super) fn reviewed(scene: &Scene<'_>, row: &OutboxRow, payload: &Payload, de
 fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declined: bool) -> Vec<Effect> {
     let sent_by = &send.outbound.line;
     let other = scene.site.fallback_of(&talk.line).map(|(_, other)| &other.id);
-    if sent_by != &talk.line.id && Some(sent_by) != other {
+    let in_doubt = scene
+        .state
+        .message
+        .as_ref()
+        .is_some_and(MessageRecord::may_have_left);
+    if sent_by != &talk.line.id && Some(sent_by) != other && !in_doubt {
         // Its conversation was moved meanwhile.
         return vec![Effect::Divert {
             id: row.id,
@@ -51,19 +57,10 @@ fn outbound(scene: &Scene<'_>, talk: &Talk, row: &OutboxRow, send: &Send, declin
         // It was on its way before and stays there.
         Admission::Go(_) => Vec::new(),
         Admission::Hold { ask, .. } => ask,
-        Admission::Refuse { words, reason } => {
-            let mut effects = vec![Effect::Remove(row.id)];
-            effects.extend(in_state(scene, Delivery::Rejected, Some(&words)));
-            effects.extend(failure(
-                talk,
-                &send.event,
-                Delivery::Rejected,
-                &words,
-                reason,
-                false,
-            ));
-            effects
-        }
+        Admission::Refuse { words, reason } => match &scene.state.message {
+            Some(message) => refused(scene, talk, row, message, &send.event, &words, reason),
+            None => vec![Effect::Remove(row.id)],
+        },
     }
 }
 
@@ -91,15 +88,15 @@ fn released(scene: &Scene<'_>, row: &OutboxRow) -> Vec<Effect> {
         lane: row.lane.clone(),
         target: row.target.clone(),
     }];
-    effects.extend(in_state(scene, Delivery::Queued, None));
+    effects.extend(queued(scene));
     effects
 }
 
-fn in_state(scene: &Scene<'_>, state: Delivery, detail: Option<&str>) -> Option<Effect> {
+fn queued(scene: &Scene<'_>) -> Option<Effect> {
     let message = scene.state.message.as_ref()?;
     Some(Effect::SaveMessage(Box::new(MessageRecord {
-        state,
-        detail: detail.map(str::to_owned),
+        state: Delivery::Queued,
+        detail: None,
         updated_at: scene.now,
         ..message.clone()
     })))

@@ -9,8 +9,9 @@ use crate::state::Talk;
 use swingbridge_domain::connector::Accepted;
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{EventId, LineId};
+use swingbridge_domain::inbox::Receipt;
 use swingbridge_domain::line::Fallback;
-use swingbridge_domain::store::{MessageRecord, OutboxRow, PartRecord, Target, Timer};
+use swingbridge_domain::store::{MessageRecord, OutboxRow, OutboxState, PartRecord, Target, Timer};
 
 pub(super) fn taken(
     scene: &Scene<'_>,
@@ -82,21 +83,25 @@ pub(super) fn taken(
         }
         effects.extend(super::fallback::heard(talk));
     }
-    // Receipts that were faster than the answer.
-    let mut judged = parts;
-    let mut error = None;
-    for early in &scene.state.early {
-        let named = judged
-            .iter()
+    // Receipts that were faster than the answer mean what they mean after it.
+    let named = |early: &Receipt| {
+        let mut parts = parts.iter();
+        parts
             .find(|part| early.network_ids.contains(&part.network_id))
-            .cloned();
-        if let Some(named) = named {
-            receipt::apply(&mut judged, &named, early.outcome, &mut effects);
-            error = early.error.as_deref().or(error);
-        }
-    }
-    if !scene.state.early.is_empty() {
-        effects.extend(receipt::judge(scene, &record, &judged, error, false));
+            .cloned()
+    };
+    let early: Vec<_> = scene
+        .state
+        .early
+        .iter()
+        .filter_map(|early| Some((named(early)?, early)))
+        .collect();
+    if !early.is_empty() {
+        let row = fallback.filter(|_| own).map(|_| OutboxRow {
+            state: OutboxState::Parked,
+            ..row.clone()
+        });
+        effects.extend(receipt::told(scene, row.as_ref(), &record, parts.clone(), &early));
     }
     effects
 }

@@ -34,6 +34,14 @@ pub const GIVEN_UP: &str =
 pub const UNKNOWN_ROOM: &str = "Nothing was sent: I do not know this room (any more). If it is new, write it again in a moment; \
      otherwise start the chat anew with `start-chat NUMBER`.";
 pub const WITHDRAWN: &str = "Withdrawn before it left: the phone will not get it.";
+/// Of one whose earlier try had no answer.
+pub const WITHDRAWN_IN_DOUBT: &str = "It is not sent again. An earlier try may have reached the phone.";
+/// The same where something else keeps it from leaving; `why` may begin as for one that never left.
+pub fn not_again(why: &str) -> String {
+    let why = why.strip_prefix("Not sent: ").unwrap_or(why);
+    format!("An earlier try may have reached the phone. It is not sent again: {why}")
+}
+
 pub fn not_delivered(error: Option<&str>) -> String {
     match error {
         Some(error) => {

@@ -762,3 +762,105 @@ async fn in_any_order_the_last_word_counts() {
         house.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tapped_button_ends_texts_only_where_it_says_nothing_else() {
+    let house = House::with(with(|line| line.opt_out.help = Some("This is the help.".into()))).await;
+    let room = house.conversation().await;
+    let tap = |text: &str| {
+        What::Network(Inbound::Message(InboundMessage {
+            tapped: true,
+            ..inbound(PHONE, text)
+        }))
+    };
+    for text in ["Cancel", "END", "Info"] {
+        house.arrive(tap(text)).await;
+        house.homeserver.until_said(&format!("contact: {text}")).await;
+    }
+    accepted_of(&house, &say(&house, &room, "cancelled").await).await;
+    assert_eq!(
+        house.network.texts(),
+        ["cancelled"],
+        "nothing was answered by itself"
+    );
+    house.arrive(tap("STOP")).await;
+    house.homeserver.until_said("From now on nothing leaves").await;
+    refused(&house, &say(&house, &room, "hello?").await).await;
+    house.arrive(tap("Start")).await;
+    house
+        .homeserver
+        .until_said("wishes texts from this line again")
+        .await;
+    accepted_of(&house, &say(&house, &room, "hello").await).await;
+    house.stop().await;
+}
+
+/// A network that carries groups, and names each by the numbers of its members.
+fn with_groups(change: impl FnOnce(&mut Limits)) -> Site {
+    let mut site = limited(change);
+    site.capabilities.insert(
+        ConnectorId::new("carrier"),
+        Capabilities {
+            networks: vec!["sms".into()],
+            groups: Support::Full,
+            way: sms_way(),
+            ..Capabilities::default()
+        },
+    );
+    site
+}
+
+async fn group_room(house: &House, thread: &str, text: &str) -> RoomId {
+    let message = InboundMessage {
+        group: Some(Group {
+            thread: NetworkId::new(thread),
+            formerly: Vec::new(),
+            name: None,
+            members: Vec::new(),
+        }),
+        ..inbound(PHONE, text)
+    };
+    house.arrive(What::Network(Inbound::Message(message))).await;
+    house.homeserver.until(text, |hs| room_of(hs, text)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_the_default_price_and_not_that_of_one_member() {
+    let house = House::with(with_groups(|limits| {
+        limits.spend_day = Some(Price(100_000));
+        limits.prices = vec![("".into(), Price(90_000)), ("+44".into(), Price(10_000))];
+    }))
+    .await;
+    let thread = "+447700900456,+447700900457";
+    let room = group_room(&house, thread, "hello all").await;
+    accepted_of(&house, &say(&house, &room, "one").await).await;
+    let words = refused(&house, &say(&house, &room, "two").await).await;
+    assert!(words.contains("would cost 0.09"), "{words}");
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_is_no_way_to_numbers_that_are_not_texted() {
+    let house = House::with(with_groups(|limits| {
+        limits.countries = Some(vec!["GB".parse().unwrap()]);
+        limits.denied = vec!["+4477009009".into()];
+    }))
+    .await;
+    for (thread, expected) in [
+        (
+            "+447700900456,+4930123456",
+            "a country (DE) that may not be texted",
+        ),
+        ("+449098790000, +447700900456", "premium or shared-cost"),
+        ("+447700900456,+447700900999", "numbers of this range"),
+    ] {
+        let room = group_room(&house, thread, &format!("hello {expected}")).await;
+        let words = refused(&house, &say(&house, &room, "hello").await).await;
+        assert!(words.contains(expected) && words.contains("`limits."), "{words}");
+    }
+    for thread in ["+447700900456,+447700900457", "a1b2c3"] {
+        let room = group_room(&house, thread, &format!("welcome {thread}")).await;
+        accepted_of(&house, &say(&house, &room, "hello").await).await;
+    }
+    house.stop().await;
+}

@@ -134,3 +134,83 @@ async fn a_given_up_room_is_left_and_the_next_text_makes_a_new_one() {
     house.homeserver.until_said("contact: hello again").await;
     assert_ne!(room_of(&house.homeserver, "hello again"), Some(room));
 }
+
+/// A second line, which is BOB's alone.
+fn two_lines() -> swingbridge_engine::site::Site {
+    let mut site = site();
+    let mut other = site.lines[0].clone();
+    other.id = LineId::new("busy");
+    other.name = "Busy".into();
+    other.address = swingbridge_domain::address::Address::Number("+447700900124".into());
+    other.access.users = vec![UserId::new(BOB)];
+    site.lines.push(other);
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_line_does_not_push_those_of_a_quiet_one_out_of_the_list() {
+    let house = House::with(two_lines()).await;
+    house.conversation().await;
+    for n in 0..51 {
+        house.advance(std::time::Duration::from_secs(1));
+        let mut busy = inbound(&format!("+4477009008{n:02}"), &format!("busy {n}"));
+        busy.to.text = "+447700900124".into();
+        house.arrive(What::Network(Inbound::Message(busy))).await;
+    }
+    house.homeserver.until_said("busy 50").await;
+    let room = management(&house, ALICE).await;
+    ask(&house, &room, ALICE, "list", "on Main, last").await;
+    house.say(&room, BOB, Message::text("list")).await;
+    let listed = house.homeserver.until_said("the latest 50; there are more").await;
+    assert_eq!(listed.matches("on Busy").count(), 50, "{listed}");
+    let alice = house.engine.contacts(&UserId::new(ALICE)).await.unwrap();
+    assert_eq!(alice.len(), 1);
+    assert_eq!(house.engine.contacts(&UserId::new(BOB)).await.unwrap().len(), 51);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_knows_an_event_of_another_line_learns_nothing_of_it() {
+    let house = House::with(two_lines()).await;
+    let room = house.conversation().await;
+    let event = house.say(&room, ALICE, Message::text("private")).await;
+    house.homeserver.until("accepted", |hs| hs.statuses().pop()).await;
+    let asks = format!("status {event}");
+    let management = management(&house, BOB).await;
+    ask(
+        &house,
+        &management,
+        BOB,
+        &asks,
+        "no part of a conversation of yours",
+    )
+    .await;
+    let mut busy = inbound(PHONE, "to the busy line");
+    busy.to.text = "+447700900124".into();
+    house.arrive(What::Network(Inbound::Message(busy))).await;
+    let theirs = house
+        .homeserver
+        .until("the other room", |hs| room_of(hs, "to the busy line"))
+        .await;
+    house
+        .say(&theirs, BOB, Message::text(format!("!sb {asks}")))
+        .await;
+    let refused = |hs: &FakeHomeserver| {
+        let said = hs.said();
+        (said
+            .iter()
+            .filter(|said| said.contains("no part of a conversation of yours"))
+            .count()
+            == 2)
+            .then_some(())
+    };
+    house.homeserver.until("a second refusal", refused).await;
+    assert!(
+        !house
+            .homeserver
+            .said()
+            .iter()
+            .any(|said| said.contains("written by"))
+    );
+    // From wherever its own people ask, they are told.
+    ask(&house, &management, ALICE, &asks, "written by @alice:example.org").await;
+}

@@ -504,8 +504,9 @@ enum Comes {
     Soon,
     Late,
     Never,
-    /// The network reports that it gave up.
+    /// The network reports that it gave up; before it has answered that it took it.
     GivenUp,
+    GivenUpEarly,
 }
 
 /// A number from a seed (xorshift): the same ones each time.
@@ -534,6 +535,7 @@ async fn one_message(seed: u64) -> (usize, String) {
         3 => Fate::Taken(Comes::Soon),
         4 => Fate::Taken(Comes::GivenUp),
         5 => Fate::Taken(Comes::Never),
+        6 => Fate::Taken(Comes::GivenUpEarly),
         _ => Fate::Taken(Comes::Late),
     };
     // How it answers to being asked to take it back; it tells the truth, or nothing.
@@ -576,6 +578,10 @@ async fn one_message(seed: u64) -> (usize, String) {
     script(&house);
     let mut by_sms = 0;
     let mut withdrawn = false;
+    let id = "n1";
+    if matches!(fate, Fate::Taken(Comes::GivenUpEarly)) {
+        house.rcs_receipt(id, Outcome::Expired).await;
+    }
     let event = house.say(&room, ALICE, Message::text("once")).await;
     house.agent().until_sent(1).await;
     if kill_early {
@@ -598,11 +604,9 @@ async fn one_message(seed: u64) -> (usize, String) {
         Fate::Unreachable => false,
         Fate::Taken(_) => true,
     };
-    let id = "n1";
     match fate {
         Fate::Taken(Comes::Soon) => house.rcs_receipt(id, Outcome::Delivered).await,
         Fate::Taken(Comes::GivenUp) => {
-            // A network knows of it before it gives it up.
             house.pass(1).await;
             house.rcs_receipt(id, Outcome::Expired).await;
         }
@@ -633,7 +637,7 @@ async fn one_message(seed: u64) -> (usize, String) {
         Fate::Taken(Comes::Soon) => 1,
         Fate::Taken(Comes::Late) => usize::from(late),
         Fate::Taken(Comes::Never) | Fate::Unanswered => usize::from(left && !withdrawn),
-        Fate::Taken(Comes::GivenUp) | Fate::Unreachable => 0,
+        Fate::Taken(Comes::GivenUp | Comes::GivenUpEarly) | Fate::Unreachable => 0,
     };
     log.push_str(&format!(
         "; {by_rcs} by RCS, {by_sms} by SMS, withdrawn {withdrawn}"
@@ -684,4 +688,44 @@ async fn whatever_happens_the_phone_has_a_message_once() {
         .map(|(_, log)| log)
         .collect();
     assert!(lost.is_empty(), "{lost:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_faster_than_the_answer_is_followed_by_the_other_way() {
+    for outcome in [Outcome::Rejected, Outcome::Expired] {
+        let house = House::with(both(Downgrade::Tell)).await;
+        let room = house.rcs_conversation().await;
+        house.rcs_receipt("n1", outcome).await;
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        house.network.until_sent(1).await;
+        house.receipt_in(&["n1"], Outcome::Delivered).await;
+        house.until_state(&event, State::Delivered).await;
+        assert_eq!(house.network.texts(), ["Hi"]);
+        let statuses = house.homeserver.statuses();
+        assert!(statuses.iter().all(|status| status.state != State::Rejected));
+    }
+    // While another part may still arrive, it is taken back first.
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    house.agent().answer(Ok(accepted(&["a", "b"])));
+    house.rcs_receipt("b", Outcome::Rejected).await;
+    house.say(&room, ALICE, Message::text("Hi")).await;
+    house.network.until_sent(1).await;
+    let revoked = house.agent().revoked.lock().unwrap().clone();
+    assert_eq!(revoked.len(), 1);
+    assert_eq!(revoked[0].network_ids, [NetworkId::new("a")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arrival_that_is_faster_than_the_answer_leaves_nothing_to_go_another_way() {
+    let house = House::with(both(Downgrade::Tell)).await;
+    let room = house.rcs_conversation().await;
+    house.rcs_receipt("n1", Outcome::Delivered).await;
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    house.until_state(&event, State::Delivered).await;
+    let rows = swingbridge_domain::store::run(house.store.as_ref(), move |tables| {
+        let message = tables.message_by_event(&event)?.unwrap();
+        tables.outbox_by_message(message.id)
+    });
+    assert_eq!(rows.await.unwrap(), None, "its text is not kept");
 }

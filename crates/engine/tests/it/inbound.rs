@@ -3,6 +3,7 @@ use std::time::Duration;
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
+use swingbridge_domain::secret::Keys;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_text_makes_a_room_and_the_next_uses_it() {
@@ -227,4 +228,67 @@ async fn a_new_message_with_an_old_ones_number_is_not_taken_for_its_repetition()
         .await;
     house.part_in(2, 2, "new two").await;
     house.homeserver.until_said("contact: new one new two").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_comes_once_more_after_its_text_was_complete_makes_no_new_one() {
+    let house = House::new().await;
+    for index in 1..=3 {
+        house.part_in(index, 3, &format!("part {index} ")).await;
+    }
+    house
+        .homeserver
+        .until_said("contact: part 1 part 2 part 3 ")
+        .await;
+    // What they said is not kept.
+    let kept = swingbridge_domain::store::run(house.store.as_ref(), |tables| {
+        let conversation = tables.conversations(None, 1)?.remove(0).id;
+        let assembly = tables.assembly_by_key(conversation, "7/1/3")?.unwrap();
+        tables.assembly_parts(assembly.id)
+    });
+    let keys = Keys::derive(&[7; 32], std::sync::Arc::new(TestEntropy));
+    for part in kept.await.unwrap() {
+        let plain = keys
+            .open(swingbridge_domain::store::seal::PART, &part.sealed)
+            .unwrap();
+        let plain = String::from_utf8(plain).unwrap();
+        assert!(plain.contains("digest") && !plain.contains("part "), "{plain}");
+    }
+    let house = house.kill_and_restart().await;
+    house.part_in(2, 3, "part 2 ").await;
+    house.text_in("+447700900457", "processed after the part").await;
+    house.homeserver.until_said("processed after the part").await;
+    house.advance(Duration::from_secs(121));
+    // Another text with the number of the first is another text.
+    house.part_in(3, 3, "other 3").await;
+    house.part_in(1, 3, "other 1 ").await;
+    house.part_in(2, 3, "other 2 ").await;
+    house
+        .homeserver
+        .until_said("contact: other 1 other 2 other 3")
+        .await;
+    let said = house.homeserver.said_by("contact");
+    assert!(!said.iter().any(|said| said.contains("missing")), "{said:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_that_comes_once_more_after_a_gap_was_shown_is_no_part_of_another_text() {
+    let house = House::new().await;
+    house.part_in(1, 2, "one ").await;
+    house.text_in("+447700900457", "processed after the part").await;
+    house.homeserver.until_said("processed after the part").await;
+    house.advance(Duration::from_secs(121));
+    house
+        .homeserver
+        .until_said("contact: one  [part 2 of 2 missing] ")
+        .await;
+    house.part_in(1, 2, "one ").await;
+    house.part_in(2, 2, "two").await;
+    house.homeserver.until_said("contact (edit): one two").await;
+    house.advance(Duration::from_secs(121));
+    house.text_in(PHONE, "the end").await;
+    house.homeserver.until_said("the end").await;
+    let said = house.homeserver.said_by("contact");
+    let gaps = said.iter().filter(|said| said.contains("missing"));
+    assert_eq!(gaps.count(), 1, "{said:#?}");
 }

@@ -1,10 +1,13 @@
 use crate::house::*;
 use std::time::Duration;
+use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::connector::SendError;
+use swingbridge_domain::consent::Rule;
 use swingbridge_domain::delivery::{Outcome, Reason, State};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::message::*;
+use swingbridge_domain::store::{self, MessageRecord};
 
 fn status_of(homeserver: &FakeHomeserver, event: &EventId, state: State) -> Option<SendStatus> {
     homeserver
@@ -325,14 +328,6 @@ async fn a_redaction_takes_back_only_what_has_not_left() {
         .homeserver
         .until("pending", |hs| status_of(hs, &event, State::Queued))
         .await;
-    let unsend = |event: &EventId| Message {
-        replaces: Some(Reference::Event(event.clone())),
-        parts: vec![Part {
-            disposition: Disposition::Render,
-            body: Body::Null,
-        }],
-        ..Message::default()
-    };
     house.say(&room, ALICE, unsend(&event)).await;
     house.homeserver.until_said("Withdrawn before it left").await;
     house.advance(Duration::from_secs(61));
@@ -388,4 +383,143 @@ async fn a_carrier_that_is_away_for_long_is_told_of_in_words_once() {
         .filter(|said| said.contains("Still waiting for the network"))
         .count();
     assert_eq!(told, 1);
+}
+
+fn unknown() -> SendError {
+    SendError::Unknown {
+        detail: "the connection was lost".into(),
+    }
+}
+
+/// A network that knows a message again when it is given it once more.
+fn idempotent() -> swingbridge_engine::site::Site {
+    let mut site = site();
+    let able = Capabilities {
+        networks: vec!["sms".into()],
+        idempotent_sends: true,
+        way: sms_way(),
+        ..Capabilities::default()
+    };
+    site.capabilities.insert(ConnectorId::new("carrier"), able);
+    site
+}
+
+fn unsend(event: &EventId) -> Message {
+    Message {
+        replaces: Some(Reference::Event(event.clone())),
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::Null,
+        }],
+        ..Message::default()
+    }
+}
+
+/// What is remembered of the message of an event, once it is in this state.
+async fn until_kept(house: &House, event: &EventId, state: State) -> MessageRecord {
+    loop {
+        let event = event.clone();
+        let found = store::run(house.store.as_ref(), move |tables| {
+            tables.message_by_event(&event)
+        });
+        match found.await.unwrap() {
+            Some(message) if message.state == state => return message,
+            _ => tokio::task::yield_now().await,
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_left_is_not_said_to_have_been_withdrawn_before_it_did() {
+    // Parked for its writer's word, or in the queue to be asked about again.
+    for (site, state) in [(site(), State::Uncertain), (idempotent(), State::Sending)] {
+        let house = House::with(site).await;
+        let room = house.conversation().await;
+        house.network.answer(Err(unknown()));
+        let event = house.say(&room, ALICE, Message::text("oops")).await;
+        until_kept(&house, &event, state).await;
+        house.say(&room, ALICE, unsend(&event)).await;
+        house
+            .homeserver
+            .until_said("It is not sent again. An earlier try may have reached the phone.")
+            .await;
+        assert_eq!(
+            until_kept(&house, &event, State::Uncertain)
+                .await
+                .detail
+                .as_deref(),
+            Some("It is not sent again. An earlier try may have reached the phone.")
+        );
+        house.advance(Duration::from_secs(60));
+        house.say(&room, ALICE, Message::text("next")).await;
+        house.network.until_sent(2).await;
+        assert_eq!(house.network.texts(), ["oops", "next"]);
+        assert!(
+            !house
+                .homeserver
+                .said()
+                .iter()
+                .any(|said| said.contains("Withdrawn"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_left_is_not_said_to_be_unsent_when_a_wish_meets_it() {
+    let house = House::with(idempotent()).await;
+    let room = house.conversation().await;
+    house.network.answer(Err(unknown()));
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    until_kept(&house, &event, State::Sending).await;
+    house.text_in(PHONE, "STOP").await;
+    let status = house
+        .homeserver
+        .until("uncertain", |hs| status_of(hs, &event, State::Uncertain))
+        .await;
+    let words = status.message.unwrap();
+    for part in [
+        "An earlier try may have reached the phone",
+        "asked for no more texts",
+    ] {
+        assert!(words.contains(part) && !words.contains("Not sent"), "{words}");
+    }
+    until_kept(&house, &event, State::Uncertain).await;
+    house.advance(Duration::from_secs(60));
+    house.text_in(PHONE, "START").await;
+    house
+        .homeserver
+        .until_said("wishes texts from this line again")
+        .await;
+    house.say(&room, ALICE, Message::text("next")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["Hi", "next"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_left_is_not_said_to_be_unsent_when_consent_is_withdrawn() {
+    let mut site = idempotent();
+    site.lines[0].consent = Rule::Line;
+    let house = House::with(site).await;
+    house.text_in(PHONE, "Hello there").await;
+    let question = crate::trust::until_question(&house, 1).await;
+    let room = house.room().await;
+    house
+        .say(&room, ALICE, crate::trust::reaction(&question, "✅"))
+        .await;
+    house.homeserver.until_said("contact: Hello there").await;
+    house.network.answer(Err(unknown()));
+    let event = house.say(&room, ALICE, Message::text("Hi")).await;
+    until_kept(&house, &event, State::Sending).await;
+    house
+        .say(&room, ALICE, Message::text("!sb consent withdraw"))
+        .await;
+    let status = house
+        .homeserver
+        .until("uncertain", |hs| status_of(hs, &event, State::Uncertain))
+        .await;
+    let words = status.message.unwrap();
+    for part in ["An earlier try may have reached the phone", "you have not agreed"] {
+        assert!(words.contains(part) && !words.contains("Not sent"), "{words}");
+    }
+    assert_eq!(house.network.texts(), ["Hi"]);
 }

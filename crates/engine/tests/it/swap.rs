@@ -216,3 +216,102 @@ async fn what_comes_by_the_former_line_is_asked_about_under_that_lines_name() {
         .await;
     assert_eq!(questions(&house.homeserver).len(), 3);
 }
+
+/// Waits until a message is in doubt: the network was asked, has not answered, and is asked again later.
+async fn until_in_doubt(house: &House, event: &EventId) {
+    loop {
+        let event = event.clone();
+        let found = swingbridge_domain::store::run(house.store.as_ref(), move |tables| {
+            tables.message_by_event(&event)
+        });
+        let found = found.await.unwrap();
+        if found.is_some_and(|message| message.state == State::Sending) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The first line's network takes a message once, however often it is given.
+fn idempotent() -> Site {
+    let mut site = two();
+    site.capabilities.insert(
+        ConnectorId::new("carrier"),
+        Capabilities {
+            networks: vec!["sms".into()],
+            idempotent_sends: true,
+            way: sms_way(),
+            ..Capabilities::default()
+        },
+    );
+    site
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_have_left_stays_with_its_line_when_the_conversation_moves() {
+    let house = House::with(idempotent()).await;
+    let room = house.conversation().await;
+    house.network.answer(Err(SendError::Unknown {
+        detail: "no answer".into(),
+    }));
+    let event = house.say(&room, ALICE, Message::text("once")).await;
+    until_in_doubt(&house, &event).await;
+    house.say(&room, ALICE, Message::text("!sb swap other")).await;
+    house
+        .homeserver
+        .until_said("From now on this conversation goes by Other")
+        .await;
+    house.advance(Duration::from_secs(2));
+    house
+        .homeserver
+        .until("accepted", |hs| accepted_state(hs, &event))
+        .await;
+    assert_eq!(house.network.texts(), ["once", "once"]);
+    let keys: Vec<String> = {
+        let sent = house.network.sent.lock().unwrap();
+        sent.iter().map(|outbound| outbound.key.clone()).collect()
+    };
+    assert_eq!(keys[0], keys[1]);
+    assert!(house.other().texts().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wish_that_is_written_to_the_old_number_is_about_the_old_number() {
+    let house = House::with(two()).await;
+    let room = house.conversation().await;
+    let swap = async |to: &str, name: &str, times: usize| {
+        house
+            .say(&room, ALICE, Message::text(format!("!sb swap {to}")))
+            .await;
+        let told = format!("From now on this conversation goes by {name}");
+        let said = |hs: &FakeHomeserver| {
+            let said = hs.said();
+            (said.iter().filter(|said| said.contains(&told)).count() == times).then_some(())
+        };
+        house.homeserver.until(&told, said).await;
+    };
+    let wish = async |what: InboundMessage, told: &str, times: usize| {
+        house.arrive(What::Network(Inbound::Message(what))).await;
+        let said = |hs: &FakeHomeserver| {
+            let said = hs.said();
+            (said.iter().filter(|said| said.contains(told)).count() == times).then_some(())
+        };
+        house.homeserver.until(told, said).await;
+    };
+    let (stopped, started) = ("From now on nothing leaves", "wishes texts from this line again");
+    wish(inbound(PHONE, "STOP"), stopped, 1).await;
+    swap("other", "Other", 1).await;
+    wish(inbound(PHONE, "START"), started, 1).await;
+    swap("main", "Main", 1).await;
+    let event = house.say(&room, ALICE, Message::text("welcome back")).await;
+    crate::abuse::accepted_of(&house, &event).await;
+    // The other way round: the new number's state says nothing of the old one.
+    swap("other", "Other", 2).await;
+    wish(by_other("STOP"), stopped, 2).await;
+    wish(inbound(PHONE, "STOP"), stopped, 3).await;
+    swap("main", "Main", 2).await;
+    let event = house.say(&room, ALICE, Message::text("hello?")).await;
+    crate::abuse::refused(&house, &event).await;
+    assert_eq!(house.network.texts(), ["welcome back"]);
+    assert!(house.other().texts().is_empty());
+}

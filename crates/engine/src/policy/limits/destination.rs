@@ -11,8 +11,29 @@ pub(super) struct Barred {
     pub detail: &'static str,
 }
 
-/// What bars a line's texts from an address, if anything does.
+/// What bars a line's texts from an address, if anything does. Of a group whose network names it by its members' numbers, each of them
+/// counts; nothing is known of who is in another.
 pub(super) fn judge(line: &Line, address: &Address) -> Option<Barred> {
+    match address {
+        Address::Group(thread) => {
+            let members = thread.split(',').filter_map(member);
+            members
+                .filter(|member| *member != line.address)
+                .find_map(|member| judge_one(line, &member))
+        }
+        one => judge_one(line, one),
+    }
+}
+
+/// A member of a group, where its name in the thread is an E.164 number.
+fn member(name: &str) -> Option<Address> {
+    let name = name.trim();
+    let digits = name.strip_prefix('+')?;
+    let is_number = (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    is_number.then(|| Address::Number(name.to_owned()))
+}
+
+fn judge_one(line: &Line, address: &Address) -> Option<Barred> {
     let limits = &line.limits;
     let given = address.full();
     let is_number = matches!(address, Address::Number(_) | Address::Short(_));

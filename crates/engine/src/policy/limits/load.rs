@@ -11,8 +11,8 @@ use crate::state::{Card, OptedOut, State};
 use crate::words;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::id::{ContactId, ConversationId, LineId, UserId};
-use swingbridge_domain::inbox::{InboundMessage, Preference};
+use swingbridge_domain::id::{ConnectorId, ContactId, ConversationId, LineId, UserId};
+use swingbridge_domain::inbox::{InboundMessage, NetworkAddress, Preference};
 use swingbridge_domain::limits::OptOutRule;
 use swingbridge_domain::line::Line;
 use swingbridge_domain::message::Message;
@@ -35,6 +35,26 @@ impl Work<'_> {
         if let Some(talk) = &state.talk {
             let own = self.own(&talk.line);
             state.suppressed = self.tables.suppression(&own, talk.contact.id)?;
+        }
+        Ok(())
+    }
+
+    /// For a wish of a contact, who wrote it to one of our addresses: also that of a line that the conversation was moved away from.
+    pub fn load_wish(
+        &mut self,
+        state: &mut State,
+        connector: &ConnectorId,
+        to: &NetworkAddress,
+    ) -> Loaded<()> {
+        self.load_suppression(state)?;
+        let told = self.site.line_of(connector, to);
+        let Some((talk, told)) = state.talk.as_ref().zip(told) else {
+            return Ok(());
+        };
+        if told.id != talk.line.id {
+            let (own, contact) = (self.own(told), talk.contact.id);
+            state.suppressed_there = self.tables.suppression(&own, contact)?;
+            state.written_to_other = true;
         }
         Ok(())
     }
@@ -102,10 +122,10 @@ impl Work<'_> {
         if inbound.own || inbound.history {
             return Ok(());
         }
-        let asks = opt_out::reading(&text, &talk.line.opt_out.words).is_some();
+        let asks = opt_out::asked(inbound, &talk.line.opt_out.words).is_some();
         let loops = talk.line.limits.loops;
         if asks {
-            self.load_suppression(state)?;
+            self.load_wish(state, &inbound.connector, &inbound.to)?;
         }
         // Where no machine writes, nothing need be remembered of what people write.
         let watched = match asks {

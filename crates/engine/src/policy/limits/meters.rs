@@ -170,7 +170,12 @@ pub(super) fn judge(
 
 /// What a message costs.
 fn cost(talk: &Talk, measure: Measure) -> Result<i64, Refusal> {
-    let (limits, number) = (&talk.line.limits, talk.address.full());
+    let limits = &talk.line.limits;
+    // A group has the `default` price: what its network calls it may begin like a number, that of one member among many.
+    let number = match talk.is_group() {
+        true => "",
+        false => talk.address.full(),
+    };
     let (price, times) = match measure.media {
         true => (limits.media_price_to(number), 1),
         false => (limits.price_to(number), measure.parts),

@@ -85,8 +85,32 @@ const STOP: &[&str] = &[
 const START: &[&str] = &["start", "unstop", "opt in", "optin", "subscribe", "старт"];
 const HELP: &[&str] = &["help", "info", "aide", "hilfe", "ayuda", "ajuda", "aiuto"];
 
+/// Words on a button that can be meant for nothing else than texts: "Cancel" and "End" are of a booking or a talk.
+const TAPPED_STOP: [&str; 3] = ["stop", "stopall", "unsubscribe"];
+const TAPPED_START: &str = "start";
+
+/// What a message from a phone asks, if it says nothing else.
+pub(super) fn asked(inbound: &InboundMessage, more: &[String]) -> Option<Heard> {
+    let only = inbound.message.parts.len() == 1;
+    let text = &inbound.message.first_text().filter(|_| only)?.plain;
+    match inbound.tapped {
+        true => tapped(text),
+        false => reading(text, more),
+    }
+}
+
+/// Reads the words of a button: they are ours, so few of them are a wish of the contact's.
+fn tapped(text: &str) -> Option<Heard> {
+    let text = folded(text);
+    match text.as_str() {
+        stop if TAPPED_STOP.contains(&stop) => Some(Heard::Stop),
+        TAPPED_START => Some(Heard::Start),
+        _ => None,
+    }
+}
+
 /// Reads the whole of a text; `more` is what the operator understands as STOP besides.
-pub(crate) fn reading(text: &str, more: &[String]) -> Option<Heard> {
+fn reading(text: &str, more: &[String]) -> Option<Heard> {
     /// Nothing on the lists is longer, in characters.
     const LONGEST: usize = 60;
     let text = text.trim();
@@ -127,29 +151,42 @@ pub(crate) fn heard(scene: &Scene<'_>, talk: &Talk, inbound: &InboundMessage) ->
         return Vec::new();
     }
     let mut effects = loops::came(scene, talk);
-    let said = inbound
-        .message
-        .first_text()
-        .filter(|_| inbound.message.parts.len() == 1);
     let rules = &talk.line.opt_out;
     let answer = |text: &Option<String>| match text {
         Some(text) if !inbound.answered => automatic::answer(scene, talk, text),
         _ => Vec::new(),
     };
     let lines = lines(scene, talk, &inbound.connector, &inbound.to);
-    match said.and_then(|text| reading(&text.plain, &rules.words)) {
-        Some(Heard::Stop) if scene.state.suppressed.is_none() => {
-            effects.extend(stopped(talk, lines, SuppressedBy::Contact));
-            effects.extend(answer(&rules.confirm_stop));
+    match asked(inbound, &rules.words) {
+        Some(Heard::Stop) => {
+            effects.push(suppress(talk, lines, SuppressedBy::Contact));
+            if is_new_stop(scene) {
+                effects.extend(stopped(talk, SuppressedBy::Contact));
+                effects.extend(answer(&rules.confirm_stop));
+            }
         }
-        Some(Heard::Start) if scene.state.suppressed.is_some() => {
-            effects.extend(started(talk, lines));
-            effects.extend(answer(&rules.confirm_start));
+        Some(Heard::Start) => {
+            effects.push(lift(talk, lines));
+            if is_new_start(scene) {
+                effects.extend(started(talk));
+                effects.extend(answer(&rules.confirm_start));
+            }
         }
         Some(Heard::Help) => effects.extend(answer(&rules.help)),
-        _ => {}
+        None => {}
     }
     effects
+}
+
+/// Whether a STOP is news: for the conversation's line, or for another one of ours that it was written to (one that the conversation was
+/// moved away from). The wish itself is kept either way, for each of the lines.
+fn is_new_stop(scene: &Scene<'_>) -> bool {
+    let state = scene.state;
+    state.suppressed.is_none() || (state.written_to_other && state.suppressed_there.is_none())
+}
+
+fn is_new_start(scene: &Scene<'_>) -> bool {
+    scene.state.suppressed.is_some() || scene.state.suppressed_there.is_some()
 }
 
 /// The network tells what a contact wishes. It has answered the contact itself.
@@ -161,11 +198,14 @@ pub(crate) fn told(scene: &Scene<'_>, preference: &Preference) -> Result<Vec<Eff
         return by_a_stranger(scene, preference);
     };
     let lines = lines(scene, talk, &preference.connector, &preference.to);
-    Ok(match (preference.wanted, &scene.state.suppressed) {
-        (false, None) => stopped(talk, lines, SuppressedBy::Network),
-        (true, Some(_)) => started(talk, lines),
-        _ => Vec::new(),
-    })
+    let (kept, news) = match preference.wanted {
+        false => (
+            suppress(talk, lines, SuppressedBy::Network),
+            is_new_stop(scene).then(|| stopped(talk, SuppressedBy::Network)),
+        ),
+        true => (lift(talk, lines), is_new_start(scene).then(|| started(talk))),
+    };
+    Ok(std::iter::once(kept).chain(news.into_iter().flatten()).collect())
 }
 
 /// The same of somebody with whom there is no conversation: no room to tell, but a later first text is refused.
@@ -189,25 +229,25 @@ fn by_a_stranger(scene: &Scene<'_>, preference: &Preference) -> Result<Vec<Effec
         let entry = NewEntry::new(kind).about(About::Line(line.id.clone()));
         Effect::Audit(entry.detail(format!("contact {}: {detail}", contact.id)))
     };
-    Ok(match (preference.wanted, &scene.state.suppressed) {
-        (false, None) => vec![
-            Effect::Suppress {
-                lines,
-                conversation: None,
-                contact: contact.id,
-                by: SuppressedBy::Network,
-            },
-            logged(Kind::OptedOut, "by the network"),
-        ],
-        (true, Some(_)) => vec![
-            Effect::LiftSuppression {
-                lines,
-                contact: contact.id,
-            },
-            logged(Kind::OptOutLifted, "by the contact"),
-        ],
-        _ => Vec::new(),
-    })
+    let known = scene.state.suppressed.is_some();
+    let mut effects = vec![match preference.wanted {
+        false => Effect::Suppress {
+            lines,
+            conversation: None,
+            contact: contact.id,
+            by: SuppressedBy::Network,
+        },
+        true => Effect::LiftSuppression {
+            lines,
+            contact: contact.id,
+        },
+    }];
+    match preference.wanted {
+        false if !known => effects.push(logged(Kind::OptedOut, "by the network")),
+        true if known => effects.push(logged(Kind::OptOutLifted, "by the contact")),
+        _ => {}
+    }
+    Ok(effects)
 }
 
 /// The lines that a wish is about: the conversation's own first, the one that it goes by otherwise, and the one that was told.
@@ -228,30 +268,36 @@ fn with_fallback(line: &Line) -> Vec<LineId> {
     std::iter::once(line.id.clone()).chain(other).collect()
 }
 
-fn stopped(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Vec<Effect> {
+fn suppress(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Effect {
+    Effect::Suppress {
+        lines,
+        conversation: Some(talk.conversation.id),
+        contact: talk.contact.id,
+        by,
+    }
+}
+
+fn lift(talk: &Talk, lines: Vec<LineId>) -> Effect {
+    Effect::LiftSuppression {
+        lines,
+        contact: talk.contact.id,
+    }
+}
+
+fn stopped(talk: &Talk, by: SuppressedBy) -> Vec<Effect> {
     let enforced = talk.line.opt_out.rule == OptOutRule::Enforce;
     let detail = match enforced {
         true => format!("by the {}", by.word()),
         false => format!("by the {}; shown, not enforced", by.word()),
     };
     vec![
-        Effect::Suppress {
-            lines,
-            conversation: Some(talk.conversation.id),
-            contact: talk.contact.id,
-            by,
-        },
         logged(Kind::OptedOut, talk, None, detail),
         notice(talk, words::opted_out(&talk.shown(), enforced, by), None),
     ]
 }
 
-fn started(talk: &Talk, lines: Vec<LineId>) -> Vec<Effect> {
+fn started(talk: &Talk) -> Vec<Effect> {
     vec![
-        Effect::LiftSuppression {
-            lines,
-            contact: talk.contact.id,
-        },
         logged(Kind::OptOutLifted, talk, None, "by the contact"),
         notice(talk, words::opted_in(&talk.shown()), None),
     ]
@@ -304,6 +350,18 @@ mod tests {
         }
         assert_eq!(reading("Nie Wieder!", &["nie wieder".into()]), Some(Heard::Stop));
         assert_eq!(reading("", &["!".into()]), None);
+    }
+
+    #[test]
+    fn a_tapped_button_stops_texts_only_by_plain_words() {
+        for text in ["STOP", "Stop!", "StopAll", "Unsubscribe"] {
+            assert_eq!(tapped(text), Some(Heard::Stop), "{text}");
+        }
+        assert_eq!(tapped("Start"), Some(Heard::Start));
+        for word in STOP.iter().chain(START).chain(HELP) {
+            let plain = TAPPED_STOP.contains(word) || *word == TAPPED_START;
+            assert_eq!(tapped(word).is_some(), plain, "{word}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@ use super::{LISTED, Loaded};
 use crate::commands::{self, Command};
 use crate::process::Work;
 use crate::state::State;
-use swingbridge_domain::id::{EventId, UserId};
+use crate::step::Scene;
+use swingbridge_domain::id::{EventId, LineId, UserId};
 use swingbridge_domain::inbox::{Membership, RoomEvent, RoomEventKind};
 use swingbridge_domain::message::{Body, Disposition, Message, Reference};
 use swingbridge_domain::store::RoomRole;
@@ -74,10 +75,28 @@ impl Work<'_> {
     fn load_for_command(&mut self, state: &mut State, command: &Command, user: &UserId) -> Loaded<()> {
         self.load_inboxes(state, None)?;
         match command {
-            Command::List => self.survey_talks(state)?,
+            Command::List => {
+                let scene = Scene {
+                    site: self.site,
+                    state,
+                    now: self.now,
+                };
+                let lines = self.site.lines.iter();
+                let usable = lines.filter(|line| scene.may_use(user, line));
+                let usable: Vec<LineId> = usable.map(|line| line.id.clone()).collect();
+                self.survey_talks(state, &usable)?;
+            }
             Command::Status(named) | Command::Retry(named) => match (named, &state.talk) {
-                (Some(event), _) => self.load_named(state, &event.clone())?,
+                (Some(event), _) => {
+                    self.load_named(state, event)?;
+                    let of = state.message.as_ref().map(|message| message.conversation);
+                    if let Some(of) = of {
+                        let found = self.tables.conversation(of)?;
+                        state.survey.line = found.map(|found| found.line);
+                    }
+                }
                 (None, Some(talk)) => {
+                    state.survey.line = Some(talk.line.id.clone());
                     state.survey.latest = self.tables.messages_of(talk.conversation.id, 1)?.pop();
                     if let Some(latest) = state.survey.latest.as_ref().map(|message| message.id) {
                         state.row = self.tables.outbox_by_message(latest)?;
