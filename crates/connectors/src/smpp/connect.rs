@@ -8,11 +8,15 @@ use rustls::{CertificateError, Error as TlsError};
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 use swingbridge_wire::smpp::{Address, Bind, Body, CommandStatus};
 use thiserror::Error;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+/// The least time for one of several addresses.
+const LEAST_SLICE: Duration = Duration::from_secs(1);
 
 /// Why an attempt did not end in a bound session.
 #[derive(Debug, Error)]
@@ -111,9 +115,7 @@ fn words(error: &io::Error) -> String {
 /// See [`AttemptError`]; another attempt may follow later.
 pub async fn attempt(account: &Account, role: Role) -> Result<Opened, AttemptError> {
     let timing = account.config.timing;
-    let io = timeout(timing.connect, connect(account))
-        .await
-        .unwrap_or(Err(AttemptError::TimedOut))?;
+    let io = connect(account).await?;
     Ok(open(
         io,
         bind(account, role),
@@ -126,26 +128,55 @@ pub async fn attempt(account: &Account, role: Role) -> Result<Opened, AttemptErr
 
 async fn connect(account: &Account) -> Result<Io, AttemptError> {
     let config = &account.config;
-    let found = lookup_host((config.host.as_str(), config.port))
+    let limit = config.timing.connect;
+    let found = timeout(limit, lookup_host((config.host.as_str(), config.port)))
         .await
+        .map_err(|_| AttemptError::TimedOut)?
         .map_err(AttemptError::Resolve)?;
-    let mut failed = io::Error::new(
-        io::ErrorKind::NotFound,
-        "the name has no address of the right kind",
-    );
-    for address in found {
-        if config
-            .source_address
-            .is_some_and(|source| source.is_ipv4() != address.is_ipv4())
-        {
-            continue;
-        }
-        match dial(account, address).await {
-            Ok(stream) => return secure(account, stream).await,
-            Err(error) => failed = error,
+    let fits = |address: &SocketAddr| {
+        let source = config.source_address;
+        source.is_none_or(|source| source.is_ipv4() == address.is_ipv4())
+    };
+    let addresses: Vec<_> = found.filter(fits).collect();
+    let stream = one_of(&addresses, limit, |address| dial(account, address)).await?;
+    timeout(limit, secure(account, stream))
+        .await
+        .unwrap_or(Err(AttemptError::TimedOut))
+}
+
+/// Connects to the first of these that lets us. Each has its own slice of the limit: one that drops what comes may not use up the time of
+/// the others, at each attempt again.
+async fn one_of<T, F>(
+    addresses: &[SocketAddr],
+    limit: Duration,
+    dial: impl Fn(SocketAddr) -> F,
+) -> Result<T, AttemptError>
+where
+    F: Future<Output = io::Result<T>>,
+{
+    let slice = slice(limit, addresses.len());
+    let (mut failed, mut timed_out) = (None, false);
+    for &address in addresses {
+        match timeout(slice, dial(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => failed = Some(error),
+            Err(_) => timed_out = true,
         }
     }
-    Err(AttemptError::Connect(failed))
+    Err(match failed {
+        // It says more than that another one was silent.
+        Some(error) => AttemptError::Connect(error),
+        None if timed_out => AttemptError::TimedOut,
+        None => AttemptError::Connect(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the name has no address of the right kind",
+        )),
+    })
+}
+
+fn slice(limit: Duration, addresses: usize) -> Duration {
+    let many = u32::try_from(addresses).unwrap_or(u32::MAX).max(1);
+    (limit / many).max(LEAST_SLICE.min(limit))
 }
 
 async fn dial(account: &Account, address: SocketAddr) -> io::Result<TcpStream> {
@@ -194,5 +225,46 @@ fn bind(account: &Account, role: Role) -> Body {
         Role::Transceiver => Body::BindTransceiver(bind),
         Role::Transmitter => Body::BindTransmitter(bind),
         Role::Receiver => Body::BindReceiver(bind),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addresses(many: u8) -> Vec<SocketAddr> {
+        (1..=many).map(|n| ([192, 0, 2, n], 2775).into()).collect()
+    }
+
+    #[test]
+    fn each_address_has_its_slice_and_none_too_little() {
+        let seconds = Duration::from_secs;
+        for (limit, many, expected) in [(10, 1, 10), (10, 2, 5), (10, 40, 1), (10, 0, 10)] {
+            assert_eq!(slice(seconds(limit), many), seconds(expected), "{limit} {many}");
+        }
+        // Not more than there is.
+        let short = Duration::from_millis(200);
+        assert_eq!(slice(short, 2), short);
+    }
+
+    #[tokio::test]
+    async fn an_address_that_drops_what_comes_does_not_use_up_the_time_of_the_next() {
+        let limit = Duration::from_millis(50);
+        let dial = async |address: SocketAddr| match address.ip().to_string().as_str() {
+            "192.0.2.1" => std::future::pending().await,
+            "192.0.2.2" => Err(io::ErrorKind::ConnectionRefused.into()),
+            _ => Ok(address),
+        };
+        let found = one_of(&addresses(3), limit, dial).await.unwrap();
+        assert_eq!(found, addresses(3)[2]);
+        let refused = one_of(&addresses(2), limit, dial).await.unwrap_err();
+        assert!(
+            matches!(&refused, AttemptError::Connect(error) if error.kind() == io::ErrorKind::ConnectionRefused),
+            "{refused}"
+        );
+        let silent = one_of(&addresses(1), limit, dial).await.unwrap_err();
+        assert!(matches!(silent, AttemptError::TimedOut), "{silent}");
+        let none = one_of(&addresses(0), limit, dial).await.unwrap_err();
+        assert!(matches!(none, AttemptError::Connect(_)), "{none}");
     }
 }

@@ -15,6 +15,7 @@ use swingbridge_domain::clock::{Clock, Entropy, Timestamp};
 use swingbridge_domain::connector::{
     Accepted, Connector, ConnectorError, Health, Link, Outbound, SendError, Shutdown,
 };
+use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbox;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
@@ -241,9 +242,10 @@ impl Connector for SmppConnector {
             let words = |detail: String| format!("part {} of {total}: {detail}", at + 2);
             match sent {
                 Fate::Accepted(id) => network_ids.extend(id),
-                Fate::Refused { reason, detail } => {
+                Fate::Refused { detail, .. } => {
+                    // The first part is with the SMSC: by another way the phone would get that twice.
                     failed.get_or_insert(SendError::Rejected {
-                        reason,
+                        reason: Reason::InPart,
                         detail: words(detail),
                     });
                 }

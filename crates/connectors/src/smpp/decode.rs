@@ -60,10 +60,11 @@ impl Reader<'_> {
             },
             _ => return None,
         };
-        // Told by the class alone: a person may write "id:1 stat:DELIVRD" too.
+        // Never told by the text: a person may write "id:1 stat:DELIVRD" too.
         Some(match fields.esm_class & esm_class::TYPE {
             esm_class::RECEIPT => self.receipt(&fields, false),
             esm_class::INTERMEDIATE => self.receipt(&fields, true),
+            0 if is_receipt(fields.tlvs) => self.receipt(&fields, false),
             _ => self.message(&fields, delivery.sequence),
         })
     }
@@ -169,6 +170,11 @@ impl Reader<'_> {
             what: What::Network(Inbound::Message(inbound)),
         }
     }
+}
+
+/// Some SMSCs leave the class at 0. No phone sets both of these, and an SMSC that names what it delivers sets only the id.
+fn is_receipt(tlvs: &Tlvs) -> bool {
+    tlvs.get(tag::RECEIPTED_MESSAGE_ID).is_some() && tlvs.message_state().is_some()
 }
 
 fn other(kind: String) -> Message {

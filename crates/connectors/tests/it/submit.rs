@@ -121,6 +121,30 @@ async fn the_first_part_goes_alone_and_a_throttled_later_one_is_sent_again_here(
     peer.expect_quiet().await;
 }
 
+/// Else a fallback would say the beginning a second time.
+#[tokio::test]
+async fn a_message_whose_later_part_is_refused_has_left_in_part() {
+    let smsc = Smsc::start().await;
+    let running = run(config(smsc.port()));
+    let mut peer = smsc.bound().await;
+    running.until(Link::Connected).await;
+    let send = running.send(outbound(&"x".repeat(400)));
+    let (first, _) = peer.submit().await;
+    peer.accept(first, "a").await;
+    let (second, _) = peer.submit().await;
+    let (third, _) = peer.submit().await;
+    peer.refuse(second, CommandStatus(0x45)).await;
+    peer.accept(third, "c").await;
+    match send.await.unwrap() {
+        Err(SendError::Rejected { reason, detail }) => {
+            assert_eq!(reason, Reason::InPart);
+            assert!(detail.starts_with("part 2 of 3:"), "{detail}");
+        }
+        other => panic!("{other:?}"),
+    }
+    peer.expect_quiet().await;
+}
+
 #[tokio::test]
 async fn a_throttled_first_part_leaves_nothing_behind() {
     let smsc = Smsc::start().await;

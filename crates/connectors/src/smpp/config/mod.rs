@@ -264,7 +264,7 @@ pub enum Trust {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Timing {
-    /// For the connection with its TLS handshake.
+    /// For finding the host, for the connection, and for its TLS handshake, each. Several addresses of the host share the time for the connection.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub connect: Duration,

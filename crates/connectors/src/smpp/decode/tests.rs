@@ -161,6 +161,23 @@ fn receipts_are_told_by_class_and_read_from_parameters_and_text() {
 }
 
 #[test]
+fn a_receipt_whose_class_says_nothing_is_told_by_its_state_and_id_together() {
+    let mut told = sm(0, 0, b"id:77 stat:DELIVRD");
+    told.tlvs.push(tag::RECEIPTED_MESSAGE_ID, "77\0");
+    told.tlvs.push(tag::MESSAGE_STATE, [2]);
+    let read = receipt(&Config::default(), told.clone());
+    assert_eq!((ids(&read), read.outcome), (vec!["77"], Outcome::Delivered));
+    // One of them alone is none, and another class is what it says.
+    for at in [0, 1] {
+        let mut one = told.clone();
+        one.tlvs.0.remove(at);
+        assert_eq!(shown(&message(one)), "id:77 stat:DELIVRD");
+    }
+    told.esm_class = 0x10;
+    assert_eq!(shown(&message(told)), "id:77 stat:DELIVRD");
+}
+
+#[test]
 fn receipts_name_the_message_as_the_account_submitted_it() {
     let mut config = Config::default();
     config.message_ids.receipted = IdForm::Decimal;
