@@ -3,9 +3,10 @@
 //! It is written when the provider was asked, and not with each message: what is lost with a crash is asked for, or handed in, once more,
 //! and the inbox knows what it has.
 
+use super::waiting::{Pending, Waiting};
 use crate::journal::{Journal, JournalError};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -34,19 +35,11 @@ pub struct Memory {
     pub begun: Option<Timestamp>,
     /// When the provider was read last.
     pub contact: Option<Timestamp>,
-    pending: BTreeMap<String, Pending>,
+    pending: Waiting,
     #[serde(skip)]
     seen: (HashSet<String>, VecDeque<String>),
     #[serde(skip)]
     missed: HashSet<String>,
-}
-
-/// A message of ours that has no last word.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    pub since: Timestamp,
-    /// The state that was handed in last.
-    pub state: String,
 }
 
 impl Kept {
@@ -134,44 +127,27 @@ impl Memory {
         }
     }
 
-    /// Those that were sent at least `age` ago, the oldest first.
-    pub fn pending(&self, now: Timestamp, age: Duration) -> Vec<(String, Pending)> {
-        let mut all: Vec<_> = self
-            .pending
-            .iter()
-            .filter(|(_, pending)| now.since(pending.since) >= age)
-            .map(|(id, pending)| (id.clone(), pending.clone()))
-            .collect();
-        all.sort_by_key(|(_, pending)| pending.since);
-        all
+    /// Those that were sent at least `age` ago and are to be asked after now: see [`Waiting::next`].
+    pub fn next(&self, now: Timestamp, age: Duration, many: usize) -> Vec<(String, Pending)> {
+        self.pending.next(now, age, many)
+    }
+
+    /// One is asked after now.
+    pub fn asks(&mut self, id: &str) {
+        self.pending.asks(id);
     }
 
     pub fn await_receipts(&mut self, id: &str, now: Timestamp) {
-        let pending = Pending {
-            since: now,
-            state: String::new(),
-        };
-        self.pending.entry(id.to_owned()).or_insert(pending);
-        if self.pending.len() > PENDING {
-            let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.since);
-            if let Some(oldest) = oldest.map(|(id, _)| id.clone()) {
-                self.pending.remove(&oldest);
-            }
-        }
+        self.pending.add(id, now, PENDING);
     }
 
     /// It is in this state; nothing more is expected when `last`.
     pub fn reached(&mut self, id: &str, state: &str, last: bool) {
-        if last {
-            self.pending.remove(id);
-        } else if let Some(pending) = self.pending.get_mut(id) {
-            state.clone_into(&mut pending.state);
-        }
+        self.pending.reached(id, state, last);
     }
 
     /// Forgets those that are asked after for long enough.
     pub fn forget_old(&mut self, now: Timestamp) {
-        self.pending
-            .retain(|_, pending| now.since(pending.since) <= PATIENCE);
+        self.pending.forget_old(now, PATIENCE);
     }
 }

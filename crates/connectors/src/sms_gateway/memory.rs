@@ -1,9 +1,11 @@
 //! What must outlast a restart.
 
 use crate::journal::{Journal, JournalError};
+use crate::provider::waiting::{Pending, Waiting};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use swingbridge_domain::clock::{Entropy, Timestamp};
 
 /// How many of the newest arrivals are kept in mind, so that they are not handed in with each reading.
@@ -28,15 +30,7 @@ pub struct Memory {
     /// When the app answered last.
     pub contact: Option<Timestamp>,
     seen: VecDeque<String>,
-    pending: BTreeMap<String, Pending>,
-}
-
-/// A message of ours that is not delivered.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pending {
-    pub since: Timestamp,
-    /// The state that was handed in last.
-    pub state: String,
+    pending: Waiting,
 }
 
 impl Kept {
@@ -73,6 +67,11 @@ impl Kept {
         Ok(out)
     }
 
+    /// One is asked after now. That is not written down: after a restart the first turn is anyone's.
+    pub fn asks(&self, id: &str) {
+        self.memory().pending.asks(id);
+    }
+
     fn memory(&self) -> MutexGuard<'_, Memory> {
         self.memory.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -92,32 +91,17 @@ impl Memory {
         }
     }
 
-    pub fn pending(&self) -> Vec<(String, Pending)> {
-        let all = self.pending.iter();
-        all.map(|(id, pending)| (id.clone(), pending.clone())).collect()
+    /// Those that are to be asked after now: see [`Waiting::next`].
+    pub fn next(&self, now: Timestamp, many: usize) -> Vec<(String, Pending)> {
+        self.pending.next(now, Duration::ZERO, many)
     }
 
     pub fn await_receipts(&mut self, id: &str, now: Timestamp) {
-        let pending = Pending {
-            since: now,
-            state: String::new(),
-        };
-        self.pending.entry(id.to_owned()).or_insert(pending);
-        while self.pending.len() > PENDING {
-            let oldest = self.pending.iter().min_by_key(|(_, pending)| pending.since);
-            let Some(oldest) = oldest.map(|(id, _)| id.clone()) else {
-                return;
-            };
-            self.pending.remove(&oldest);
-        }
+        self.pending.add(id, now, PENDING);
     }
 
     /// It is in this state; nothing more is expected when `last`.
     pub fn reached(&mut self, id: &str, state: &str, last: bool) {
-        if last {
-            self.pending.remove(id);
-        } else if let Some(pending) = self.pending.get_mut(id) {
-            state.clone_into(&mut pending.state);
-        }
+        self.pending.reached(id, state, last);
     }
 }

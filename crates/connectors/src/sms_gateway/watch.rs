@@ -268,12 +268,8 @@ pub async fn hand_in(shared: &Shared, items: Vec<Item>) -> Result<(), Stop> {
 }
 
 async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
-    for (id, pending) in shared
-        .kept
-        .look(|memory| memory.pending())
-        .into_iter()
-        .take(ASKED)
-    {
+    for (id, pending) in shared.kept.look(|memory| memory.next(now, ASKED)) {
+        shared.kept.asks(&id);
         let state = match shared.api.get(&format!("/messages/{}", escaped(&id))).await {
             Ok(found) => found,
             Err(Failure::Status(404)) => json!({ "state": "Gone" }),

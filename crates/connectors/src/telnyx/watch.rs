@@ -45,8 +45,9 @@ async fn round(shared: &Shared) -> Result<(), Stop> {
     let _ = get(shared, &profile(&shared.config)).await?;
     let pending = shared
         .kept
-        .look(|memory| memory.pending(now, shared.config.timing.ask_after));
-    for (id, pending) in pending.into_iter().take(ASKED) {
+        .look(|memory| memory.next(now, shared.config.timing.ask_after, ASKED));
+    for (id, pending) in pending {
+        shared.kept.change(|memory| memory.asks(&id));
         let found = get(shared, &format!("/messages/{id}")).await?;
         let payload = &found["data"];
         let states = states(payload);

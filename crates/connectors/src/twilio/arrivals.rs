@@ -145,6 +145,8 @@ pub struct Incoming<'a> {
     pub sent_at: Option<Timestamp>,
     pub in_reply_to: Option<&'a str>,
     pub answered: bool,
+    /// A button of a card was pressed.
+    pub tapped: bool,
     pub place: Option<(String, String)>,
     /// The others that it went to, where that is told.
     pub others: Vec<String>,
@@ -197,6 +199,7 @@ pub async fn arrival(shared: &Shared, sid: &str, form: &Form) -> std::io::Result
         in_reply_to: form.filled("OriginalRepliedMessageSid").or(pressed.as_deref()),
         // Only with Advanced Opt-Out; Twilio has then answered what was texted.
         answered: form.filled("OptOutType").is_some(),
+        tapped: form.filled("ButtonPayload").is_some() || form.filled("ButtonText").is_some(),
         place,
         others: form.others(),
         patient: true,
@@ -279,6 +282,7 @@ pub async fn shown(
     let (from, ours) = addresses(shared, told.from, told.to);
     let inbound = InboundMessage {
         answered: told.answered,
+        tapped: told.tapped,
         group,
         network_id: Some(NetworkId::new(name)),
         sent_at: told.sent_at,

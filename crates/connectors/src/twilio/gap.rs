@@ -193,8 +193,9 @@ async fn hand_in(shared: &Shared, item: &Value) -> Result<(), Stop> {
         files,
         sent_at: sent_at(item),
         in_reply_to: None,
-        // The list does not say.
+        // The list says neither.
         answered: false,
+        tapped: false,
         place: None,
         others: Vec::new(),
         patient: false,
@@ -236,8 +237,9 @@ async fn files(shared: &Shared, sid: &str) -> Result<Vec<File>, Stop> {
 async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
     let pending = shared
         .kept
-        .look(|memory| memory.pending(now, shared.config.timing.ask_after));
-    for (sid, pending) in pending.into_iter().take(ASKED) {
+        .look(|memory| memory.next(now, shared.config.timing.ask_after, ASKED));
+    for (sid, pending) in pending {
+        shared.kept.change(|memory| memory.asks(&sid));
         if let (Some(groups), Some(name)) = (&shared.groups, sid.split_once('/')) {
             let (state, last) = match ask_after(shared, groups, name, &pending)
                 .await

@@ -271,6 +271,30 @@ async fn a_message_goes_once_and_its_states_come_back() {
     device.stop().await;
 }
 
+/// More than are asked after in one round, of which all but one stay as they are.
+#[tokio::test]
+async fn a_fate_is_heard_behind_many_that_stay_sent() {
+    let lab = Lab::new().await;
+    let device = lab.running().await;
+    let mut ids = Vec::new();
+    for n in 0..26 {
+        let accepted = device.send(outbound(n, BOB, "waits")).await.unwrap().unwrap();
+        ids.push(accepted.network_ids[0].0.clone());
+    }
+    // By its name it is the last one.
+    ids.sort();
+    let last = ids.pop().unwrap();
+    lab.phone.plays(|scenario| scenario.tells_nothing = true);
+    for id in ids.iter().chain([&last]) {
+        lab.phone.reaches(id, "Sent");
+    }
+    lab.inbox.until(|_| lab.receipts().len() >= 26).await;
+    lab.phone.reaches(&last, "Failed");
+    let told = (last, Outcome::Rejected);
+    lab.inbox.until(|_| lab.receipts().contains(&told)).await;
+    device.stop().await;
+}
+
 #[tokio::test]
 async fn an_answer_that_is_lost_is_asked_for_and_nothing_leaves_twice() {
     for is_old in [false, true] {

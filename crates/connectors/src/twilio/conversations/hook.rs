@@ -98,6 +98,7 @@ async fn said(shared: &Shared, groups: &Groups, conversation: &str, form: &Form)
         sent_at,
         in_reply_to: None,
         answered: false,
+        tapped: false,
         place: None,
         others: Vec::new(),
         patient: false,

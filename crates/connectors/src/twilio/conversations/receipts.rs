@@ -1,7 +1,7 @@
 //! What became of messages to groups: told for each participant.
 
 use super::{Groups, api};
-use crate::provider::memory::Pending;
+use crate::provider::waiting::Pending;
 use crate::twilio::arrivals::{Form, outcome_of};
 use crate::twilio::ask::Refusal;
 use crate::twilio::codes;

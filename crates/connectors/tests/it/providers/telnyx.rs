@@ -256,6 +256,34 @@ async fn a_stop_is_handed_in_as_answered_and_what_follows_is_refused_in_words() 
     device.stop().await;
 }
 
+/// More than are asked after in one round, of which all but one stay as they are.
+#[tokio::test]
+async fn a_state_is_heard_behind_many_that_stay_sent() {
+    let lab = Lab::new().await;
+    let device = lab.start();
+    lab.provider.plays(|trouble| trouble.tells_nothing = true);
+    let mut ids = Vec::new();
+    for n in 0..26 {
+        let message = Outbound {
+            key: format!("waits{n}"),
+            ..outbound(n, BOB, "waits")
+        };
+        let accepted = device.send(message).await.unwrap().unwrap();
+        ids.push(accepted.network_ids[0].0.clone());
+        lab.provider.0.reaches(&ids[ids.len() - 1], None, "sent", None);
+    }
+    // All are of one moment: those whose names come first would be asked first.
+    ids.sort();
+    let last = ids.pop().unwrap();
+    lab.inbox
+        .until(|_| lab.receipts().contains(&(last.clone(), Outcome::Sent)))
+        .await;
+    lab.provider.0.reaches(&last, None, "delivered", None);
+    let told = (last, Outcome::Delivered);
+    lab.inbox.until(|_| lab.receipts().contains(&told)).await;
+    device.stop().await;
+}
+
 #[tokio::test]
 async fn a_state_that_no_webhook_told_is_asked_for_also_after_a_restart() {
     let lab = Lab::new().await;

@@ -91,6 +91,7 @@ async fn a_card_is_one_with_its_buttons_and_a_press_answers_it() {
     lab.inbox.until(|inbox| kept(&inbox.arrivals()).len() == 1).await;
     let pressed = kept(&lab.inbox.arrivals()).remove(0);
     assert_eq!(pressed.message.first_text().unwrap().plain, "Yes, please");
+    assert!(pressed.tapped);
     assert_eq!(
         pressed.message.in_reply_to,
         Some(Reference::Network(first.network_ids[0].clone()))
