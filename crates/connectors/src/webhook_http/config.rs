@@ -108,7 +108,7 @@ pub struct Receive {
     pub format: Format,
     /// Where the list is, when one webhook brings several; the other places are then within each of it. An empty text: the body is the list.
     pub each: Option<String>,
-    /// Where it says what it brings. Absent: what has a known state is a receipt, and what has a sender is a message.
+    /// Where it says what it brings. Absent: what has a known state is a receipt, and what has a text or a file is a message.
     pub kind: Option<String>,
     /// What stands there for a message.
     pub message_kinds: Vec<String>,

@@ -7,8 +7,9 @@ use crate::provider::account::{AT_ONCE, Account, settings, way};
 use crate::provider::hosted::{Hosted, Service};
 use crate::webhook::{Request, Response};
 use async_trait::async_trait;
+use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
@@ -18,11 +19,24 @@ use swingbridge_domain::path::Place;
 /// A connector for one number at a provider with an HTTP interface.
 pub type WebhookConnector = Hosted<Shared>;
 
+/// How many kinds of webhooks that the settings do not name are told to the operator.
+const STRANGE: usize = 50;
+
 /// What the parts of the connector share.
 pub struct Shared {
     pub account: Account,
     pub config: Config,
     ours: Place,
+    /// What webhooks brought that the settings do not name, as far as it was said.
+    strange: Mutex<BTreeSet<String>>,
+}
+
+impl Shared {
+    /// Whether this is the first time that a webhook brings such a thing.
+    pub fn is_new(&self, strange: &str) -> bool {
+        let mut known = self.strange.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < STRANGE && known.insert(strange.to_owned())
+    }
 }
 
 impl Hosted<Shared> {
@@ -50,6 +64,7 @@ impl Hosted<Shared> {
             account,
             config,
             ours,
+            strange: Mutex::default(),
         })))
     }
 }

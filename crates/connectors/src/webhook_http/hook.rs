@@ -13,6 +13,8 @@ use swingbridge_domain::message::{Body, Disposition, Message, Part};
 const FILES: usize = 20;
 
 const LATER: Response = Response::new(503, "not now, come again");
+/// The provider comes again, and the operator sees it there and here: a message is not lost for a setting.
+const NO_SENDER: Response = Response::new(422, "a message has no sender where the settings say");
 
 pub async fn receive(shared: &Shared, request: &Request) -> Response {
     if request.method != "POST" && request.method != "PUT" {
@@ -33,28 +35,52 @@ pub async fn receive(shared: &Shared, request: &Request) -> Response {
             return Response::new(400, problem);
         }
     };
-    let mut arrivals = Vec::new();
+    let (mut arrivals, mut taken) = (Vec::new(), Response::TAKEN);
     for item in &items {
         match item.kind(&shared.config.receive) {
             Kind::Receipt => arrivals.extend(receipt(shared, item)),
             Kind::Message => match arrival(shared, item).await {
-                Ok(arrival) => arrivals.extend(arrival),
+                Ok(Some(arrival)) => arrivals.push(arrival),
+                Ok(None) => taken = NO_SENDER,
                 Err(error) => {
                     tracing::warn!(connector = %shared.account.id, error = %error.kind(), "a file cannot be kept");
                     return LATER;
                 }
             },
+            Kind::Strange(said) => strange(shared, said.as_deref()),
             Kind::Other => {
-                tracing::debug!(connector = %shared.account.id, "a webhook brings nothing that the settings name");
+                tracing::debug!(connector = %shared.account.id, "a webhook brings a state that receive.statuses does not name");
             }
         }
     }
     match shared.account.deliver(arrivals).await {
         Ok(()) => {
             shared.account.connected(None);
-            Response::TAKEN
+            taken
         }
         Err(_) => LATER,
+    }
+}
+
+/// Said once for each kind: providers tell of much, and it may be a message.
+fn strange(shared: &Shared, said: Option<&str>) {
+    let connector = &shared.account.id;
+    if !shared.is_new(said.unwrap_or_default()) {
+        return;
+    }
+    match (said, &shared.config.receive.kind) {
+        (Some(said), _) => tracing::warn!(
+            %connector,
+            "webhooks of the kind {said:?} are passed over: if they bring messages or receipts, name it in receive.message_kinds or receive.receipt_kinds"
+        ),
+        (None, Some(_)) => tracing::warn!(
+            %connector,
+            "webhooks are passed over that say nothing of use at receive.kind: look whether the provider says there what it brings"
+        ),
+        (None, None) => tracing::warn!(
+            %connector,
+            "webhooks are passed over that are neither messages nor receipts by the settings: look at receive.from, receive.text, receive.media and receive.receipt_status"
+        ),
     }
 }
 
@@ -80,7 +106,7 @@ fn receipt(shared: &Shared, item: &Item) -> Option<Arrival> {
 async fn arrival(shared: &Shared, item: &Item) -> std::io::Result<Option<Arrival>> {
     let receive = &shared.config.receive;
     let Some(from) = item.get(&receive.from) else {
-        tracing::warn!(connector = %shared.account.id, "a message has no sender where receive.from says, and is passed over");
+        tracing::warn!(connector = %shared.account.id, "a message has no sender at {}: correct receive.from; the provider was asked to come again", receive.from);
         return Ok(None);
     };
     let identity = item.identity(receive);

@@ -20,7 +20,9 @@ pub struct Item {
 pub enum Kind {
     Message,
     Receipt,
-    /// Nothing for us.
+    /// It says that it is what the settings do not name; what it says, where that can be shown.
+    Strange(Option<String>),
+    /// A state that says nothing.
     Other,
 }
 
@@ -55,7 +57,10 @@ impl Item {
             return match () {
                 () if receive.message_kinds.contains(&said) => Kind::Message,
                 () if receive.receipt_kinds.contains(&said) => Kind::Receipt,
-                () => Kind::Other,
+                // Words with spaces between may be somebody's text.
+                () => Kind::Strange(
+                    shown(&said).filter(|said| said.bytes().all(|octet| octet.is_ascii_graphic())),
+                ),
             };
         }
         let state = receive
@@ -64,11 +69,19 @@ impl Item {
             .and_then(|place| self.get(place));
         let named = receive.receipt_id.as_deref().and_then(|place| self.get(place));
         match () {
-            () if named.is_some() && state.is_some_and(|state| receive.statuses.contains_key(&state)) => {
+            () if named.is_some()
+                && state
+                    .as_ref()
+                    .is_some_and(|state| receive.statuses.contains_key(state)) =>
+            {
                 Kind::Receipt
             }
-            () if self.get(&receive.from).is_some() && self.has_content(receive) => Kind::Message,
-            () => Kind::Other,
+            // Without a sender it may be the text of ours that the state is of.
+            () if self.has_content(receive) && (state.is_none() || self.get(&receive.from).is_some()) => {
+                Kind::Message
+            }
+            () if state.is_some() && !self.has_content(receive) => Kind::Other,
+            () => Kind::Strange(None),
         }
     }
 
@@ -150,9 +163,14 @@ impl Item {
     /// The provider's code for a failure, short and without what looks like a number.
     pub fn error(&self, receive: &Receive) -> Option<String> {
         let said = self.get_of(&receive.receipt_error)?;
-        let digits = said.chars().filter(char::is_ascii_digit).count();
-        (!said.is_empty() && digits < 7).then(|| said.chars().take(60).collect())
+        shown(&said)
     }
+}
+
+/// A provider's word, short; `None` when it looks as if it held a number.
+fn shown(said: &str) -> Option<String> {
+    let digits = said.chars().filter(char::is_ascii_digit).count();
+    (!said.is_empty() && digits < 7).then(|| said.chars().take(60).collect())
 }
 
 /// A text, or what a number or a truth is written as.
@@ -229,6 +247,47 @@ mod tests {
         let later = one(r#"{"from":"1","text":"ok","at":6}"#);
         assert_ne!(a.identity(&receive()), later.identity(&receive()));
         assert_eq!(one(r#"{"id":7}"#).identity(&receive()), "7");
+    }
+
+    #[test]
+    fn what_lacks_only_its_sender_is_a_message_and_what_is_strange_is_named_once_it_can_be() {
+        let named = Receive {
+            kind: Some("/type".into()),
+            message_kinds: vec!["sms".into()],
+            ..receive()
+        };
+        assert!(matches!(one(r#"{"type":"sms"}"#).kind(&named), Kind::Message));
+        for (body, expected) in [
+            (r#"{"type":"sms.failed"}"#, Some("sms.failed")),
+            (r#"{"type":"see you at eight"}"#, None),
+            (r#"{"type":"+447700900123"}"#, None),
+            (r#"{"text":"hi"}"#, None),
+        ] {
+            match one(body).kind(&named) {
+                Kind::Strange(said) => assert_eq!(said.as_deref(), expected, "{body}"),
+                _ => panic!("{body}"),
+            }
+        }
+        let by_place = Receive {
+            receipt_id: Some("/id".into()),
+            receipt_status: Some("/status".into()),
+            statuses: [("sent".to_owned(), crate::webhook_http::config::Status::Sent)].into(),
+            ..receive()
+        };
+        let kind = |body: &str| one(body).kind(&by_place);
+        assert!(matches!(kind(r#"{"text":"hi"}"#), Kind::Message));
+        assert!(matches!(kind(r#"{"id":1,"status":"sent"}"#), Kind::Receipt));
+        assert!(matches!(kind(r#"{"id":1,"status":"queued"}"#), Kind::Other));
+        assert!(matches!(
+            kind(r#"{"id":1,"from":"+1","text":"hi","status":"received"}"#),
+            Kind::Message
+        ));
+        // The text of ours that is queued, or a message without a sender: nobody can tell.
+        assert!(matches!(
+            kind(r#"{"id":1,"text":"hi","status":"queued"}"#),
+            Kind::Strange(None)
+        ));
+        assert!(matches!(kind("{}"), Kind::Strange(None)));
     }
 
     #[test]

@@ -121,6 +121,27 @@ async fn several_events_of_one_webhook_are_committed_together() {
 }
 
 #[tokio::test]
+async fn a_message_whose_sender_is_not_found_is_left_with_the_provider_and_the_others_come() {
+    let lab = Lab::new().await;
+    let mut settings = settings(&lab.provider.url(), &lab.hook);
+    settings["receive"]["from"] = "/data/sender".into();
+    let at = lab.folder.path().join("wrong");
+    let device = lab.run(connector(settings, &at, clock()).unwrap());
+    lab.provider
+        .0
+        .tells(&[lab::message("a", BOB, "one"), lab::state("x", "DELIVRD")]);
+    // It is told again, each time with all that it brought.
+    lab.until_requests(2).await;
+    assert!(lab.inbox.texts().is_empty());
+    assert!(lab.receipts().contains(&("x".to_owned(), Outcome::Delivered)));
+    // The setting is corrected.
+    let device_again = lab.start();
+    lab.inbox.until(|inbox| inbox.texts() == ["one"]).await;
+    device.stop().await;
+    device_again.stop().await;
+}
+
+#[tokio::test]
 async fn whatever_a_person_writes_stays_a_text() {
     let lab = Lab::new().await;
     let device = lab.start();
@@ -248,8 +269,12 @@ async fn what_has_another_form_stops_nothing() {
         (r#"{"events":{}}"#, 400),
         (r#"{"events":[]}"#, 200),
         (
-            r#"{"events":[7,null,{"type":[]},{"type":"message"},{"type":"message","data":{"from":{"number":[]}}}]}"#,
+            r#"{"events":[7,null,{"type":[]},{"type":"state","data":{"state":[]}}]}"#,
             200,
+        ),
+        (
+            r#"{"events":[{"type":"message"},{"type":"message","data":{"from":{"number":[]}}}]}"#,
+            422,
         ),
         (
             r#"{"events":[{"type":"state","data":{"state":"DELIVRD"}},{"type":"state"}]}"#,
