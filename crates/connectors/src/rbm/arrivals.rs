@@ -9,7 +9,7 @@ use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::id::{ConnectorId, NetworkId};
 use swingbridge_domain::inbox::{
-    Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, Receipt, Typing, What,
+    Arrival, Dedupe, Inbound, InboundMessage, NetworkAddress, Preference, Receipt, Typing, What,
 };
 use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference, Text, Tone};
 
@@ -18,6 +18,8 @@ use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference, T
 pub enum Told {
     Message(Said),
     Receipt(Became),
+    /// Somebody wishes no more messages, or wishes them again.
+    Wish(Wish),
     /// Somebody began to write.
     Typing(String),
     /// Nothing of this connector's; the kind.
@@ -34,6 +36,8 @@ pub struct Said {
     /// A file that is to be fetched.
     pub file: Option<TellsOf>,
     answers: Option<NetworkId>,
+    /// A button was tapped.
+    tapped: bool,
     at: Option<Timestamp>,
 }
 
@@ -50,6 +54,19 @@ pub struct Became {
     outcome: Outcome,
     error: Option<&'static str>,
     at: Option<Timestamp>,
+}
+
+/// What somebody chose in the agent's page on the phone. `Debug` shows no number.
+pub struct Wish {
+    pub from: String,
+    id: String,
+    wanted: bool,
+}
+
+impl std::fmt::Debug for Wish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wish({})", self.wanted)
+    }
 }
 
 /// What was told has not the form that the reference gives it.
@@ -73,9 +90,8 @@ fn user_event(event: &Value, data: &[u8], from: &str, kind: &str) -> Result<Told
         "DELIVERED" => Outcome::Delivered,
         "READ" => Outcome::Read,
         "IS_TYPING" => return Ok(Told::Typing(from.to_owned())),
-        // The words that mean this everywhere; the list of who wants nothing acts on them.
-        "UNSUBSCRIBE" => return Ok(Told::Message(subscription(event, data, from, "STOP"))),
-        "SUBSCRIBE" => return Ok(Told::Message(subscription(event, data, from, "START"))),
+        "UNSUBSCRIBE" => return Ok(Told::Wish(wish(event, data, from, false))),
+        "SUBSCRIBE" => return Ok(Told::Wish(wish(event, data, from, true))),
         _ => return Ok(Told::Nothing("a user event of another type")),
     };
     became(event, outcome, None)
@@ -107,17 +123,13 @@ fn became(event: &Value, outcome: Outcome, error: Option<&'static str>) -> Resul
     }))
 }
 
-fn subscription(event: &Value, data: &[u8], from: &str, word: &str) -> Said {
-    let said = Message::text(word);
-    Said {
+/// Nobody wrote anything, and Google has shown the contact what follows: it is handed in as what it is.
+fn wish(event: &Value, data: &[u8], from: &str, wanted: bool) -> Wish {
+    Wish {
+        from: from.to_owned(),
         // Its own kind of id: a message may not be taken for it.
         id: format!("event:{}", id(event, &["eventId", "messageId"], data).0),
-        names_itself: false,
-        from: from.to_owned(),
-        parts: said.parts,
-        file: None,
-        answers: None,
-        at: moment(event),
+        wanted,
     }
 }
 
@@ -130,6 +142,7 @@ fn user_message(event: &Value, data: &[u8], from: &str) -> Result<Said, Malforme
         parts: Vec::new(),
         file: None,
         answers: None,
+        tapped: false,
         at: moment(event),
     };
     let mut show = |body| {
@@ -148,6 +161,7 @@ fn user_message(event: &Value, data: &[u8], from: &str) -> Result<Said, Malforme
             _ => Tone::Plain,
         };
         show(words_of(label, tone));
+        said.tapped = true;
         said.answers = text(tap, "postbackData").and_then(answered);
     } else if let Some(place) = event.get("location") {
         let degrees = |name, most: f64| {
@@ -200,6 +214,7 @@ impl Said {
         let inbound = InboundMessage {
             network_id: self.names_itself.then(|| NetworkId::new(self.id.clone())),
             sent_at: self.at,
+            tapped: self.tapped,
             ..InboundMessage::new(connector.clone(), network_address(&self.from), to(own), message)
         };
         Arrival {
@@ -208,6 +223,23 @@ impl Said {
                 id: self.id,
             },
             what: What::Network(Inbound::Message(inbound)),
+        }
+    }
+}
+
+impl Wish {
+    pub fn arrival(self, connector: &ConnectorId, own: &str) -> Arrival {
+        Arrival {
+            dedupe: Dedupe::Id {
+                scope: connector.0.clone(),
+                id: self.id,
+            },
+            what: What::Network(Inbound::Preference(Preference {
+                connector: connector.clone(),
+                from: network_address(&self.from),
+                to: to(own),
+                wanted: self.wanted,
+            })),
         }
     }
 }

@@ -99,6 +99,10 @@ async fn take(shared: &Shared, told: Told) -> Response {
             return Response::TAKEN;
         }
         Told::Receipt(receipt) => receipt.arrival(connector),
+        Told::Wish(wish) => {
+            shared.reachable.heard(&wish.from, shared.account.clock.now());
+            wish.arrival(connector, &shared.config.number)
+        }
         Told::Typing(from) => arrivals::typing(connector, &shared.config.number, &from),
         Told::Message(mut message) => {
             shared.reachable.heard(&message.from, shared.account.clock.now());
