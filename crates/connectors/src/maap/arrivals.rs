@@ -35,6 +35,8 @@ pub struct Said {
     pub file: Option<TellsOf>,
     /// Our own name for the message that a tap answers.
     pub answers: Option<String>,
+    /// A button was tapped.
+    pub tapped: bool,
     pub at: Option<Timestamp>,
 }
 
@@ -130,6 +132,7 @@ impl Reader<'_> {
 
     fn response(&self, event: &Value, message: &Value, octets: &[u8]) -> Result<Said, Malformed> {
         let mut said = self.said(event, message)?;
+        said.tapped = true;
         // The id may be that of the message which is answered, and so stand for several taps.
         said.network_id = None;
         said.identity = format!("tap:{}", digest(octets));
@@ -163,6 +166,7 @@ impl Reader<'_> {
             parts: Vec::new(),
             file: None,
             answers: None,
+            tapped: false,
             at: moment(message),
         })
     }
@@ -216,6 +220,7 @@ impl Reader<'_> {
             ..Message::default()
         };
         let inbound = InboundMessage {
+            tapped: said.tapped,
             network_id: said.network_id,
             sent_at: said.at,
             ..InboundMessage::new(self.connector.clone(), said.from, self.to(), message)

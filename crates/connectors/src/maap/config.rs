@@ -88,7 +88,7 @@ pub struct Dialect {
     pub contact_field: String,
     /// The name of the field that holds a message's id.
     pub id_field: String,
-    /// The header that brings `webhook_token`, in lower case; in `authorization`, `Bearer` stands before it.
+    /// The header that brings `webhook_token`; in `authorization`, `Bearer` stands before it.
     pub webhook_header: String,
     /// Whether the platform is asked who has RCS before a message is sent.
     pub checks: bool,
@@ -185,6 +185,7 @@ impl Config {
             Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host())
         };
         let path = |text: &str| text.starts_with('/');
+        let header = |name: &str| reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_ok();
         let oauth = |oauth: &Oauth| {
             http(&oauth.token_url) && !oauth.client_id.is_empty() && !oauth.client_secret.is_empty()
         };
@@ -225,6 +226,11 @@ impl Config {
                 "dialect.status",
                 "it must say where the message's id stands, as {id}",
             ),
+            (
+                header(&self.dialect.webhook_header),
+                "dialect.webhook_header",
+                "give the name of a header, such as authorization",
+            ),
             (!self.timing.request.is_zero(), "timing.request", "more than zero"),
             (!self.timing.file.is_zero(), "timing.file", "more than zero"),
         ];
@@ -263,6 +269,12 @@ mod tests {
             wrong(|config| config.dialect.status = "/status".into()),
             Err("dialect.status")
         );
+        for name in ["", "X-Bot-Token:", "my header"] {
+            let mut config = good.clone();
+            config.dialect.webhook_header = name.into();
+            let invalid = config.validate().unwrap_err();
+            assert_eq!(invalid.field, "dialect.webhook_header", "{name}");
+        }
         assert!(!format!("{good:?}").contains("hunter2"));
     }
 }

@@ -40,9 +40,10 @@ fn is_from_platform(shared: &Shared, request: &Request) -> bool {
     if token.is_empty() {
         return true;
     }
-    let name = shared.config.dialect.webhook_header.as_str();
-    let given = request.header(name).unwrap_or_default();
-    let given = match name {
+    // Headers come in lower case, however an operator writes this one.
+    let name = shared.config.dialect.webhook_header.to_ascii_lowercase();
+    let given = request.header(&name).unwrap_or_default();
+    let given = match name.as_str() {
         "authorization" => given.strip_prefix("Bearer ").unwrap_or_default(),
         _ => given,
     };

@@ -81,17 +81,18 @@ async fn deliver(
             return Err(shared.failed(&failure, failure.to_error()));
         }
     };
-    // Some platforms say no with a success.
-    if told.get("error").is_some() || told.get("reason").is_some() {
+    let field = &shared.config.dialect.id_field;
+    let holder = told.get("RCSMessage").unwrap_or(&told);
+    let id = holder.get(field).and_then(Value::as_str);
+    // Some platforms say no with a success. What has an id is taken, whatever stands beside it.
+    if id.is_none() && (says(&told, "error") || says(&told, "reason")) {
         return Err(rejected(
             Reason::NetworkRefused,
             "the platform says that it does not take it",
         ));
     }
     shared.account.connected(None);
-    let field = &shared.config.dialect.id_field;
-    let holder = told.get("RCSMessage").unwrap_or(&told);
-    let Some(id) = holder.get(field).and_then(Value::as_str) else {
+    let Some(id) = id else {
         return Ok(None);
     };
     if draft.has_buttons
@@ -100,6 +101,11 @@ async fn deliver(
         tracing::warn!(connector = %shared.account.id, %error, "a tap may not be known for an answer to its message");
     }
     Ok(Some(NetworkId::new(id)))
+}
+
+/// Whether something stands under a name. Some platforms write each name, with `null` where there is nothing to say.
+fn says(told: &Value, name: &str) -> bool {
+    told.get(name).is_some_and(|value| !value.is_null())
 }
 
 async fn capable(shared: &Shared, number: &str) -> Result<bool, Failure> {

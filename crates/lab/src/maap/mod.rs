@@ -11,7 +11,7 @@ pub use phone::Phone;
 pub use state::Received;
 
 use crate::trouble::Troubles;
-use serde_json::json;
+use serde_json::{Value, json};
 use state::{Shared, World};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ impl Maap {
         let telling = {
             let shared = shared.clone();
             tokio::spawn(async move {
-                let hook = |event: &serde_json::Value| shared.hook_of(event);
+                let hook = |event: &Value| shared.hook_of(event);
                 shared.troubles.tell_in_order(told, hook).await;
             })
         };
@@ -120,6 +120,11 @@ impl Maap {
     #[must_use]
     pub fn taken(&self) -> usize {
         self.shared.world().messages.len()
+    }
+
+    /// From now on the answers to messages have these fields beside, or in place of, what they have by themselves.
+    pub fn answers_with(&self, beside: Value) {
+        self.shared.world().beside = Some(beside);
     }
 
     /// From now on a file is ready only when it is asked for again.

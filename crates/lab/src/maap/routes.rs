@@ -120,8 +120,12 @@ async fn send(State(shared): Platform, body: Bytes) -> Response {
             message: message.clone(),
             state: "sent".to_owned(),
         });
-        json!({ "RCSMessage": { "msgId": id, "status": "pending", "timestamp": "2027-01-15T08:00:00.000Z" },
-            "messageContact": { "userContact": contact } })
+        let mut answer = json!({ "RCSMessage": { "msgId": id, "status": "pending", "timestamp": "2027-01-15T08:00:00.000Z" },
+            "messageContact": { "userContact": contact } });
+        for (name, value) in world.beside.iter().filter_map(Value::as_object).flatten() {
+            answer[name] = value.clone();
+        }
+        answer
     };
     shared.deliver(&number);
     (StatusCode::ACCEPTED, Json(answer)).into_response()

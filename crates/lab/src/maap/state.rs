@@ -71,6 +71,8 @@ pub struct World {
     pub issued: usize,
     /// Type, octets, and whether it is ready.
     pub files: BTreeMap<String, (String, Vec<u8>, bool)>,
+    /// What the answers to messages have beside, or in place of, what they have by themselves.
+    pub beside: Option<Value>,
     ids: u64,
 }
 
