@@ -1,6 +1,6 @@
 //! Files that came: fetched from the provider, and kept on this device.
 
-use super::http::call;
+use super::http::{Answer, call};
 use crate::journal::{make_folder, private};
 use reqwest::RequestBuilder;
 use std::io::Write;
@@ -10,8 +10,14 @@ use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
 use tokio::time::sleep;
 
-/// How often a file is asked for before the message is handed in without it. Providers wait seconds for an answer to their webhook.
-const TRIES: usize = 2;
+/// The waits between the tries for a file, before the message is handed in without it. Providers wait seconds for an answer to their webhook.
+const WAITS: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+];
+/// The longest that a provider may ask for between two of them.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// How long a file is kept for the homeserver's side to take it.
 const KEPT: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// How often old files are looked for.
@@ -41,20 +47,39 @@ pub async fn fetch(
     folder: &Path,
     most: usize,
 ) -> std::io::Result<Part> {
-    for _ in 0..TRIES {
-        match call(request(), most).await {
+    let mut waits = WAITS.into_iter();
+    loop {
+        let asked = match call(request(), most).await {
             Ok(answer) if answer.is_success() && answer.whole => {
                 return keep(folder, &told, answer.mime.as_deref(), &answer.octets);
             }
             // It will not be there at the next try either.
-            Ok(answer) if answer.status < 500 && answer.status != 429 => break,
-            Ok(_) | Err(_) => {}
-        }
+            Ok(answer) if !may_pass(&answer) => break,
+            Ok(answer) => answer.retry_after,
+            Err(_) => None,
+        };
+        let Some(wait) = waits.next() else { break };
+        sleep(pause(wait, asked)).await;
     }
     Ok(missing(
         told.mime,
         "a file that could not be fetched from the provider",
     ))
+}
+
+/// The provider was busy or broke down, or the file was cut off on the way.
+fn may_pass(answer: &Answer) -> bool {
+    match answer.status {
+        200..=299 => !answer.too_large,
+        status => status == 429 || status >= 500,
+    }
+}
+
+/// A wait, or the longer one that the provider asks for. One that nobody can wait for here is not kept.
+fn pause(wait: Duration, asked: Option<Duration>) -> Duration {
+    asked
+        .filter(|asked| *asked <= LONGEST_WAIT)
+        .map_or(wait, |asked| asked.max(wait))
 }
 
 /// Takes away what is older than two weeks, until it is dropped: it was handed in long ago.
@@ -187,6 +212,15 @@ mod tests {
         ] {
             assert_eq!(name(given, mime), kept);
         }
+    }
+
+    #[test]
+    fn a_short_wait_that_the_provider_asks_for_is_kept() {
+        let seconds = Duration::from_secs;
+        assert_eq!(pause(WAITS[0], None), WAITS[0]);
+        assert_eq!(pause(WAITS[0], Some(seconds(3))), seconds(3));
+        assert_eq!(pause(WAITS[2], Some(seconds(1))), WAITS[2]);
+        assert_eq!(pause(WAITS[1], Some(seconds(3600))), WAITS[1]);
     }
 
     #[test]
