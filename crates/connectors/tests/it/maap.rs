@@ -3,6 +3,7 @@
 use crate::device::{BOB, Device, OWN, bodies, clock, kept, outbound};
 use crate::harness::Recorder;
 use crate::webhooks::Door;
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_connectors::maap::config::{Contact, Oauth};
@@ -118,6 +119,7 @@ async fn a_tap_answers_its_message_also_after_a_restart() {
     assert!(lab.phone.taps(id.as_str(), 0));
     let answer = lab.until_kept(1).await.remove(0);
     assert_eq!(bodies(std::slice::from_ref(&answer)), ["Yes"]);
+    assert!(answer.tapped);
     assert_eq!(answer.message.in_reply_to, Some(Reference::Network(id)));
     device.stop().await;
 }
@@ -287,6 +289,55 @@ async fn of_a_message_whose_end_is_refused_the_phone_gets_nothing_or_its_writer_
         assert_eq!(lab.phone.messages().last().unwrap().state, state);
     }
     assert_eq!(lab.phone.messages().len(), 2);
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn only_a_word_against_a_message_that_has_no_id_refuses_it() {
+    let lab = Lab::new().await;
+    let (device, _door) = lab.start().await;
+    for beside in [
+        json!({ "error": null, "reason": null }),
+        json!({ "error": { "code": 0, "text": "none" } }),
+    ] {
+        lab.platform.answers_with(beside);
+        let accepted = send(&device, Message::text("hello")).await.unwrap();
+        assert_eq!(accepted.network_ids.len(), 1);
+    }
+    lab.platform
+        .answers_with(json!({ "RCSMessage": null, "error": { "code": 7, "text": "no" } }));
+    let refused = send(&device, Message::text("hello")).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            SendError::Rejected {
+                reason: Reason::NetworkRefused,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_header_is_found_however_it_is_written() {
+    let mut lab = Lab::new().await;
+    lab.config.dialect.webhook_header = "X-Bot-Token".into();
+    let (device, _door) = lab.start().await;
+    // From here on it takes what comes.
+    send(&device, Message::text("hello")).await.unwrap();
+    let body = r#"{"event":"message","RCSMessage":{"msgId":"x","textMessage":"hello"},"messageContact":{"userContact":"+1"}}"#;
+    for (token, status) in [("guess", 401), (WEBHOOK_TOKEN, 200)] {
+        let request = Request {
+            method: "POST".into(),
+            headers: vec![("x-bot-token".into(), token.into())],
+            body: body.into(),
+            ..Request::default()
+        };
+        assert_eq!(device.connector.receive(request).await.status, status);
+    }
+    assert!(!lab.until_kept(1).await[0].tapped);
     device.stop().await;
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 use swingbridge_connectors::twilio::{Channel, Config, TwilioConnector};
 use swingbridge_connectors::webhook::Webhook;
 use swingbridge_domain::clock::{Clock, Timestamp};
-use swingbridge_domain::connector::{Connector, ConnectorError, Link, SendError};
+use swingbridge_domain::connector::{Connector, ConnectorError, Link, Outbound, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbound;
@@ -223,6 +223,59 @@ async fn a_file_that_is_too_large_does_not_cost_the_message() {
     device.stop().await;
 }
 
+/// Waits until so many requests came in that were not there before.
+async fn until_asked(lab: &Lab, before: usize, many: usize) {
+    for _ in 0..2000 {
+        if lab.provider.0.troubles().asked() >= before + many {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!(
+        "only {} requests came",
+        lab.provider.0.troubles().asked() - before
+    );
+}
+
+#[tokio::test]
+async fn a_picture_is_not_lost_because_the_provider_is_busy_for_a_moment() {
+    let lab = Lab::new().await;
+    let mut config = config(&lab.provider.url(), &lab.hook);
+    // Nothing else is asked for meanwhile.
+    config.timing.poll = Duration::from_secs(3600);
+    config.timing.longest_wait = config.timing.poll;
+    let device = lab.run(connector(config, lab.folder.path()).unwrap());
+    device.until(Link::Connected, "").await;
+    for (round, busy) in [(1, 429), (2, 503)] {
+        lab.provider.plays(|trouble| trouble.answers = Some(busy));
+        let before = lab.provider.0.troubles().asked();
+        lab.provider
+            .0
+            .receives_mms(BOB, "look", &[("image/jpeg", &[0xFF, 0xD8])]);
+        until_asked(&lab, before, 2).await;
+        lab.provider.plays(|trouble| trouble.answers = None);
+        lab.inbox
+            .until(|inbox| kept(&inbox.arrivals()).len() == round)
+            .await;
+        let message = kept(&lab.inbox.arrivals()).remove(round - 1).message;
+        assert!(
+            matches!(&message.parts[1].body, Body::Media(_)),
+            "{busy}: {message:?}"
+        );
+    }
+    // What is not there is not asked for again.
+    lab.provider.plays(|trouble| trouble.answers = Some(404));
+    let before = lab.provider.0.troubles().asked();
+    lab.provider
+        .0
+        .receives_mms(BOB, "look", &[("image/jpeg", &[0xFF, 0xD8])]);
+    lab.inbox.until(|inbox| kept(&inbox.arrivals()).len() == 3).await;
+    assert_eq!(lab.provider.0.troubles().asked(), before + 1);
+    let message = kept(&lab.inbox.arrivals()).remove(2).message;
+    assert!(matches!(&message.parts[1].body, Body::Other { .. }));
+    device.stop().await;
+}
+
 #[tokio::test]
 async fn a_webhook_is_answered_with_nothing_to_text_back() {
     let lab = Lab::new().await;
@@ -257,7 +310,7 @@ async fn a_stop_is_handed_in_as_answered_and_what_follows_is_refused_in_words() 
     lab.provider.0.receives_keyword(BOB, "STOP");
     lab.inbox.until(|inbox| !kept(&inbox.arrivals()).is_empty()).await;
     let arrived = &kept(&lab.inbox.arrivals())[0];
-    assert!(arrived.answered);
+    assert!(arrived.answered && !arrived.tapped);
     assert_eq!(lab.inbox.texts()[0], "STOP");
     // Whatever the account's words for it are.
     lab.inbox.until(|inbox| wishes(inbox.inbound()) == [false]).await;
@@ -343,6 +396,34 @@ async fn what_comes_by_rcs_is_the_lines_own_and_reading_is_told() {
     lab.inbox
         .until(|_| lab.receipts().contains(&(id.clone(), Outcome::Read)))
         .await;
+    device.stop().await;
+}
+
+/// More than are asked after in one round, of which all but one stay as they are.
+#[tokio::test]
+async fn a_state_is_heard_behind_many_that_stay_sent() {
+    let lab = Lab::new().await;
+    let device = lab.start();
+    lab.provider.plays(|trouble| trouble.tells_nothing = true);
+    let mut ids = Vec::new();
+    for n in 0..26 {
+        let message = Outbound {
+            key: format!("waits{n}"),
+            ..outbound(n, BOB, "waits")
+        };
+        let accepted = device.send(message).await.unwrap().unwrap();
+        ids.push(accepted.network_ids[0].0.clone());
+        lab.provider.0.reaches(&ids[ids.len() - 1], "sent", None);
+    }
+    // All are of one moment: those whose names come first would be asked first.
+    ids.sort();
+    let last = ids.pop().unwrap();
+    lab.inbox
+        .until(|_| lab.receipts().contains(&(last.clone(), Outcome::Sent)))
+        .await;
+    lab.provider.0.reaches(&last, "delivered", None);
+    let told = (last, Outcome::Delivered);
+    lab.inbox.until(|_| lab.receipts().contains(&told)).await;
     device.stop().await;
 }
 
