@@ -27,8 +27,10 @@ impl Default for Account {
     }
 }
 
-/// The kinds of a gateway, by the word after `type`. The first is meant where there is no `type`.
-pub const GATEWAY: &[&str] = &["smpp", "rbm", "maap", "twilio", "telnyx", "webhook"];
+/// What a connector of a gateway is that does not say it: there was no other at first.
+pub const FIRST: &str = "smpp";
+/// The kinds of a gateway, by the word after `type`.
+pub const GATEWAY: &[&str] = &[FIRST, "rbm", "maap", "twilio", "telnyx", "webhook"];
 /// The kinds of a device.
 pub const DEVICE: &[&str] = &["termux", "sms_gateway", "imessage", "bluebubbles"];
 
@@ -38,8 +40,7 @@ impl Account {
         let path = ["connectors", id];
         let mut node = node.clone();
         let kind = match node.take("type") {
-            // What there was alone at first.
-            None if kinds == GATEWAY => "smpp".to_owned(),
+            None if kinds == GATEWAY => FIRST.to_owned(),
             None => {
                 problems.push(
                     Problem::new(format!("connectors.{id}.type"), "is not set")

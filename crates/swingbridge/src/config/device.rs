@@ -4,6 +4,7 @@ use super::connectors::{self, Account};
 use super::fingerprint::{self, Fingerprint};
 use super::lines::Defaults;
 use super::problem::Problem;
+use super::tree::{Kind, Node};
 use super::validate::{http_url, user_id};
 use super::{
     LoadError, Named, Sources, add_news, environment, finish, known_sections, meaning, parse, secrets,
@@ -147,7 +148,7 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
         homeserver: section(&root, "homeserver", problems_of),
         connectors: Vec::new(),
         lines: Vec::new(),
-        messages: section(&root, "messages", problems_of),
+        messages: messages_of(&root, problems_of),
         limits: section(&root, "limits", problems_of),
         opt_out: section(&root, "opt_out", problems_of),
         privacy: section(&root, "privacy", problems_of),
@@ -174,6 +175,15 @@ pub fn load(sources: &Sources) -> Result<DeviceConfig, LoadError> {
     config.connectors = named.connectors;
     place(&mut config, folder);
     finish(config, problems, sources)
+}
+
+fn messages_of(root: &Node, problems: &mut Vec<Problem>) -> messages::Messages {
+    let mut read: messages::Messages = section(root, "messages", problems);
+    let told = root.find("messages.validity");
+    if told.is_none_or(|told| matches!(told.kind, Kind::Null)) {
+        read.validity = messages::Messages::of_device().validity;
+    }
+    read
 }
 
 fn check(config: &mut DeviceConfig, named: &Named, problems: &mut Vec<Problem>) {
@@ -258,5 +268,33 @@ fn place(config: &mut DeviceConfig, folder: &Path) {
         &mut config.homeserver.client_key_file,
     ] {
         *path = path.take().map(|path| folder.join(path));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::duration::Span;
+
+    #[test]
+    fn what_is_written_to_a_phone_that_is_away_for_a_weekend_waits_for_it() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let validity = |more: &str| {
+            let config = folder.path().join("device.yaml");
+            let text = format!(
+                "device: {{owner: \"@alice:example.org\"}}\nhomeserver: {{address: \"https://matrix.example.org\"}}\n\
+                 connectors: {{sms: {{type: termux}}}}\nlines: {{phone: {{connector: sms, address: \"+447700900123\"}}}}\n{more}"
+            );
+            std::fs::write(&config, text).unwrap();
+            let sources = Sources {
+                config,
+                registration: None,
+                variables: environment::Variables::new(),
+            };
+            load(&sources).unwrap().messages.validity
+        };
+        assert_eq!(validity(""), Span::days(7));
+        assert_eq!(validity("messages: {attempts: 3}\n"), Span::days(7));
+        assert_eq!(validity("messages: {validity: 24h}\n"), Span::hours(24));
     }
 }

@@ -1,6 +1,8 @@
 //! Settings from the environment: `SWINGBRIDGE_SECTION__KEY`, and `BRIDGE_SMPP_…` for a single SMPP account.
 
+use super::connectors::FIRST;
 use super::problem::{Origin, Problem};
+use super::secrets::kind_of;
 use super::tree::{Kind, Node};
 use std::collections::BTreeMap;
 
@@ -14,6 +16,13 @@ pub const PASSPHRASE: &str = "SWINGBRIDGE_PASSPHRASE";
 
 /// What `swingbridge register` takes from the environment.
 const REGISTER: &str = "SWINGBRIDGE_REGISTER__";
+
+/// Kubernetes tells every program in a namespace of the services there: of one that is called `swingbridge` by names that begin like ours
+/// (`SWINGBRIDGE_SERVICE_HOST`, `SWINGBRIDGE_PORT_29318_TCP_ADDR`). No section is called so.
+fn of_kubernetes(name: &str) -> bool {
+    let rest = name.strip_prefix(PREFIX).unwrap_or_default();
+    rest == "PORT" || rest.starts_with("PORT_") || rest.starts_with("SERVICE_")
+}
 
 /// The names that configure one SMPP account, and the settings they stand for.
 pub const SMPP: &[(&str, &str)] = &[
@@ -37,7 +46,7 @@ pub fn apply(root: &mut Node, variables: &Variables, problems: &mut Vec<Problem>
         let Some(path) = name.strip_prefix(PREFIX) else {
             continue;
         };
-        if name == PASSPHRASE || name.starts_with(REGISTER) {
+        if name == PASSPHRASE || name.starts_with(REGISTER) || of_kubernetes(name) {
             continue;
         }
         let node = Node::loose(value, Origin::Variable(name.clone()));
@@ -97,19 +106,25 @@ fn apply_smpp(root: &mut Node, variables: &Variables, problems: &mut Vec<Problem
     let Some((first, _, _)) = given.first() else {
         return;
     };
+    // An entry that is of another kind is no account of ours, whatever it is called.
+    let is_smpp = |(_, connector): &&(String, Node)| kind_of(connector) == Some(FIRST);
     let accounts: Vec<String> = match root.get("connectors").map(|node| &node.kind) {
-        Some(Kind::Map(map)) => map.iter().map(|(id, _)| id.clone()).collect(),
+        Some(Kind::Map(map)) => map.iter().filter(is_smpp).map(|(id, _)| id.clone()).collect(),
         _ => Vec::new(),
     };
     let id = match accounts.as_slice() {
-        [] => "smpp".to_owned(),
-        many if many.iter().any(|id| id == "smpp") => "smpp".to_owned(),
+        [] => FIRST.to_owned(),
+        many if many.iter().any(|id| id == FIRST) => FIRST.to_owned(),
         [one] => one.clone(),
         _ => {
             problems.push(
-                Problem::new(*first, "there are several connectors, and none is called `smpp`").cure(
-                    format!("use {PREFIX}CONNECTORS__NAME__HOST and so on, or call one of them `smpp`"),
-                ),
+                Problem::new(
+                    *first,
+                    format!("there are several SMPP accounts, and none is called `{FIRST}`"),
+                )
+                .cure(format!(
+                    "use {PREFIX}CONNECTORS__NAME__HOST and so on, or call one of them `{FIRST}`"
+                )),
             );
             return;
         }

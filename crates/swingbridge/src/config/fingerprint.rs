@@ -1,6 +1,6 @@
 //! What each section of the configuration says, to be compared at the next start. Secrets are left out.
 
-use super::secrets::SECRETS;
+use super::secrets::{is_secret, kind_of};
 use super::tree::{Kind, Node};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
@@ -23,26 +23,23 @@ pub fn of(root: &Node) -> Fingerprint {
     };
     let written = |(name, node): &(String, Node)| {
         let mut text = String::new();
-        write(node, &mut vec![name.as_str()], &mut text);
+        write(node, None, &mut vec![name.as_str()], &mut text);
         // A section without settings is as good as none.
         (text != "{}" && text != "~").then(|| (name.clone(), text))
     };
     Fingerprint(sections.iter().filter_map(written).collect())
 }
 
-/// The same for the same settings, wherever they were set and in whatever order.
-fn write<'a>(node: &'a Node, path: &mut Vec<&'a str>, out: &mut String) {
-    let secret = |secret: &&[&str]| {
-        secret.len() == path.len()
-            && secret
-                .iter()
-                .zip(&*path)
-                .all(|(one, other)| *one == "*" || one == other)
-    };
-    if SECRETS.iter().any(secret) {
+/// The same for the same settings, wherever they were set and in whatever order. `kind`: of the connector that it is in.
+fn write<'a>(node: &'a Node, kind: Option<&'a str>, path: &mut Vec<&'a str>, out: &mut String) {
+    if is_secret(kind, path) {
         out.push_str("[secret]");
         return;
     }
+    let kind = match path.as_slice() {
+        ["connectors", _] => kind_of(node),
+        _ => kind,
+    };
     match &node.kind {
         Kind::Null => out.push('~'),
         Kind::Bool(value) => drop(write!(out, "{value}")),
@@ -53,7 +50,7 @@ fn write<'a>(node: &'a Node, path: &mut Vec<&'a str>, out: &mut String) {
         Kind::List(items) => {
             out.push('[');
             for item in items {
-                write(item, path, out);
+                write(item, kind, path, out);
                 out.push('\n');
             }
             out.push(']');
@@ -65,7 +62,7 @@ fn write<'a>(node: &'a Node, path: &mut Vec<&'a str>, out: &mut String) {
             for (name, inner) in sorted {
                 let _ = write!(out, "{name}=");
                 path.push(name);
-                write(inner, path, out);
+                write(inner, kind, path, out);
                 path.pop();
                 out.push('\n');
             }
@@ -100,5 +97,13 @@ mod tests {
         assert_eq!(fingerprint(one), fingerprint(other));
         assert!(fingerprint(one).0.values().all(|text| !text.contains("hunter2")));
         assert_eq!(format!("{:?}", fingerprint(one)), "[2 sections]");
+        let provider = "connectors:\n  acme:\n    type: webhook\n    send:\n      signature: {secret: hunter2, header: x}\n";
+        let told = fingerprint(provider);
+        assert!(told.0.values().all(|text| !text.contains("hunter2")));
+        assert_ne!(told, fingerprint(&provider.replace("header: x", "header: y")));
+        // The same word is a secret at one provider, and none at another.
+        let key = |kind| fingerprint(&format!("connectors:\n  one: {{type: {kind}, api_key: SK1}}\n"));
+        assert!(key("twilio").0.values().all(|text| text.contains("SK1")));
+        assert!(key("telnyx").0.values().all(|text| !text.contains("SK1")));
     }
 }

@@ -61,6 +61,15 @@ impl Default for Messages {
 }
 
 impl Messages {
+    /// What holds for a device that is told nothing else: a phone may be away for a weekend, and must not lose what was written meanwhile.
+    #[cfg(feature = "device")]
+    pub fn of_device() -> Self {
+        Self {
+            validity: Span::days(7),
+            ..Self::default()
+        }
+    }
+
     pub fn check(&self, problems: &mut Vec<Problem>) {
         for (path, span) in [
             ("messages.validity", self.validity),

@@ -335,6 +335,84 @@ fn the_names_for_a_single_account_go_over_the_only_one() {
 }
 
 #[test]
+fn the_names_for_a_single_account_pass_over_connectors_of_other_kinds() {
+    let other = "  acme:\n    type: telnyx\n    api_key: KEY\n    public_key: key\nlines:";
+    let beside = GOOD.replace("lines:", other);
+    let config = load_text(&beside, &[("BRIDGE_SMPP_PORT", "2776")]);
+    // What is wrong with the other one is its own affair.
+    let told = match config {
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    assert!(!told.contains("BRIDGE_SMPP") && !told.contains("port"), "{told}");
+
+    let mut root = Node::parse("connectors:\n  acme: {type: telnyx}\n").unwrap();
+    let variables = [("BRIDGE_SMPP_HOST".to_owned(), "h".to_owned())].into();
+    let mut problems = Vec::new();
+    environment::apply(&mut root, &variables, &mut problems);
+    assert!(problems.is_empty());
+    assert!(root.find("connectors.smpp.host").is_some() && root.find("connectors.acme.host").is_none());
+
+    let mut root = Node::parse("connectors:\n  one: {type: smpp}\n  acme: {type: telnyx}\n").unwrap();
+    environment::apply(&mut root, &variables, &mut problems);
+    assert!(root.find("connectors.one.host").is_some() && problems.is_empty());
+
+    let mut root = Node::parse("connectors:\n  one: {}\n  two: {type: smpp}\n").unwrap();
+    environment::apply(&mut root, &variables, &mut problems);
+    assert!(problems.iter().any(|problem| problem.path == "BRIDGE_SMPP_HOST"));
+}
+
+#[test]
+fn what_kubernetes_tells_of_a_service_of_our_name_is_no_setting() {
+    let told = [
+        ("SWINGBRIDGE_SERVICE_HOST", "10.0.0.1"),
+        ("SWINGBRIDGE_SERVICE_PORT", "29318"),
+        ("SWINGBRIDGE_SERVICE_PORT_HTTP", "29318"),
+        ("SWINGBRIDGE_PORT", "tcp://10.0.0.1:29318"),
+        ("SWINGBRIDGE_PORT_29318_TCP", "tcp://10.0.0.1:29318"),
+        ("SWINGBRIDGE_PORT_29318_TCP_ADDR", "10.0.0.1"),
+    ];
+    assert_eq!(problems(GOOD, &told), "no problem");
+    assert_ne!(problems(GOOD, &[("SWINGBRIDGE_PORTS", "1")]), "no problem");
+}
+
+#[test]
+fn the_guides_example_of_rcs_loads_with_its_secrets_in_files() {
+    let guide = include_str!("../../../../docs/guide/rcs.md");
+    let (_, example) = guide.split_once("```yaml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let yaml = |text: &str| serde_yaml_ng::from_str::<serde_yaml_ng::Mapping>(text).unwrap();
+    let mut whole = yaml(GOOD);
+    for (section, shown) in yaml(example) {
+        match (whole.get_mut(&section), shown) {
+            (Some(serde_yaml_ng::Value::Mapping(is)), serde_yaml_ng::Value::Mapping(shown)) => {
+                is.extend(shown)
+            }
+            (_, shown) => drop(whole.insert(section, shown)),
+        }
+    }
+    let folder = TempDir::new().unwrap();
+    for (name, secret) in [
+        (
+            "service-account.json",
+            swingbridge_lab::rbm::service_account("https://oauth2.googleapis.com/token"),
+        ),
+        ("client-token", "hunter2\n".to_owned()),
+    ] {
+        let path = folder.path().join(name);
+        fs::write(&path, secret).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let config = load_in(&folder, &serde_yaml_ng::to_string(&whole).unwrap(), &[]).unwrap();
+    assert_eq!(config.warnings, Vec::<String>::new());
+    let google = config.connectors.iter().find(|(id, _)| id == "google");
+    let Some((_, Account::Rbm(google))) = google else {
+        panic!("{google:?}");
+    };
+    assert_eq!(google.client_token.expose(), "hunter2");
+}
+
+#[test]
 fn a_secret_comes_from_its_file_and_others_must_not_read_it() {
     let folder = TempDir::new().unwrap();
     let secret = folder.path().join("smpp.password");

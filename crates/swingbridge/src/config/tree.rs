@@ -75,6 +75,13 @@ impl Node {
         }
     }
 
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        match &mut self.kind {
+            Kind::Map(map) => map.iter_mut().find(|(name, _)| name == key).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
     /// What stands at `path`, written with dots.
     pub fn find(&self, path: &str) -> Option<&Node> {
         path.split('.').try_fold(self, |node, part| node.get(part))
@@ -124,10 +131,7 @@ impl Node {
             };
         }
         let inner = match &mut self.kind {
-            Kind::Map(map) => map
-                .iter_mut()
-                .find(|(name, _)| name == first)
-                .map(|(_, node)| node),
+            Kind::Map(_) => self.get_mut(first),
             Kind::List(list) => first.parse::<usize>().ok().and_then(|index| list.get_mut(index)),
             _ => None,
         };

@@ -35,18 +35,12 @@ pub fn markdown() -> String {
         "\n| setting | default | meaning |\n|---|---|---|\n| `connectors.NAME.type` | `smpp` | The kind of account: {}. |",
         words(GATEWAY)
     );
-    let _ = writeln!(out, "\n### `type: smpp`");
-    table::<smpp::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: rbm`");
-    table::<rbm::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: maap`");
-    table::<maap::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: twilio`");
-    table::<twilio::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: telnyx`");
-    table::<telnyx::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: webhook`");
-    table::<webhook_http::Config>("connectors.NAME", &mut out);
+    connector::<smpp::Config>("smpp", &mut out);
+    connector::<rbm::Config>("rbm", &mut out);
+    connector::<maap::Config>("maap", &mut out);
+    connector::<twilio::Config>("twilio", &mut out);
+    connector::<telnyx::Config>("telnyx", &mut out);
+    connector::<webhook_http::Config>("webhook", &mut out);
     out.push_str("\n## lines\n\nOur own numbers, each under a name of your choice. The first one that a user may use is the user's own.\n");
     table::<lines::Line>("lines.NAME", &mut out);
     out.push_str(
@@ -90,20 +84,16 @@ pub fn device() -> String {
         "\n## connectors\n\nHow the device reaches its messages, each under a name of your choice. `connectors.NAME.type` says which: ",
     );
     let _ = writeln!(out, "{}.", words(DEVICE));
-    let _ = writeln!(out, "\n### `type: termux`");
-    table::<termux::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: sms_gateway`");
-    table::<sms_gateway::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: imessage`");
-    table::<imessage::Config>("connectors.NAME", &mut out);
-    let _ = writeln!(out, "\n### `type: bluebubbles`");
-    table::<bluebubbles::Config>("connectors.NAME", &mut out);
+    connector::<termux::Config>("termux", &mut out);
+    connector::<sms_gateway::Config>("sms_gateway", &mut out);
+    connector::<imessage::Config>("imessage", &mut out);
+    connector::<bluebubbles::Config>("bluebubbles", &mut out);
     out.push_str(
         "\n## lines\n\nThe device's own numbers and addresses, each under a name of your choice. They are the owner's alone: `users` and \
          `inbox_room` are of no use here.\n",
     );
     table::<lines::Line>("lines.NAME", &mut out);
-    section::<messages::Messages>("messages", &mut out);
+    section_of("messages", &messages::Messages::of_device(), &mut out);
     section::<limits::Limits>("limits", &mut out);
     section::<limits::OptOut>("opt_out", &mut out);
     section::<privacy::Privacy>("privacy", &mut out);
@@ -130,11 +120,32 @@ impl Described {
 }
 
 fn section<T: JsonSchema + Serialize + Default>(name: &str, out: &mut String) {
-    let described = Described::of(&T::default());
+    section_of(name, &T::default(), out);
+}
+
+fn section_of<T: JsonSchema + Serialize>(name: &str, defaults: &T, out: &mut String) {
+    let described = Described::of(defaults);
     let meaning = text(described.schema.get("description"));
     let _ = writeln!(out, "\n## {name}\n\n{meaning}");
     out.push_str("\n| setting | default | meaning |\n|---|---|---|\n");
     rows(&described, name, out);
+}
+
+fn connector<T: JsonSchema + Serialize + Default>(kind: &str, out: &mut String) {
+    let _ = writeln!(out, "\n### `type: {kind}`");
+    out.push_str("\n| setting | default | meaning |\n|---|---|---|\n");
+    let described = Described::of(&T::default());
+    let root = Root {
+        schema: &described.schema,
+        kind: Some(kind),
+    };
+    walk(
+        &described.defaults,
+        &described.schema,
+        &root,
+        "connectors.NAME",
+        out,
+    );
 }
 
 fn table<T: JsonSchema + Serialize + Default>(path: &str, out: &mut String) {
@@ -143,17 +154,22 @@ fn table<T: JsonSchema + Serialize + Default>(path: &str, out: &mut String) {
 }
 
 fn rows(described: &Described, path: &str, out: &mut String) {
-    walk(
-        &described.defaults,
-        &described.schema,
-        &described.schema,
-        path,
-        out,
-    );
+    let root = Root {
+        schema: &described.schema,
+        kind: None,
+    };
+    walk(&described.defaults, &described.schema, &root, path, out);
+}
+
+/// What is the same all the way down.
+struct Root<'a> {
+    schema: &'a Value,
+    /// Of the connector, where it is one.
+    kind: Option<&'a str>,
 }
 
 /// Goes through the settings in the order in which they are written down, deeper ones after their section.
-fn walk(defaults: &serde_yaml_ng::Value, schema: &Value, root: &Value, path: &str, out: &mut String) {
+fn walk(defaults: &serde_yaml_ng::Value, schema: &Value, root: &Root<'_>, path: &str, out: &mut String) {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
         return;
     };
@@ -176,14 +192,18 @@ fn walk(defaults: &serde_yaml_ng::Value, schema: &Value, root: &Value, path: &st
             continue;
         };
         let default = defaults.get(key.as_str()).unwrap_or(&serde_yaml_ng::Value::Null);
-        let inner = resolved(property, root);
+        let inner = resolved(property, root.schema);
         let here = format!("{path}.{key}");
         let meaning = match text(property.get("description")) {
             own if own.is_empty() => text(inner.get("description")),
             own => own,
         };
-        let choices = choices(inner, root, &meaning);
-        let secret = if is_secret(&here) { " **Secret.**" } else { "" };
+        let choices = choices(inner, root.schema, &meaning);
+        let parts: Vec<&str> = here.split('.').collect();
+        let secret = match secrets::is_secret(root.kind, &parts) {
+            true => " **Secret.**",
+            false => "",
+        };
         let deep = inner.get("properties").is_some();
         let shown = if deep { String::new() } else { shown(default) };
         let _ = writeln!(out, "| `{here}` | {shown} | {meaning}{choices}{secret} |");
@@ -242,17 +262,6 @@ fn choices(schema: &Value, root: &Value, told: &str) -> String {
     format!(" One of {}.", found.join(", "))
 }
 
-fn is_secret(path: &str) -> bool {
-    let parts: Vec<&str> = path.split('.').collect();
-    secrets::SECRETS.iter().any(|secret| {
-        secret.len() == parts.len()
-            && secret
-                .iter()
-                .zip(&parts)
-                .all(|(one, other)| *one == "*" || one == other)
-    })
-}
-
 fn shown(default: &serde_yaml_ng::Value) -> String {
     use serde_yaml_ng::Value as Yaml;
     match default {
@@ -280,4 +289,74 @@ fn text(description: Option<&Value>) -> String {
         .collect::<Vec<_>>()
         .join(" ")
         .replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::de::DeserializeOwned;
+    use serde_json::json;
+    use std::fmt::Debug;
+    use swingbridge_connectors::{bluebubbles, imessage, sms_gateway, termux};
+
+    const WORD: &str = "hunter2";
+
+    /// The settings of a connector that hold a text and do not print it.
+    fn silent<T>() -> Vec<String>
+    where
+        T: JsonSchema + Serialize + Default + DeserializeOwned + Debug,
+    {
+        fn texts(schema: &Value, root: &Value, path: &str, found: &mut Vec<String>) {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            for (key, property) in properties.into_iter().flatten() {
+                let (inner, here) = (resolved(property, root), format!("{path}/{key}"));
+                let kinds = [inner.get("type"), property.get("type")];
+                let is_text = |kind: &Value| kind == "string" || kind[0] == "string";
+                if kinds.into_iter().flatten().any(is_text) && inner.get("enum").is_none() {
+                    found.push(here.clone());
+                }
+                texts(inner, root, &here, found);
+            }
+        }
+        let schema = Described::of(&T::default()).schema;
+        let mut found = Vec::new();
+        texts(&schema, &schema, "", &mut found);
+        let prints = |path: &String| {
+            let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+            let with = parts
+                .iter()
+                .rev()
+                .fold(json!(WORD), |inner, part| json!({ *part: inner }));
+            let read: Result<T, _> = serde_json::from_value(with);
+            match read {
+                Ok(config) => format!("{config:?}").contains(WORD),
+                // A secret takes every text.
+                Err(error) => panic!("{path}: {error}"),
+            }
+        };
+        found.retain(|path| !prints(path));
+        found
+    }
+
+    #[test]
+    fn every_secret_of_every_connector_is_marked_as_one_and_may_come_from_a_file() {
+        for (kind, found) in [
+            ("smpp", silent::<smpp::Config>()),
+            ("rbm", silent::<rbm::Config>()),
+            ("maap", silent::<maap::Config>()),
+            ("twilio", silent::<twilio::Config>()),
+            ("telnyx", silent::<telnyx::Config>()),
+            ("webhook", silent::<webhook_http::Config>()),
+            ("termux", silent::<termux::Config>()),
+            ("sms_gateway", silent::<sms_gateway::Config>()),
+            ("imessage", silent::<imessage::Config>()),
+            ("bluebubbles", silent::<bluebubbles::Config>()),
+        ] {
+            let known = secrets::of_connector(Some(kind)).map(|path| format!("/{}", path.join("/")));
+            let (mut known, mut found): (Vec<String>, _) = (known.collect(), found);
+            known.sort();
+            found.sort();
+            assert_eq!(known, found, "{kind}");
+        }
+    }
 }
