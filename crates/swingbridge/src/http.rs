@@ -21,6 +21,7 @@ use swingbridge_matrix::appservice::AppService;
 use swingbridge_matrix::provisioning::Provisioning;
 use swingbridge_matrix::{appservice, media, provisioning, unrecognized};
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 /// Takes an address. `setting` is named when it cannot be had.
 pub async fn listen(setting: &str, host: &str, port: u16) -> Result<TcpListener, Failure> {
@@ -72,18 +73,20 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Shutdown) {
     let served = axum::serve(listener, service)
         .with_graceful_shutdown(async move { stopping.requested().await })
         .into_future();
-    let given_up = async {
-        shutdown.requested().await;
-        tokio::time::sleep(DRAIN).await;
-    };
     tokio::select! {
         ended = served => {
             if let Err(error) = ended {
                 tracing::error!(%address, %error, "a listener ended");
             }
         }
-        () = given_up => tracing::info!(%address, "requests are left unfinished"),
+        () = drained(&shutdown) => tracing::info!(%address, "requests are left unfinished"),
     }
+}
+
+/// Returns when the time is over that requests have for their end.
+async fn drained(shutdown: &Shutdown) {
+    shutdown.requested().await;
+    tokio::time::sleep(DRAIN).await;
 }
 
 /// Something that a service calls, at the address that only the service knows.
@@ -98,15 +101,36 @@ pub struct Mounted {
 /// How long a request may take to bring its body.
 const BODY: Duration = Duration::from_secs(30);
 
-/// What services bring to connectors. Who may not come in is told so before anything is read of what they bring.
-pub fn webhooks(mounted: Vec<Mounted>) -> Router {
+/// Serves what services bring to connectors, like [`serve`]. What a service has brought whole is worked off also when it hangs up
+/// before the answer, as those do that wait for a second or two; at the end it has as long as requests have.
+pub async fn serve_webhooks(listener: TcpListener, mounted: Vec<Mounted>, shutdown: Shutdown) {
+    let work = TaskTracker::new();
+    let router = webhooks(mounted, &work);
+    let done = async {
+        serve(listener, router, shutdown.clone()).await;
+        work.close();
+        work.wait().await;
+    };
+    tokio::select! {
+        () = done => {}
+        () = drained(&shutdown) => {
+            let left = work.len();
+            if left > 0 {
+                tracing::info!(left, "webhooks are left unfinished: their services bring them again");
+            }
+        }
+    }
+}
+
+/// Who may not come in is told so before anything is read of what they bring.
+fn webhooks(mounted: Vec<Mounted>, work: &TaskTracker) -> Router {
     let mut router = Router::new();
     for mounted in mounted {
         let path = mounted.path.clone();
-        let mounted = Arc::new(mounted);
+        let (mounted, work) = (Arc::new(mounted), work.clone());
         let receive = move |ConnectInfo(peer): ConnectInfo<SocketAddr>, request: axum::extract::Request| {
-            let mounted = mounted.clone();
-            async move { receive(&mounted, peer, request).await }
+            let (mounted, work) = (mounted.clone(), work.clone());
+            async move { receive(&mounted, &work, peer, request).await }
         };
         router = router.route(&path, any(receive));
     }
@@ -138,7 +162,12 @@ async fn whole(body: Body, most: usize) -> Result<Bytes, StatusCode> {
     Ok(kept.freeze())
 }
 
-async fn receive(mounted: &Mounted, peer: SocketAddr, request: axum::extract::Request) -> Response {
+async fn receive(
+    mounted: &Mounted,
+    work: &TaskTracker,
+    peer: SocketAddr,
+    request: axum::extract::Request,
+) -> Response {
     let webhook = &mounted.webhook;
     let (method, headers) = (request.method().as_str().to_owned(), request.headers().clone());
     let query = request.uri().query().unwrap_or_default().to_owned();
@@ -162,7 +191,13 @@ async fn receive(mounted: &Mounted, peer: SocketAddr, request: axum::extract::Re
         headers: headers.collect(),
         body,
     };
-    let answer = webhook.receive(request).await;
+    // Not here: who hangs up ends this handler, and would end the work before it is committed.
+    let webhook = webhook.clone();
+    let receiving = work.spawn(async move { webhook.receive(request).await });
+    let Ok(answer) = receiving.await else {
+        tracing::error!(connector = %mounted.name, "a webhook could not be worked off");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    };
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (
         status,
@@ -170,4 +205,62 @@ async fn receive(mounted: &Mounted, peer: SocketAddr, request: axum::extract::Re
         answer.body.into_owned(),
     )
         .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use async_trait::async_trait;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use swingbridge_connectors::webhook::Response;
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpStream;
+    use tokio::sync::Notify;
+
+    /// Takes a second for its work, as for a picture that it fetches.
+    #[derive(Default)]
+    struct Slow {
+        begun: AtomicU32,
+        done: AtomicU32,
+        begins: Notify,
+    }
+
+    #[async_trait]
+    impl Webhook for Slow {
+        async fn receive(&self, _: Request) -> Response {
+            self.begun.fetch_add(1, Ordering::SeqCst);
+            self.begins.notify_one();
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.done.fetch_add(1, Ordering::SeqCst);
+            Response::TAKEN
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_service_brought_is_worked_off_once_also_when_it_hangs_up() {
+        let slow = Arc::new(Slow::default());
+        let mounted = Mounted {
+            name: "provider".into(),
+            path: "/hook".into(),
+            webhook: slow.clone(),
+            doors: Doors::default(),
+        };
+        let listener = listen("webhooks.address", "127.0.0.1", 0).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shutdown = Shutdown::when(async move { drop(stopped.await) });
+        let serving = tokio::spawn(serve_webhooks(listener, vec![mounted], shutdown));
+
+        let mut service = TcpStream::connect(address).await.unwrap();
+        let request = b"POST /hook HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\nhi";
+        service.write_all(request).await.unwrap();
+        slow.begins.notified().await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        drop(service);
+        // The program's end waits for it.
+        stop.send(()).unwrap();
+        tokio::time::timeout(DRAIN, serving).await.unwrap().unwrap();
+        let count = |counter: &AtomicU32| counter.load(Ordering::SeqCst);
+        assert_eq!((count(&slow.begun), count(&slow.done)), (1, 1));
+    }
 }

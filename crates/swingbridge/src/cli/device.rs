@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Subcommand)]
 pub enum DeviceAct {
     /// Run the relay (also without a command)
-    Run,
+    Run(DeviceRun),
     /// Write a commented device.yaml, and a passphrase for what the device seals
     Init(DeviceInit),
     /// Log in to the device's own account, and give it keys
@@ -24,6 +24,13 @@ pub enum DeviceAct {
     },
     /// Send through each connector to a chat of your own, and write down what was really seen
     Selftest(DeviceSelftest),
+}
+
+#[derive(Debug, Default, Args)]
+pub struct DeviceRun {
+    /// For launchd: begin the log anew in FILE, and wait before ending with what only a person can mend
+    #[arg(long, value_name = "FILE", hide = true)]
+    pub log: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -194,6 +201,30 @@ pub struct Register {
         hide_env_values = true
     )]
     pub ca_file: Option<PathBuf>,
+
+    /// Trust those authorities alone
+    #[arg(long, requires = "ca_file")]
+    pub only_this_ca: bool,
+
+    /// The certificate (PEM, with its chain) to show where the site asks for mutual TLS
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_HOMESERVER__CLIENT_CERT_FILE",
+        hide_env_values = true,
+        requires = "client_key_file"
+    )]
+    pub client_cert_file: Option<PathBuf>,
+
+    /// The key (PEM) of that certificate
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SWINGBRIDGE_HOMESERVER__CLIENT_KEY_FILE",
+        hide_env_values = true,
+        requires = "client_cert_file"
+    )]
+    pub client_key_file: Option<PathBuf>,
 
     /// Make it a server admin. A device needs none of that
     #[arg(long)]

@@ -5,7 +5,6 @@ use crate::config::{self, Config, Sources};
 use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
 use crate::{http, log, stop, wiring};
-use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::connector::{Connector, Shutdown};
@@ -57,7 +56,7 @@ async fn gateway(config: Config, notifier: Notifier) -> Result<(), Failure> {
         (Some(address), false) => {
             let listener =
                 http::listen("webhooks.address", &address.ip().to_string(), address.port()).await?;
-            Some((listener, http::webhooks(webhooks)))
+            Some((listener, webhooks))
         }
         (None, false) => {
             tracing::warn!("webhooks.address is off: nothing that phones send by a provider comes in");
@@ -126,7 +125,7 @@ impl Running {
         self,
         listener: TcpListener,
         operations: Option<TcpListener>,
-        hooks: Option<(TcpListener, Router)>,
+        hooks: Option<(TcpListener, Vec<http::Mounted>)>,
         notifier: &Notifier,
     ) -> Result<(), Failure> {
         let Self {
@@ -157,8 +156,8 @@ impl Running {
         let media = config.messages.media == config::messages::Media::Link;
         let router = http::matrix_side(service, provisioning, media);
         tasks.spawn(http::serve(listener, router, shutdown.clone()));
-        if let Some((listener, router)) = hooks {
-            tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        if let Some((listener, webhooks)) = hooks {
+            tasks.spawn(http::serve_webhooks(listener, webhooks, shutdown.clone()));
         }
 
         let health = Arc::new(Health::new(

@@ -33,6 +33,10 @@ const ASKED: &str = "Somebody at your account asks to compare emoji with this de
                      `swingbridge device verify` on it within ten minutes, and look at your client and at its terminal. If it was not you \
                      who asked, do not confirm anything, and look at your account's list of sessions.";
 
+/// What the owner reads when they invited the device to a room in which others are, or may come to be.
+const REFUSED: &str = "You invited this device to a room that is no direct chat, and it did not enter: it serves you alone, and whoever else is in a \
+                       room can read what it says there. Its commands are here: write `help`.";
+
 /// What the terminal says.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
@@ -104,6 +108,7 @@ impl Control {
         tokio::select! {
             () = serving => {}
             () = self.point_the_way() => {}
+            () = self.excuse() => {}
         }
         let _ = std::fs::remove_file(folder.join(SOCKET));
     }
@@ -197,6 +202,18 @@ impl Control {
             }
             if let Err(error) = self.engine.tell(&self.owner, ASKED).await {
                 tracing::warn!(%error, "the owner cannot be told how to verify the device");
+            }
+        }
+    }
+}
+
+impl Control {
+    /// Says why an invite was refused.
+    async fn excuse(&self) {
+        loop {
+            self.puppet.refused_owner().await;
+            if let Err(error) = self.engine.tell(&self.owner, REFUSED).await {
+                tracing::warn!(%error, "the owner cannot be told why an invite was refused");
             }
         }
     }

@@ -7,4 +7,5 @@ pub mod passphrase;
 pub mod seal;
 pub mod secrets;
 pub mod sla;
+pub mod uptime;
 pub mod watch;

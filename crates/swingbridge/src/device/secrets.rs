@@ -4,6 +4,7 @@ use super::passphrase::Passphrase;
 use super::seal::{Under, Vault, VaultError};
 use crate::config::device::Device;
 use crate::config::environment::Variables;
+use std::path::PathBuf;
 use std::sync::Arc;
 use swingbridge_domain::clock::Entropy;
 use swingbridge_matrix::puppet::Session;
@@ -15,6 +16,15 @@ const OWNER: &str = "owner_session";
 const STORE_KEY: &str = "store_key";
 /// Seals what waits, and makes pseudonyms.
 const SITE_KEY: &str = "site_key";
+
+/// The file that a login writes.
+pub fn session_file(device: &Device) -> PathBuf {
+    folder(device).join(format!("{SESSION}.sealed"))
+}
+
+fn folder(device: &Device) -> PathBuf {
+    device.folder.join("secrets")
+}
 
 pub struct Secrets {
     vault: Vault,
@@ -32,8 +42,7 @@ impl Secrets {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, VaultError> {
         let passphrase = Passphrase::choose(device.passphrase_file.clone(), variables);
-        let folder = device.folder.join("secrets");
-        let vault = Vault::open(&folder, &passphrase, device.keychain, entropy.clone())?;
+        let vault = Vault::open(&folder(device), &passphrase, device.keychain, entropy.clone())?;
         Ok(Self { vault, entropy })
     }
 

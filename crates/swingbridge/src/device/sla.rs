@@ -157,6 +157,26 @@ impl Record {
     }
 }
 
+impl Record {
+    /// The same in words.
+    pub fn share(&self, part: &str, hours: i64) -> String {
+        match self.availability(part, hours) {
+            Some(share) => format!("{:.2} %", share * 100.0),
+            None => "-".to_owned(),
+        }
+    }
+}
+
+/// A state in one word.
+pub fn word(state: Link) -> &'static str {
+    match state {
+        Link::Connected => "connected",
+        Link::Degraded => "slow",
+        Link::Disconnected => "away",
+        Link::Refused => "refused",
+    }
+}
+
 /// A part that is slow still serves.
 pub fn is_up(state: Link) -> bool {
     matches!(state, Link::Connected | Link::Degraded)

@@ -25,6 +25,9 @@ use swingbridge_matrix::puppet::{self, Puppet};
 use swingbridge_ops::health::Reach;
 use url::Url;
 
+/// What commands to a device begin with outside the direct chat.
+pub const COMMANDS: &str = "!sb";
+
 /// What a device speaks to its networks by.
 pub struct Device {
     pub connectors: Vec<Arc<dyn Connector>>,
@@ -108,7 +111,7 @@ pub fn device_site(config: &DeviceConfig, account: &UserId) -> Site {
             homeserver: super::to_homeserver(&config.homeserver.address),
             new_rooms: Protection::EndToEnd(Scheme::Megolm),
         },
-        command_prefix: "!sb".into(),
+        command_prefix: COMMANDS.into(),
         version: env!("CARGO_PKG_VERSION").into(),
     }
 }

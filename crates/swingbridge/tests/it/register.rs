@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::Output;
 use std::sync::{Arc, Mutex};
 use swingbridge_lab::client::Client;
+use swingbridge_lab::edge::{Authority, Edge};
 use swingbridge_lab::synapse::{Options, Synapse};
 use tempfile::TempDir;
 
@@ -507,6 +508,58 @@ async fn a_lost_answer_is_told_and_the_password_is_kept() {
     assert_eq!(code(&output), 15, "{}", said(&output));
     assert!(said(&output).contains("not known"), "{}", said(&output));
     assert!(password(folder.path(), "phone-alice").len() > 30);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_asks_for_a_certificate_is_shown_one() {
+    let folder = TempDir::new().unwrap();
+    let (authority, elsewhere) = (
+        Authority::new("the site").unwrap(),
+        Authority::new("another site").unwrap(),
+    );
+    let (inner, _) = stub(Manner::Open).await;
+    let edge = Edge::open(&inner, &authority.signs("127.0.0.1").unwrap(), Some(&authority)).await;
+    let edge = edge.unwrap();
+    let shown = authority.signs("phone-alice").unwrap();
+    write(folder.path(), "site-ca.pem", &authority.certificate);
+    write(folder.path(), "other-ca.pem", &elsewhere.certificate);
+    write(folder.path(), "phone.pem", &shown.certificate);
+    write(folder.path(), "phone.key", &shown.key);
+    let with_ca = [
+        "--username",
+        "phone-alice",
+        "--ca-file",
+        "site-ca.pem",
+        "--only-this-ca",
+    ];
+    let certificate = [
+        "--client-cert-file",
+        "phone.pem",
+        "--client-key-file",
+        "phone.key",
+    ];
+
+    let without = register(folder.path(), &edge.url(), &with_ca).await;
+    assert_eq!(code(&without), 15, "{}", said(&without));
+    let with = register(folder.path(), &edge.url(), &[&with_ca[..], &certificate].concat()).await;
+    assert_eq!(code(&with), 0, "{}", said(&with));
+
+    let other = [
+        "--username",
+        "phone-bob",
+        "--ca-file",
+        "other-ca.pem",
+        "--only-this-ca",
+    ];
+    let untrusted = register(folder.path(), &edge.url(), &[&other[..], &certificate].concat()).await;
+    assert_eq!(code(&untrusted), 15, "{}", said(&untrusted));
+    let half = ["--username", "phone-bob", "--client-cert-file", "phone.pem"];
+    let half = register(folder.path(), &edge.url(), &half).await;
+    assert!(
+        code(&half) == 2 && said(&half).contains("--client-key-file"),
+        "{}",
+        said(&half)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -256,12 +256,14 @@ fn the_agent_is_a_property_list_that_says_what_was_meant() {
         agent,
         serde_json::json!({
             "Label": "dev.swingbridge.device",
-            "ProgramArguments": ["/Applications/a & b/swingbridge", "device", "--config", device.config()],
+            "ProgramArguments": [
+                "/Applications/a & b/swingbridge", "device", "--config", device.config(), "run", "--log", format!("{data}/device.log"),
+            ],
             "RunAtLoad": true,
             "KeepAlive": true,
             "ThrottleInterval": 30,
             "LimitLoadToSessionType": "Aqua",
-            "ProcessType": "Standard",
+            "ProcessType": "Interactive",
             "ExitTimeOut": 15,
             "Umask": 0o077,
             "WorkingDirectory": data,
@@ -269,6 +271,44 @@ fn the_agent_is_a_property_list_that_says_what_was_meant() {
             "StandardErrorPath": format!("{data}/device.log"),
         })
     );
+}
+
+#[test]
+fn the_agent_begins_its_log_anew_and_waits_for_a_person_where_only_one_can_help() {
+    let folder = TempDir::new().unwrap();
+    let log = folder.path().join("device.log");
+    fs::write(&log, "said by the start before\n").unwrap();
+    let start = || {
+        let arguments = ["device", "--config", "device.yaml", "run", "--log", "device.log"];
+        let mut command = command(folder.path(), &arguments);
+        command.env_remove("SWINGBRIDGE_ENCRYPTION__MODE");
+        command.env_remove("SWINGBRIDGE_PRIVACY__CONSENT");
+        command.spawn().unwrap()
+    };
+    let said = || fs::read_to_string(&log).unwrap_or_default();
+    // There is no configuration.
+    let mut agent = start();
+    wait_for("the cause", || said().contains("device.yaml cannot be read"));
+    assert!(
+        said().contains("a person must act") && !said().contains("before"),
+        "{}",
+        said()
+    );
+    let before = fs::read_to_string(folder.path().join("device.log.1")).unwrap();
+    assert_eq!(before, "said by the start before\n");
+    assert!(agent.try_wait().unwrap().is_none(), "it waits");
+    // Who mends it need not wait.
+    fs::write(folder.path().join("device.yaml"), "device: {}\n").unwrap();
+    wait_for("its end", || agent.try_wait().unwrap().is_some());
+    assert_eq!(agent.wait().unwrap().code(), Some(10));
+    // It is still wrong, and launchd stops it.
+    let mut agent = start();
+    wait_for("the next cause", || {
+        said().contains("device.owner") && said().contains("a person must act")
+    });
+    Command::new("kill").arg(agent.id().to_string()).status().unwrap();
+    wait_for("its end when told", || agent.try_wait().unwrap().is_some());
+    assert_eq!(agent.wait().unwrap().code(), Some(11));
 }
 
 #[test]

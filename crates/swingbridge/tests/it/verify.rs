@@ -294,3 +294,59 @@ async fn a_site_that_asks_for_certificates_is_shown_those_of_the_file() {
         said(&friend)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_owner_asks_in_the_direct_chat_how_well_the_device_serves() {
+    let Some(mut home) = Home::open().await else {
+        return;
+    };
+    let ask = json!({ "do": "send", "room": home.room, "body": "Uptime" });
+    home.alice.tell(ask).await.unwrap();
+    let answers = |event: &Value| {
+        let body = event["content"]["body"].as_str().unwrap_or_default();
+        event["sender"] == ACCOUNT && body.contains("homeserver: connected for") && body.contains("sms: ")
+    };
+    let answer = home.alice.event_with("message", answers).await;
+    if let Err(error) = answer {
+        panic!("{error}\n{}", home.relay.log_tail(60));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_of_another_account_than_was_asked_for_is_given_up() {
+    let settings = json!({ "login_via_existing_session": { "enabled": true, "require_ui_auth": false } });
+    let options = Options {
+        settings,
+        ..Options::default()
+    };
+    let Some(synapse) = Synapse::for_test(options).await else {
+        return;
+    };
+    let folder = TempDir::new().unwrap();
+    synapse.user("phone-alice", PHONES).await.unwrap();
+    let owner = synapse.user("alice", PASSWORD).await.unwrap();
+    let mallory = synapse.user("mallory", PASSWORD).await.unwrap();
+    init(folder.path(), synapse.url());
+    for (client, asked, word) in [
+        (&mallory, &["--user", "phone-alice"][..], "@mallory:localhost"),
+        (&mallory, &["--as-owner"], "@mallory:localhost"),
+        (&owner, &[], "the owner's own account"),
+    ] {
+        let give = ["_matrix", "client", "v1", "login", "get_token"];
+        let given = client.post(&give, json!({})).await.unwrap();
+        private(
+            &folder.path().join("token"),
+            given["login_token"].as_str().unwrap(),
+        );
+        let login = [&["login", "--token-file", "token"], asked].concat();
+        let refused = device(folder.path(), &login).output().unwrap();
+        assert_eq!(code(&refused), 16, "{}", said(&refused));
+        assert!(said(&refused).contains(word), "{}", said(&refused));
+        let sessions = client
+            .get(&["_matrix", "client", "v3", "devices"], &[])
+            .await
+            .unwrap();
+        let sessions = sessions["devices"].as_array().unwrap();
+        assert_eq!(sessions.len(), 1, "the one that was there: {sessions:?}");
+    }
+}

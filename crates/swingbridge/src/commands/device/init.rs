@@ -83,10 +83,10 @@ pub fn template(options: &DeviceInit) -> String {
            owner: {owner}\n  \
            # Keys, queue and files. Keep it on a disk of the device's own, and out of backups that others can read.\n  \
            folder: swingbridge-device\n  \
-           # Opens what is sealed in there. Whoever has this file and that folder can read along as this device.\n  \
-           passphrase_file: {PASSPHRASE}\n  \
-           # The system's keychain instead, where there is one.\n  \
-           keychain: false\n\n\
+           # The key to what is sealed in there goes into the system's keychain, where there is one at the first login.\n  \
+           keychain: true\n  \
+           # Where there is none, this opens it. Whoever then has this file and that folder can read along as this device.\n  \
+           passphrase_file: {PASSPHRASE}\n\n\
          homeserver:\n  \
            address: {homeserver}\n  \
            # For a site with an authority of its own, and for one that asks for a certificate of yours:\n  \
@@ -138,3 +138,31 @@ const BLUEBUBBLES: &str = "    type: bluebubbles
     url: https://mac.example.org:1234
     password_file: bluebubbles.password
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::environment::Variables;
+
+    #[test]
+    fn a_new_device_keeps_its_key_in_the_keychain_and_has_a_passphrase_where_there_is_none() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = DeviceInit {
+            owner: Some("@alice:example.org".into()),
+            homeserver: Some("https://matrix.example.org".into()),
+            connector: DeviceConnector::Termux,
+            number: Some("+447700900123".into()),
+            region: Some("GB".into()),
+            force: false,
+        };
+        let sources = Sources {
+            config: folder.path().join("device.yaml"),
+            registration: None,
+            variables: Variables::new(),
+        };
+        run(&options, &sources).unwrap();
+        let device = config::device::load(&sources).unwrap().device;
+        assert!(device.keychain);
+        assert_eq!(device.passphrase_file, Some(folder.path().join(PASSPHRASE)));
+    }
+}

@@ -9,6 +9,7 @@ use crate::device::secrets::Secrets;
 use crate::edges::SystemEntropy;
 use crate::exit::{self, Ends, Exit};
 use crate::wiring;
+use swingbridge_domain::id::UserId;
 use swingbridge_domain::secret::Secret;
 use swingbridge_matrix::Failure;
 use swingbridge_matrix::puppet::login::{self, DeviceCode, LoginError, Methods, Standing};
@@ -34,7 +35,10 @@ async fn log_in(
         false => secrets.session(),
     };
     let before = before.ends(Exit::File)?;
-    let device = match &before {
+    let asked_for = asked_for(options, config);
+    // Another account's device is none of this one's.
+    let same = |before: &&Session| asked_for.is_none_or(|asked| is(&before.user, asked));
+    let device = match before.as_ref().filter(same) {
         Some(session) if !options.new_session => again(&puppet_config, session).await?,
         _ => None,
     };
@@ -54,6 +58,7 @@ async fn log_in(
     .await?;
     if options.as_owner {
         if session.user.as_str() != config.device.owner {
+            give_up(&puppet_config, &session).await;
             let text = format!(
                 "the session is {}'s, and `device.owner` is {}: log in as the owner",
                 session.user, config.device.owner
@@ -67,7 +72,22 @@ async fn log_in(
         );
         return sign(options, config, secrets).await;
     }
+    // Who names nobody means the account that was here, as long as its device goes on.
+    let expected = match (&device, &before) {
+        (Some(_), Some(before)) => asked_for.or(Some(before.user.as_str())),
+        _ => asked_for,
+    };
+    if expected.is_some_and(|expected| !is(&session.user, expected)) {
+        give_up(&puppet_config, &session).await;
+        let told = refused(LoginError::OtherUser(session.user));
+        let text = format!(
+            "{}\n    log in as the right one, or name the other with --user",
+            told.error
+        );
+        return Err(exit::Failure::msg(told.exit, text));
+    }
     if session.user.as_str() == config.device.owner {
+        give_up(&puppet_config, &session).await;
         return Err(exit::Failure::msg(
             Exit::Token,
             "this is the owner's own account: the device needs an account of its own, such as `swingbridge register` makes. \
@@ -82,6 +102,37 @@ async fn log_in(
         secrets.protected_by()
     );
     establish(options, config, secrets, password).await
+}
+
+/// The account that the person names, if they do.
+fn asked_for<'a>(options: &'a DeviceLogin, config: &'a DeviceConfig) -> Option<&'a str> {
+    match (&options.user, options.as_owner) {
+        (Some(user), _) => Some(user),
+        (None, true) => Some(&config.device.owner),
+        (None, false) => None,
+    }
+}
+
+/// Whether `user` is the account that was asked for, by its full user id or by the part before the colon.
+fn is(user: &UserId, asked: &str) -> bool {
+    let asked = asked.strip_prefix('@').unwrap_or(asked);
+    let user = user.as_str().strip_prefix('@').unwrap_or(user.as_str());
+    let user = match asked.contains(':') {
+        true => user,
+        false => user.split(':').next().unwrap_or_default(),
+    };
+    // Homeservers find accounts whatever the case.
+    user.eq_ignore_ascii_case(asked)
+}
+
+/// A session that is not kept does not stay open, either.
+async fn give_up(config: &Config, session: &Session) {
+    if let Err(error) = login::log_out(config, session).await {
+        eprintln!(
+            "swingbridge: {}'s new session {} could not be ended ({error}): end it in that account's list of sessions",
+            session.user, session.device
+        );
+    }
 }
 
 /// The same device again, so that its keys stay good: homeservers take that where the account is the same. One that the homeserver has
@@ -104,11 +155,7 @@ async fn session(
     password: Option<&Secret>,
     device: Option<&str>,
 ) -> Result<Session, exit::Failure> {
-    let user = match (&options.user, options.as_owner) {
-        (Some(user), _) => Some(user.as_str()),
-        (None, true) => Some(config.device.owner.as_str()),
-        (None, false) => None,
-    };
+    let user = asked_for(options, config);
     if let Some(path) = &options.token_file {
         let token = read_secret(path).ends(Exit::File)?;
         return login::with_token(puppet, &token, device).await.map_err(refused);
@@ -234,4 +281,31 @@ fn refused(error: LoginError) -> exit::Failure {
         _ => Exit::Token,
     };
     exit::Failure::new(exit, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_told_by_its_whole_name_or_by_the_part_before_the_colon() {
+        let user = UserId::new("@phone-alice:example.org");
+        for asked in [
+            "@phone-alice:example.org",
+            "phone-alice",
+            "@phone-alice",
+            "Phone-Alice",
+        ] {
+            assert!(is(&user, asked), "{asked}");
+        }
+        for asked in [
+            "@phone-alice:example.com",
+            "@alice:example.org",
+            "phone",
+            "phone-alice:other",
+            "",
+        ] {
+            assert!(!is(&user, asked), "{asked}");
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! `device`: the relay on a user's own device.
 
+mod agent;
 mod init;
 mod login;
 mod run;
@@ -24,7 +25,8 @@ pub const CONFIG: &str = "device.yaml";
 
 pub fn run(sources: &Sources, act: Option<DeviceAct>) -> Result<ExitCode, Failure> {
     match act {
-        None | Some(DeviceAct::Run) => run::run(sources)?,
+        None => run::run(sources, None)?,
+        Some(DeviceAct::Run(options)) => run::run(sources, options.log.as_deref())?,
         Some(DeviceAct::Init(options)) => init::run(&options, sources)?,
         Some(DeviceAct::Login(options)) => login::run(&options, sources)?,
         Some(DeviceAct::Logout) => login::out(sources)?,

@@ -1,14 +1,16 @@
 //! `device run`: mirrors the device's conversations until it is told to stop.
 
-use super::{load, puppet, runtime, secrets};
+use super::{agent, load, puppet, runtime, secrets};
 use crate::audit::Recorder;
 use crate::config::Sources;
 use crate::config::device::DeviceConfig;
 use crate::device::control::Control;
+use crate::device::uptime::Uptime;
 use crate::device::watch::Watch;
 use crate::exit::{Ends, Exit, Failure};
 use crate::notify::Notifier;
 use crate::{http, log, stop, wiring};
+use std::path::Path;
 use std::sync::Arc;
 use swingbridge_domain::id::UserId;
 use swingbridge_domain::inbox::Inbox;
@@ -17,7 +19,20 @@ use swingbridge_ops::health::Health;
 use swingbridge_ops::observe::Observed;
 use tokio::task::JoinSet;
 
-pub fn run(sources: &Sources) -> Result<(), Failure> {
+/// `log`: where launchd wants it.
+pub fn run(sources: &Sources, log: Option<&Path>) -> Result<(), Failure> {
+    let Some(log) = log else {
+        return relay_until_stopped(sources);
+    };
+    agent::begin(log)?;
+    let ended = relay_until_stopped(sources);
+    if let Err(failure) = &ended {
+        agent::leave_to_a_person(failure, sources);
+    }
+    ended
+}
+
+fn relay_until_stopped(sources: &Sources) -> Result<(), Failure> {
     let config = load(sources)?;
     log::start(config.logging);
     log::guard_panics();
@@ -72,10 +87,17 @@ async fn relay(config: DeviceConfig, sources: &Sources, notifier: &Notifier) -> 
     tracing::info!(%audit_log, "the start stands in the audit log");
 
     let mut tasks = JoinSet::new();
-    let inbox: Arc<dyn Inbox> = Arc::new(engine.clone());
+    let owner = UserId::new(&config.device.owner);
+    let inbox: Arc<dyn Inbox> = Arc::new(Uptime {
+        folder: folder.clone(),
+        owner: owner.clone(),
+        prefix: wiring::COMMANDS.to_owned(),
+        puppet: puppet.clone(),
+        engine: engine.clone(),
+        clock: wiring::clock(),
+    });
     if let Some(listener) = listener {
-        let router = http::webhooks(webhooks);
-        tasks.spawn(http::serve(listener, router, shutdown.clone()));
+        tasks.spawn(http::serve_webhooks(listener, webhooks, shutdown.clone()));
     }
     if let Some(listener) = operations {
         let exporter = swingbridge_ops::metrics::install(env!("CARGO_PKG_VERSION"))?;
@@ -98,7 +120,6 @@ async fn relay(config: DeviceConfig, sources: &Sources, notifier: &Notifier) -> 
         };
         tasks.spawn(observed.run(shutdown.clone()));
     }
-    let owner = UserId::new(&config.device.owner);
     let control = Control::new(owner.clone(), puppet.clone(), engine.clone());
     tasks.spawn(control.run(folder.clone(), shutdown.clone()));
     let watch = Watch {

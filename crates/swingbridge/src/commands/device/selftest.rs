@@ -150,7 +150,7 @@ async fn webhooks(config: &DeviceConfig, device: &mut wiring::Device) -> Option<
     }
     match http::listen("webhooks.address", &address.ip().to_string(), address.port()).await {
         Ok(listener) => {
-            let served = http::serve(listener, http::webhooks(webhooks), Shutdown::never());
+            let served = http::serve_webhooks(listener, webhooks, Shutdown::never());
             Some(tokio::spawn(served))
         }
         Err(failure) => {

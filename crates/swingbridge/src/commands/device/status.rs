@@ -2,14 +2,13 @@
 
 use super::load;
 use crate::config::Sources;
-use crate::device::sla::{Record, is_up};
+use crate::device::sla::{Record, is_up, word};
 use crate::device::watch::span;
 use crate::exit::{Exit, Failure};
 use crate::wiring;
 use std::process::ExitCode;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
-use swingbridge_domain::connector::Link;
 
 /// Who has not looked for so long does not run any more.
 const STALE: Duration = Duration::from_secs(60);
@@ -54,10 +53,6 @@ fn report(record: &Record, runs: bool, now: Timestamp) -> String {
             ago(record.looked_at)
         ),
     };
-    let percent = |part: &str, hours| match record.availability(part, hours) {
-        Some(share) => format!("{:.2} %", share * 100.0),
-        None => "-".to_owned(),
-    };
     text.push_str(&format!(
         "\n{:<16} {:<13} {:>10} {:>14} {:>10} {:>10}\n",
         "part", "state", "for", "last contact", "24 h", "30 days"
@@ -69,8 +64,8 @@ fn report(record: &Record, runs: bool, now: Timestamp) -> String {
             ago(part.since),
             part.last_contact
                 .map_or("-".to_owned(), |at| format!("{} ago", ago(at))),
-            percent(name, 24),
-            percent(name, 30 * 24),
+            record.share(name, 24),
+            record.share(name, 30 * 24),
         ));
         if !is_up(part.state) && !part.detail.is_empty() {
             text.push_str(&format!("    {}\n", part.detail));
@@ -88,19 +83,10 @@ fn report(record: &Record, runs: bool, now: Timestamp) -> String {
     text
 }
 
-fn word(state: Link) -> &'static str {
-    match state {
-        Link::Connected => "connected",
-        Link::Degraded => "slow",
-        Link::Disconnected => "away",
-        Link::Refused => "refused",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use swingbridge_domain::connector::Health;
+    use swingbridge_domain::connector::{Health, Link};
 
     #[test]
     fn a_report_says_what_is_away_and_for_how_long_something_waits() {

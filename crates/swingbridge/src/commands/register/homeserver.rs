@@ -1,12 +1,14 @@
 //! The homeserver, asked in plain JSON: the admin APIs are none of the Matrix specification's.
 
+use crate::cli::Register;
 use crate::exit::{Ends, Exit, Failure};
-use reqwest::{Certificate, Method};
+use reqwest::{Certificate, Identity, Method};
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 use url::{Host, Url};
+use zeroize::Zeroizing;
 
 /// No answer to our questions is larger.
 const LARGEST: usize = 1 << 20;
@@ -32,9 +34,10 @@ pub enum Silence {
 }
 
 impl Homeserver {
-    /// `given` is an address, or a server name whose address is looked up (Client-Server API, "Server discovery").
-    pub async fn find(given: &str, ca_file: Option<&Path>) -> Result<Self, Failure> {
-        let client = client(ca_file)?;
+    /// What is given is an address, or a server name whose address is looked up (Client-Server API, "Server discovery").
+    pub async fn find(options: &Register) -> Result<Self, Failure> {
+        let given = options.homeserver.as_str();
+        let client = client(options)?;
         let base = match given.contains("://") {
             true => given.to_owned(),
             false => discovered(&client, given).await,
@@ -141,30 +144,42 @@ fn plain(code: &str) -> String {
     code.chars().filter(char::is_ascii_graphic).take(60).collect()
 }
 
-fn client(ca_file: Option<&Path>) -> Result<reqwest::Client, Failure> {
+/// With the certificates that `homeserver` in device.yaml names for the relay.
+fn client(options: &Register) -> Result<reqwest::Client, Failure> {
     // Whoever came first may have installed one; any will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .timeout(Duration::from_secs(60))
         // A redirect would turn a POST into a GET, and carry secrets to who was not named.
         .redirect(reqwest::redirect::Policy::none());
-    if let Some(file) = ca_file {
-        let unfit = |why: String| {
-            Failure::msg(
-                Exit::File,
-                format!("{}: {why}; give a file of certificates (PEM)", file.display()),
-            )
-        };
-        let pem = std::fs::read(file).map_err(|error| unfit(error.to_string()))?;
-        let roots = Certificate::from_pem_bundle(&pem).map_err(|error| unfit(error.to_string()))?;
+    let read = |file: &Path, cure| std::fs::read(file).map_err(|error| unfit(file, &error.to_string(), cure));
+    if let Some(file) = &options.ca_file {
+        const CURE: &str = "give a file of certificates (PEM)";
+        let roots = Certificate::from_pem_bundle(&read(file, CURE)?)
+            .map_err(|error| unfit(file, &error.to_string(), CURE))?;
         if roots.is_empty() {
-            return Err(unfit("it holds no certificate".into()));
+            return Err(unfit(file, "it holds no certificate", CURE));
         }
-        for root in roots {
-            builder = builder.add_root_certificate(root);
-        }
+        builder = match options.only_this_ca {
+            true => builder.tls_certs_only(roots),
+            false => builder.tls_certs_merge(roots),
+        };
+    }
+    if let (Some(certificate), Some(key)) = (&options.client_cert_file, &options.client_key_file) {
+        const CURE: &str = "give a certificate in the one file and its private key in the other, both as PEM";
+        let mut both = read(certificate, CURE)?;
+        both.push(b'\n');
+        both.extend(Zeroizing::new(read(key, CURE)?).iter());
+        let both = Zeroizing::new(both);
+        let identity = Identity::from_pem(&both)
+            .map_err(|_| unfit(certificate, "it and the key make no identity", CURE))?;
+        builder = builder.identity(identity);
     }
     builder.build().ends(Exit::Other)
+}
+
+fn unfit(file: &Path, why: &str, cure: &str) -> Failure {
+    Failure::msg(Exit::File, format!("{}: {why}; {cure}", file.display()))
 }
 
 /// The address in the server's `.well-known`, or the name itself as an address.

@@ -64,7 +64,7 @@ struct Secrets {
 }
 
 async fn make(options: &Register, secrets: &Secrets) -> Result<ExitCode, Failure> {
-    let homeserver = Homeserver::find(&options.homeserver, options.ca_file.as_deref()).await?;
+    let homeserver = Homeserver::find(options).await?;
     let password = Password::take(options.password_file.as_deref(), &options.username)?;
     let wanted = Wanted {
         username: &options.username,

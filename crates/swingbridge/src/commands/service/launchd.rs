@@ -17,7 +17,8 @@ pub fn text(place: &Place) -> String {
     let program = escaped(&place.program.to_string_lossy());
     let config = escaped(&place.config.to_string_lossy());
     let data = escaped(&place.data.to_string_lossy());
-    // 63 is 0077. The log is what the program says since it was started last, in its own folder; launchd sends it nowhere.
+    // 63 is 0077. The log is in the program's own folder: launchd only ever writes on at its end, so the program begins it anew at each start,
+    // and keeps the one before. `Interactive`: macOS slows down what it thinks nobody waits for.
     format!(
         r#"<?xml version="1.0" encoding="UTF-8"?>
 <!DOCTYPE plist PUBLIC "-//Apple//DTD PLIST 1.0//EN" "http://www.apple.com/DTDs/PropertyList-1.0.dtd">
@@ -32,6 +33,9 @@ pub fn text(place: &Place) -> String {
         <string>device</string>
         <string>--config</string>
         <string>{config}</string>
+        <string>run</string>
+        <string>--log</string>
+        <string>{data}/device.log</string>
     </array>
     <key>RunAtLoad</key>
     <true/>
@@ -42,7 +46,7 @@ pub fn text(place: &Place) -> String {
     <key>LimitLoadToSessionType</key>
     <string>Aqua</string>
     <key>ProcessType</key>
-    <string>Standard</string>
+    <string>Interactive</string>
     <key>ExitTimeOut</key>
     <integer>15</integer>
     <key>Umask</key>
@@ -73,7 +77,8 @@ pub fn by_hand(place: &Place) -> String {
 After an update both are lost without a word unless the program is signed with a lasting identity: switch Full Disk Access off and
 on again then.
   - The Mac must stay awake and logged in: System Settings > Energy, prevent automatic sleeping.
-Its log: {data}/device.log   It stays on this machine.",
+Its log: {data}/device.log, and device.log.1 from the start before. They stay on this machine. What only you can mend (a wrong configuration, a
+session that ended) it waits for, and goes on when you have changed device.yaml or logged in.",
         program = place.program.display(),
         data = place.data.display(),
     )
