@@ -1,5 +1,6 @@
 //! Connectors: one folder for each network service.
 
+mod address_book;
 pub mod bluebubbles;
 pub mod check;
 pub mod imessage;

@@ -4,6 +4,7 @@ use super::api::{Api, Failure};
 use super::chats::address;
 use super::files::Files;
 use super::shapes::Contact;
+use crate::address_book::picture_kind;
 use data_encoding::{BASE64, HEXLOWER};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -92,15 +93,4 @@ async fn kept(files: &Files, avatar: &str) -> Option<swingbridge_domain::message
         .await
         .inspect_err(|error| tracing::warn!(%error, "a contact's picture cannot be kept"))
         .ok()
-}
-
-/// By the first octets of its content.
-pub(super) fn picture_kind(content: &[u8]) -> (&'static str, &'static str) {
-    match content {
-        [0x89, b'P', b'N', b'G', ..] => ("image/png", "png"),
-        [b'G', b'I', b'F', ..] => ("image/gif", "gif"),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => ("image/webp", "webp"),
-        [_, _, _, _, b'f', b't', b'y', b'p', ..] => ("image/heic", "heic"),
-        _ => ("image/jpeg", "jpg"),
-    }
 }

@@ -223,7 +223,7 @@ impl Reader<'_> {
             Err(Failure::Missing | Failure::Failed { .. }) => return Ok(None),
             Err(failure) => return Err(failure.into()),
         };
-        let (mime, end) = super::contacts::picture_kind(&content);
+        let (mime, end) = crate::address_book::picture_kind(&content);
         let name = format!("group-{}.{end}", message.guid);
         match self.account.files.keep(&name, mime, &content).await {
             Ok(media) => Ok(Some(Change::Picture(Some(media)))),
