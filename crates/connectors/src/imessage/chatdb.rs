@@ -179,10 +179,19 @@ impl ChatDb {
         )
     }
 
-    /// Rows of our own after one.
-    pub fn own_after(&self, rowid: i64) -> Result<Vec<Row>, Trouble> {
+    /// Rows of our own after one, in steps.
+    pub fn own_after(&self, rowid: i64, limit: usize) -> Result<Vec<Row>, Trouble> {
         self.rows(
-            "WHERE m.ROWID > ?1 AND m.is_from_me = 1 ORDER BY m.ROWID LIMIT 200",
+            "WHERE m.ROWID > ?1 AND m.is_from_me = 1 ORDER BY m.ROWID LIMIT ?2",
+            (rowid, limit as i64),
+        )
+    }
+
+    /// The same of those that are in no chat.
+    pub fn own_unjoined_after(&self, rowid: i64) -> Result<Vec<Row>, Trouble> {
+        self.rows(
+            "WHERE m.ROWID > ?1 AND m.is_from_me = 1
+             AND NOT EXISTS (SELECT 1 FROM chat_message_join j WHERE j.message_id = m.ROWID) ORDER BY m.ROWID LIMIT 200",
             [rowid],
         )
     }

@@ -14,6 +14,8 @@ pub struct Config {
     pub address: String,
     /// Messages' database. `~/` is the person's home.
     pub database: PathBuf,
+    /// The folder of the address book, for names and pictures of contacts. Nothing: they are shown by their numbers.
+    pub address_book: PathBuf,
     /// A folder below Messages' own attachments, where files to be sent are laid. Messages sends from there and does not copy,
     /// so nothing in it is ever deleted.
     pub staging: PathBuf,
@@ -32,6 +34,7 @@ impl Default for Config {
         Config {
             address: String::new(),
             database: "~/Library/Messages/chat.db".into(),
+            address_book: "~/Library/Application Support/AddressBook".into(),
             staging: "~/Library/Messages/Attachments/swingbridge".into(),
             osascript: "/usr/bin/osascript".into(),
             history_days: 0,
@@ -62,7 +65,7 @@ pub struct Timing {
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub poll: Duration,
-    /// Between two looks at whether the file is still the same one.
+    /// Between two looks at whether the file is still the same one, and whether the address book changed.
     #[serde(with = "seconds")]
     #[schemars(with = "f64")]
     pub restat: Duration,
@@ -136,7 +139,12 @@ impl Config {
     /// The same settings, with `~/` replaced.
     #[must_use]
     pub fn at_home(mut self, home: &Path) -> Config {
-        for path in [&mut self.database, &mut self.staging, &mut self.osascript] {
+        for path in [
+            &mut self.database,
+            &mut self.address_book,
+            &mut self.staging,
+            &mut self.osascript,
+        ] {
             if let Ok(rest) = path.strip_prefix("~") {
                 *path = home.join(rest);
             }
@@ -165,6 +173,11 @@ impl Config {
                 home(&self.database),
                 "database",
                 "give an absolute path, or one that begins with ~/",
+            ),
+            (
+                self.address_book.as_os_str().is_empty() || home(&self.address_book),
+                "address_book",
+                "give an absolute path, or one that begins with ~/, or nothing",
             ),
             (
                 home(&self.staging),
@@ -235,6 +248,10 @@ mod tests {
             good().database,
             Path::new("/Users/alice/Library/Messages/chat.db")
         );
+        assert_eq!(
+            good().address_book,
+            Path::new("/Users/alice/Library/Application Support/AddressBook")
+        );
         assert_eq!(good().home(), Path::new("/Users/alice"));
         assert_eq!(
             Config::default().validate().map_err(|invalid| invalid.field),
@@ -258,6 +275,12 @@ mod tests {
             wrong(|config| config.database = "chat.db".into()),
             Err("database")
         );
+        assert_eq!(
+            wrong(|config| config.address_book = "book".into()),
+            Err("address_book")
+        );
+        // Who wants no names.
+        assert_eq!(wrong(|config| config.address_book = PathBuf::new()), Ok(()));
         assert_eq!(
             wrong(|config| config.timing.poll = Duration::ZERO),
             Err("timing.poll")

@@ -1,13 +1,15 @@
 //! The connector: one Mac as the rest of the program sees it.
 
 use super::config::Config;
-use super::journal::Journal;
+use super::contacts;
+use super::journal::Journal as Memory;
 use super::script::{self, Ran};
 use super::send::{self, DENIED, MAX_TEXT};
 use super::shared::Shared;
 use super::watch::watch;
+use crate::journal::Journal;
 use async_trait::async_trait;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::{Clock, Entropy};
@@ -20,6 +22,10 @@ use swingbridge_domain::inbox::Inbox;
 /// A connector for Messages on the Mac that it runs on.
 pub struct IMessageConnector {
     shared: Arc<Shared>,
+    /// What was handed in of the address book.
+    cards: Journal,
+    /// Its pictures.
+    pictures: PathBuf,
 }
 
 impl IMessageConnector {
@@ -45,11 +51,15 @@ impl IMessageConnector {
         let folder = "make the state folder writable for this program, and check the disk";
         std::fs::create_dir_all(state_folder)
             .map_err(|error| failed(format!("its state folder cannot be made: {error}"), folder))?;
-        let journal = Journal::open(state_folder)
+        let journal = Memory::open(state_folder)
             .map_err(|error| failed(format!("its journal cannot be opened: {error}"), folder))?;
+        let cards = Journal::in_folder(state_folder, "contacts.json")
+            .map_err(|error| failed(format!("its state folder cannot be used: {error}"), folder))?;
         let shared = Shared::new(id, config, journal, clock, entropy);
         Ok(IMessageConnector {
             shared: Arc::new(shared),
+            cards,
+            pictures: state_folder.join("pictures"),
         })
     }
 
@@ -113,7 +123,10 @@ impl Connector for IMessageConnector {
     }
 
     async fn run(self: Arc<Self>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) -> Result<(), ConnectorError> {
-        watch(self.shared.clone(), inbox, shutdown).await;
+        tokio::select! {
+            () = watch(self.shared.clone(), inbox.clone(), shutdown) => {}
+            () = contacts::run(&self.shared, &self.cards, &self.pictures, &*inbox) => {}
+        }
         Ok(())
     }
 

@@ -221,8 +221,8 @@ impl Journal {
     }
 
     /// A row turned out to be a message of ours.
-    pub fn claim(&mut self, pending: i64, guid: &str, until: Timestamp) -> Done<()> {
-        let transaction = self.connection.transaction()?;
+    pub fn claim(&self, pending: i64, guid: &str, until: Timestamp) -> Done<()> {
+        let transaction = self.connection.unchecked_transaction()?;
         transaction.execute("DELETE FROM pending WHERE id = ?", [pending])?;
         transaction.execute(
             "INSERT OR IGNORE INTO sent (guid, until, watched) VALUES (?, ?, 1)",

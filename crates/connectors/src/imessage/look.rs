@@ -1,10 +1,10 @@
 //! One look at the database: what each row means for the inbox.
 
 use super::chatdb::{ChatDb, Trouble};
-use super::claim::{fits, journal_trouble};
+use super::claim::{first_fit, journal_trouble, take};
 use super::journal::{Cursor, Journal, Mark, Pending, digest};
 use super::row::{Attachment, Chat, Row, Status, URL_BALLOON};
-use super::shared::Shared;
+use super::shared::{Claimed, Shared};
 use super::translate::{Tapback, Whole, tapback_of};
 use super::watch::{Batch, remembered};
 use std::collections::{HashMap, HashSet};
@@ -27,6 +27,8 @@ pub(super) struct Look<'a> {
     pub moved: bool,
     pub batch: Batch,
     pending: Vec<Pending>,
+    /// Rows of messages that somebody waits for.
+    claims: &'a mut HashMap<i64, Claimed>,
     /// Rows that were decided on in this look.
     decided: HashSet<String>,
     /// Chats in which a row waits: what follows waits behind it.
@@ -39,6 +41,7 @@ impl<'a> Look<'a> {
         shared: &'a Shared,
         db: &'a ChatDb,
         journal: &'a Journal,
+        claims: &'a mut HashMap<i64, Claimed>,
         now: Timestamp,
         cursor: Cursor,
     ) -> Result<Look<'a>, Trouble> {
@@ -51,6 +54,7 @@ impl<'a> Look<'a> {
             moved: !remembered(journal)?,
             batch: Batch::default(),
             pending: journal.pending().map_err(journal_trouble)?,
+            claims,
             decided: HashSet::new(),
             blocked: HashSet::new(),
             tapbacks: HashMap::new(),
@@ -111,7 +115,7 @@ impl<'a> Look<'a> {
         if row.rowid <= self.cursor.first_newest && row.date < self.cursor.horizon {
             return Ok(());
         }
-        if self.journal.is_ours(&row.guid).map_err(journal_trouble)? {
+        if self.is_ours(&row)? {
             let receipts = self
                 .shared
                 .translator
@@ -153,14 +157,28 @@ impl<'a> Look<'a> {
         if young && !missing.is_empty() && waited < timing.files {
             return Ok(true);
         }
-        if !row.status.from_me && waited < timing.flip {
-            for pending in &self.pending {
-                if row.rowid > pending.above && fits(self.db, row, pending)? {
-                    return Ok(true);
-                }
-            }
+        let may_flip = !row.status.from_me && waited < timing.flip;
+        Ok(may_flip && first_fit(self.db, row, &self.pending)?.is_some())
+    }
+
+    /// Whether the row is a message that was sent from here. An own row that fits one which waits is that, from now on: however
+    /// many rows lie before it.
+    fn is_ours(&mut self, row: &Row) -> Result<bool, Trouble> {
+        if self.journal.is_ours(&row.guid).map_err(journal_trouble)? {
+            return Ok(true);
         }
-        Ok(false)
+        if !row.status.from_me {
+            return Ok(false);
+        }
+        let Some(at) = first_fit(self.db, row, &self.pending)? else {
+            return Ok(false);
+        };
+        let pending = self.pending.remove(at);
+        let timing = &self.shared.config.timing;
+        let watch = (timing.watch_text, timing.watch_file);
+        let claimed = take(self.journal, &pending, row.clone(), self.now, watch)?;
+        self.claims.insert(pending.id, claimed);
+        Ok(true)
     }
 
     fn hand_in(
@@ -308,6 +326,7 @@ impl<'a> Look<'a> {
         if (flipped || edited)
             && let Some(row) = self.db.row(guid)?
         {
+            let ours = flipped && self.is_ours(&row)?;
             let chat = row.chat.map(|chat| self.db.chat(chat)).transpose()?.flatten();
             let attachments = self.attachments(&row)?;
             let whole = |row| Whole {
@@ -320,7 +339,6 @@ impl<'a> Look<'a> {
             let mut as_before = row.clone();
             as_before.status.from_me = before.from_me;
             if flipped {
-                let ours = self.journal.is_ours(guid).map_err(journal_trouble)?;
                 let arrivals = translator.turned_own(&whole(&as_before), &whole(&row));
                 self.batch
                     .arrivals

@@ -9,7 +9,7 @@ use super::config::Service;
 use super::journal::{Pending, digest};
 use super::row::{Chat, plain, way};
 use super::script::{self, Ran, To};
-use super::shared::{Claimed, Shared};
+use super::shared::{Claimed, Inner, Shared};
 use super::stage::stage;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
@@ -350,14 +350,9 @@ fn glance(shared: &Shared, pending: &Pending) -> Option<Claimed> {
     // What cannot be read now is looked at again in a moment.
     inner.open(&shared.config, now).ok()?;
     let db = inner.db.take()?;
-    let claims = db.at_once(|db| {
-        claim(
-            db,
-            &mut inner.journal,
-            now,
-            (timing.watch_text, timing.watch_file),
-        )
-    });
+    let watch = (timing.watch_text, timing.watch_file);
+    let Inner { journal, walks, .. } = &mut *inner;
+    let claims = db.at_once(|db| claim(db, journal, walks, now, watch));
     match claims {
         Ok(claims) => {
             inner.db = Some(db);

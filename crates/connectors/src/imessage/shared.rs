@@ -1,6 +1,7 @@
 //! What reading and sending share.
 
 use super::chatdb::{ChatDb, Trouble, identity};
+use super::claim::Walks;
 use super::config::Config;
 use super::journal::Journal;
 use super::translate::Translator;
@@ -36,6 +37,8 @@ pub(super) struct Inner {
     pub sweep: Option<Sweep>,
     /// Rows that turned out to be messages of ours, by the number of the message that waits for its row.
     pub claims: HashMap<i64, Claimed>,
+    /// How far was looked for the others.
+    pub walks: Walks,
 }
 
 /// The row of a message of ours.
@@ -80,6 +83,7 @@ impl Shared {
                 swept: None,
                 sweep: None,
                 claims: HashMap::new(),
+                walks: Walks::new(),
             }),
             standing: Mutex::new(Standing {
                 reading: Some((
@@ -165,5 +169,6 @@ impl Inner {
         self.db = None;
         self.version = None;
         self.looked = None;
+        self.walks.clear();
     }
 }

@@ -6,6 +6,7 @@ use super::journal::{Cursor, Journal, Mark};
 use super::look::Look;
 use super::row::apple;
 use super::shared::{Inner, Shared};
+use super::wake::Wake;
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
@@ -64,17 +65,20 @@ pub(super) struct Batch {
 
 /// Until `shutdown`.
 pub(super) async fn watch(shared: Arc<Shared>, inbox: Arc<dyn Inbox>, shutdown: Shutdown) {
+    let mut wake = Wake::new(&shared.config.database);
     loop {
-        let wait = match round(&shared, &inbox).await {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => shared.config.timing.poll,
+        wake.renew();
+        let (wait, listens) = match round(&shared, &inbox).await {
+            Ok(true) => (Duration::ZERO, false),
+            Ok(false) => (wake.wait(shared.config.timing.poll), true),
             Err(InboxError::Closed) => return,
-            Err(InboxError::Unavailable(_)) => PATIENCE,
+            Err(InboxError::Unavailable(_)) => (PATIENCE, false),
         };
         tokio::select! {
             biased;
             () = shutdown.requested() => return,
             () = sleep(wait) => {}
+            () = wake.heard(), if listens => {}
         }
     }
 }
@@ -181,7 +185,8 @@ fn look(
     }
     db.at_once(|db| {
         let timing = &shared.config.timing;
-        let claims = claim(db, &mut inner.journal, now, (timing.watch_text, timing.watch_file))?;
+        let watch = (timing.watch_text, timing.watch_file);
+        let claims = claim(db, &inner.journal, &mut inner.walks, now, watch)?;
         inner.claims.extend(claims);
         let cursor = match inner.journal.cursor().map_err(journal_trouble)? {
             Some(cursor) => cursor,
@@ -197,7 +202,7 @@ fn look(
             let since = cursor.horizon.max(apple(now - SWEEP_BACK));
             sweep = Some(Sweep::begun(db, since, cursor.rowid, false)?);
         }
-        let mut look = Look::new(shared, db, &inner.journal, now, cursor)?;
+        let mut look = Look::new(shared, db, &inner.journal, &mut inner.claims, now, cursor)?;
         look.held()?;
         let sweep = steps(&mut look, sweep)?;
         if !sweep.as_ref().is_some_and(|sweep| sweep.rebuilt) {

@@ -1,6 +1,7 @@
 //! Messages on a Mac, against the lab's: chat.db of three releases, and an `osascript` that plays scenarios. *Emulated*: what
 //! is known of Messages, not Messages.
 
+mod contacts;
 mod faults;
 mod kill;
 mod reading;
@@ -64,6 +65,7 @@ impl House {
         let mut config = Config {
             address: "+447700900001".into(),
             database: mac.database(),
+            address_book: mac.address_book(),
             staging: mac.staging(),
             osascript: mac.osascript(),
             ..Config::default()

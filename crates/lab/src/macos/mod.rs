@@ -1,7 +1,8 @@
-//! A Mac with Messages: its database for several releases of macOS, and an `osascript` that plays scenarios.
+//! A Mac with Messages: its database for several releases of macOS, an address book, and an `osascript` that plays scenarios.
 //!
 //! Everything is *emulated*: what is known of Messages from public schemas and reports, not Messages.
 
+pub mod address_book;
 pub mod chatdb;
 pub mod osascript;
 pub mod scenario;

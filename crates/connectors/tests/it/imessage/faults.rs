@@ -438,3 +438,72 @@ async fn a_body_that_cannot_be_read_stops_nothing_else() {
     house.settle().await;
     assert_eq!(house.texts(), ["hello", "x", "next"]);
 }
+
+/// What iCloud brings while a message is being sent stands before our row.
+fn backfill(house: &House, rows: usize) {
+    let mut row = row(house, "");
+    row.from_me = true;
+    row.date = apple_ago(Duration::from_secs(400 * 24 * 3600));
+    for at in 0..rows {
+        // Once before, the person wrote the very same.
+        row.body = Some(Written::plain(&match at {
+            7 => "needle".to_owned(),
+            at => format!("old {at}"),
+        }));
+        house.mac.db().insert(&row).unwrap();
+    }
+}
+
+async fn asked(house: &House) {
+    let asked = async {
+        while house.mac.calls().unwrap().is_empty() {
+            sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(SOON, asked).await.unwrap();
+}
+
+#[tokio::test]
+async fn our_row_is_found_behind_all_that_icloud_brings_meanwhile() {
+    let house = house().await;
+    house.mac.set_scenario(&Scenario::row_after(1500)).unwrap();
+    let (accepted, ()) = tokio::join!(house.says("needle"), async {
+        asked(&house).await;
+        backfill(&house, 500);
+    });
+    let ours = house.mac.rows().unwrap().pop().unwrap();
+    assert_eq!(ours.text, "needle");
+    assert_eq!(accepted.unwrap().network_ids, [NetworkId(ours.guid)]);
+    house.settle().await;
+    let needles: Vec<bool> = house
+        .messages()
+        .iter()
+        .filter(|message| message.message == Message::text("needle"))
+        .map(|message| message.history)
+        .collect();
+    // The old one alone is something that the person said.
+    assert_eq!(needles, [true]);
+}
+
+/// The send has ended; its row comes late, and long after the back-fill began.
+#[tokio::test]
+async fn our_row_that_comes_late_behind_a_back_fill_is_no_word_of_the_persons() {
+    let house = House::with(
+        Release::Tahoe,
+        |_| {},
+        |config| config.timing.row = Duration::from_millis(100),
+    )
+    .await;
+    house.mac.says(BOB, "hello").unwrap();
+    house.message(0).await;
+    house.mac.set_scenario(&Scenario::nothing()).unwrap();
+    let answer = house.says("needle").await;
+    assert!(matches!(&answer, Err(SendError::Unknown { .. })), "{answer:?}");
+    backfill(&house, 500);
+    let mut late = row(&house, "needle");
+    late.from_me = true;
+    house.mac.db().insert(&late).unwrap();
+    house.settle().await;
+    let fresh = |message: &&InboundMessage| message.own && !message.history;
+    assert_eq!(house.messages().iter().filter(fresh).count(), 0);
+}

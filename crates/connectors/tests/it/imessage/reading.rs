@@ -390,3 +390,21 @@ async fn a_million_messages_are_passed_in_under_a_second() {
     house.settle().await;
     println!("a new message: {:?}", start.elapsed());
 }
+
+#[tokio::test]
+async fn a_new_row_is_handed_in_long_before_the_next_poll() {
+    let house = House::with(
+        Release::Tahoe,
+        |_| {},
+        |config| config.timing.poll = Duration::from_secs(60),
+    )
+    .await;
+    let begun = tokio::time::Instant::now();
+    house.mac.says(BOB, "one").unwrap();
+    house.message(0).await;
+    // Also when the journal was cut meanwhile.
+    house.mac.truncates_journal().unwrap();
+    house.mac.says(BOB, "two").unwrap();
+    house.message(1).await;
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+}

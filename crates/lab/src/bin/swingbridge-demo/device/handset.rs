@@ -88,7 +88,11 @@ impl Handset {
                 let mac = if folder.exists() {
                     Mac::reopen(folder, &program)?
                 } else {
-                    Mac::with_program(folder, Release::Tahoe, &program)?
+                    let mac = Mac::with_program(folder, Release::Tahoe, &program)?;
+                    for (number, name) in contacts {
+                        mac.knows(name, &[number])?;
+                    }
+                    mac
                 };
                 // What is sent arrives and is read after a moment, as with a person who looks.
                 mac.set_scenario(&Scenario::read_after(800))?;
@@ -109,6 +113,10 @@ impl Handset {
                 relay
                     .env("SWINGBRIDGE_CONNECTORS__IMESSAGE__DATABASE", mac.database())
                     .env("SWINGBRIDGE_CONNECTORS__IMESSAGE__STAGING", mac.staging())
+                    .env(
+                        "SWINGBRIDGE_CONNECTORS__IMESSAGE__ADDRESS_BOOK",
+                        mac.address_book(),
+                    )
                     .env("SWINGBRIDGE_CONNECTORS__IMESSAGE__OSASCRIPT", mac.osascript());
             }
         }
