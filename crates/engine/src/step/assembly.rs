@@ -5,11 +5,16 @@ use super::inbound::{Shown, show};
 use crate::assembly::{Piece, assembled as put_together};
 use crate::effect::Effect;
 use std::collections::BTreeMap;
+use std::time::Duration;
 use swingbridge_domain::id::LineId;
 use swingbridge_domain::inbox::PartOf;
 use swingbridge_domain::message::Text;
 use swingbridge_domain::path::Leg;
 use swingbridge_domain::store::Timer;
+
+/// For so long an equal part of a text that is complete is taken for the same once more, by a network that did not hear our answer. Later
+/// it is another text: some phones give all of theirs one number.
+const REPEATS: Duration = Duration::from_secs(600);
 
 /// A part was added to an assembly.
 pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
@@ -55,6 +60,10 @@ pub(super) fn assembled(scene: &Scene<'_>, first: bool) -> Vec<Effect> {
     }
     if complete {
         effects.push(Effect::Complete(assembly.id));
+        effects.push(Effect::SetTimer {
+            timer: Timer::AssemblyGone(assembly.id),
+            due: scene.now + REPEATS,
+        });
     }
     effects
 }

@@ -292,3 +292,39 @@ async fn a_part_that_comes_once_more_after_a_gap_was_shown_is_no_part_of_another
     let gaps = said.iter().filter(|said| said.contains("missing"));
     assert_eq!(gaps.count(), 1, "{said:#?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_equal_text_with_the_same_number_is_shown_when_it_comes_later() {
+    let house = House::new().await;
+    for index in 1..=2 {
+        house.part_in(index, 2, &format!("part {index} ")).await;
+    }
+    house.homeserver.until_said("contact: part 1 part 2 ").await;
+    house.advance(Duration::from_secs(601));
+    // By then it is forgotten.
+    let known = || {
+        swingbridge_domain::store::run(house.store.as_ref(), |tables| {
+            let conversation = tables.conversations(None, 1)?.remove(0).id;
+            tables.assembly_by_key(conversation, "7/1/2")
+        })
+    };
+    let forgotten = async {
+        while known().await.unwrap().is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), forgotten)
+        .await
+        .unwrap();
+    for index in 1..=2 {
+        house.part_in(index, 2, &format!("part {index} ")).await;
+    }
+    house
+        .homeserver
+        .until("the text once more", |hs| {
+            let said = hs.said_by("contact");
+            let found = said.iter().filter(|said| said.contains("part 1 part 2"));
+            (found.count() == 2).then_some(())
+        })
+        .await;
+}
