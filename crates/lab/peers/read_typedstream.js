@@ -1,4 +1,4 @@
-// Reads typedstreams, one a line as hex, and writes the text of each as a line of JSON; null where there is none.
+// Reads typedstreams, one a line as hex, and writes of each a line of JSON: its text, null where there is none.
 const { Unarchiver } = require('node-typedstream');
 const lines = require('fs').readFileSync(0, 'utf8').split('\n').filter(Boolean);
 
@@ -21,7 +21,7 @@ function first(values) {
 for (const line of lines) {
   let answer;
   try {
-    answer = text(Unarchiver.open(Buffer.from(line, 'hex')).decodeAll());
+    answer = { text: text(Unarchiver.open(Buffer.from(line, 'hex')).decodeAll()) };
   } catch (error) {
     answer = { error: String(error) };
   }

@@ -1,6 +1,6 @@
 //! The encoder of the lab and the decoder of `wire`, judged by decoders that others wrote.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -8,6 +8,9 @@ use std::process::{Command, Stdio};
 use swingbridge_lab::macos::typedstream::{Attribute, Body, Order};
 use swingbridge_lab::peers;
 use swingbridge_wire::typedstream::{self, Attributed};
+
+/// A "Hello" as it is seen in the wild: no encoder of ours wrote it.
+const WILD: &[u8] = include_bytes!("../../../wire/src/typedstream/hello.typedstream");
 
 /// What Messages may write: long and short, of all planes, with links, mentions, effects and files.
 fn samples() -> Vec<Body> {
@@ -58,9 +61,10 @@ fn samples() -> Vec<Body> {
     samples
 }
 
-fn agree(judge: &mut Command, samples: &[(Body, Vec<u8>)]) {
+/// Has a judge read the streams, and compares what it says with what `wire` reads: the text, and the runs where the judge tells them.
+fn agree(judge: &mut Command, streams: &[Vec<u8>]) -> Vec<Attributed> {
     let mut lines = String::new();
-    for (_, bytes) in samples {
+    for bytes in streams {
         for octet in bytes {
             let _ = write!(lines, "{octet:02x}");
         }
@@ -80,16 +84,33 @@ fn agree(judge: &mut Command, samples: &[(Body, Vec<u8>)]) {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(told.len(), samples.len());
-    for (told, (body, bytes)) in told.iter().zip(samples) {
-        let shown: String = body.text.chars().take(40).collect();
-        assert!(
-            told.as_str() == Some(&body.text),
-            "{shown}: {:.200}",
-            told.to_string()
+    assert_eq!(told.len(), streams.len());
+    let read: Vec<Attributed> = streams
+        .iter()
+        .map(|bytes| Attributed::decode(bytes).unwrap())
+        .collect();
+    for (told, read) in told.iter().zip(&read) {
+        let shown: String = read.text.chars().take(40).collect();
+        assert_eq!(
+            told["text"].as_str(),
+            Some(read.text.as_str()),
+            "{shown}: {told:.200}"
         );
-        assert_eq!(Attributed::decode(bytes).unwrap().text, body.text);
+        if let Some(judged) = told.get("runs") {
+            assert_eq!(judged, &runs(read), "{shown}");
+        }
     }
+    read
+}
+
+/// Of each run how many UTF-16 units it has, and the names of its attributes.
+fn runs(read: &Attributed) -> Value {
+    let runs = read.runs.iter().map(|run| {
+        let length = read.text[run.range.clone()].encode_utf16().count();
+        let names: Vec<&str> = run.attributes.iter().map(|(name, _)| name.as_str()).collect();
+        json!([length, names])
+    });
+    runs.collect()
 }
 
 fn encoded(order: Order) -> Vec<(Body, Vec<u8>)> {
@@ -100,6 +121,22 @@ fn encoded(order: Order) -> Vec<(Body, Vec<u8>)> {
             (body, bytes)
         })
         .collect()
+}
+
+/// The judge reads the same of our encoder's streams as went into them, and of the one that is not ours.
+fn judged_by(judge: &mut Command, samples: Vec<(Body, Vec<u8>)>) {
+    let (bodies, mut streams): (Vec<_>, Vec<_>) = samples.into_iter().unzip();
+    streams.push(WILD.to_vec());
+    let read = agree(judge, &streams);
+    for (read, body) in read.iter().zip(&bodies) {
+        assert_eq!(read.text, body.text);
+    }
+    let wild = &read[bodies.len()];
+    assert_eq!(wild.text, "Hello");
+    assert_eq!(
+        wild.runs[0].get(typedstream::MESSAGE_PART),
+        Some(&typedstream::Value::Integer(0))
+    );
 }
 
 /// Whether a number in it takes four octets.
@@ -113,15 +150,13 @@ fn script(name: &str) -> std::path::PathBuf {
 }
 
 #[test]
-fn pytypedstream_reads_the_same_text() {
+fn pytypedstream_reads_the_same_texts_and_runs() {
     let Some(python) = peers::pytypedstream() else {
         return;
     };
     for order in [Order::Little, Order::Big] {
-        agree(
-            Command::new(&python).arg(script("read_typedstream.py")),
-            &encoded(order),
-        );
+        let mut judge = Command::new(&python);
+        judged_by(judge.arg(script("read_typedstream.py")), encoded(order));
     }
 }
 
@@ -136,7 +171,7 @@ fn node_typedstream_reads_the_same_text() {
     let mut samples = encoded(Order::Little);
     samples.retain(|(body, _)| !is_wide(body));
     assert!(samples.len() > 5);
-    agree(node.arg(script("read_typedstream.js")), &samples);
+    judged_by(node.arg(script("read_typedstream.js")), samples);
 }
 
 #[test]

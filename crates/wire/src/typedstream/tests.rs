@@ -1,11 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 
-/// The bytes of a "Hello" as they are seen in the wild.
+/// The bytes of a "Hello" as they are seen in the wild. `lab` has two foreign decoders read the same file.
 fn hello() -> Vec<u8> {
-    let mut bytes = b"\x04\x0bstreamtyped\x81\xe8\x03\x84\x01@\x84\x84\x84\x12NSAttributedString\x00\x84\x84\x08NSObject\x00\x85\x92\x84\x84\x84\x08NSString\x01\x94\x84\x01+\x05Hello\x86\x84\x02iI\x01\x05\x92\x84\x84\x84\x0cNSDictionary\x00\x94\x84\x01i\x01\x92\x84\x96\x96".to_vec();
-    bytes.extend(b"\x1d__kIMMessagePartAttributeName\x86\x92\x84\x84\x84\x08NSNumber\x00\x84\x84\x07NSValue\x00\x94\x84\x01*\x84\x99\x99\x00\x86\x86\x86");
-    bytes
+    include_bytes!("hello.typedstream").to_vec()
 }
 
 #[test]
