@@ -71,7 +71,7 @@ impl Kind {
 
     /// There is an address book in which the friend is Ada.
     pub fn knows_names(self) -> bool {
-        matches!(self, Self::Termux | Self::BlueBubbles)
+        self != Self::SmsGateway
     }
 
     /// It tells what the owner writes on the device itself.
@@ -111,6 +111,7 @@ impl Handset {
             Kind::IMessage => {
                 let mac = Mac::with_program(folder, Release::Tahoe, &macos::program().unwrap()).unwrap();
                 mac.set_scenario(&Scenario::read_after(50)).unwrap();
+                mac.knows("Ada", &[FRIEND]).unwrap();
                 Self::IMessage(mac)
             }
             Kind::BlueBubbles => {
@@ -158,6 +159,10 @@ impl Handset {
                     &mac.database().to_string_lossy(),
                 );
                 set("CONNECTORS__IMESSAGE__STAGING", &mac.staging().to_string_lossy());
+                set(
+                    "CONNECTORS__IMESSAGE__ADDRESS_BOOK",
+                    &mac.address_book().to_string_lossy(),
+                );
                 set(
                     "CONNECTORS__IMESSAGE__OSASCRIPT",
                     &mac.osascript().to_string_lossy(),
