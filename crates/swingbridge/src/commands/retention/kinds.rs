@@ -108,7 +108,7 @@ pub(super) const KINDS: &[Kind] = &[
         what: "Parts of long texts whose other parts are missing",
         holds: "pieces of what phones wrote",
         tables: &["assemblies", "assembly_parts"],
-        until: "until the text is whole",
+        until: "until the text is whole; keyed digests of its parts ten minutes longer",
         limit: |config| Limit::Setting("messages.assembly_keep", config.messages.assembly_keep),
         why: "networks deliver the parts of a text one by one, and late ones fill the gaps",
         protected: SEALED,
