@@ -35,6 +35,8 @@ const CONNECTORS: &[(&str, &[&[&str]])] = &[
     ),
     ("sms_gateway", &[&["password"], &["signing_key"]]),
     ("bluebubbles", &[&["password"]]),
+    ("termux", &[]),
+    ("imessage", &[]),
 ];
 
 /// Whether the setting at `path` is a secret. `kind` is the connector's, where the path is in one: of a kind that is not known, the secrets

@@ -330,7 +330,9 @@ async fn a_session_of_another_account_than_was_asked_for_is_given_up() {
     let folder = TempDir::new().unwrap();
     synapse.user("phone-alice", PHONES).await.unwrap();
     let owner = synapse.user("alice", PASSWORD).await.unwrap();
+    // Synapse gives each of them one token a minute.
     let mallory = synapse.user("mallory", PASSWORD).await.unwrap();
+    let eve = synapse.user("eve", PASSWORD).await.unwrap();
     init(folder.path(), synapse.url());
     let sessions = async |client: &Client| {
         let listed = client.get(&["_matrix", "client", "v3", "devices"], &[]);
@@ -338,7 +340,7 @@ async fn a_session_of_another_account_than_was_asked_for_is_given_up() {
     };
     for (client, asked, word) in [
         (&mallory, &["--user", "phone-alice"][..], "@mallory:localhost"),
-        (&mallory, &["--as-owner"], "@mallory:localhost"),
+        (&eve, &["--as-owner"], "@eve:localhost"),
         (&owner, &[], "the owner's own account"),
     ] {
         let before = sessions(client).await;
