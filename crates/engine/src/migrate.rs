@@ -1,6 +1,8 @@
 //! All conversations of a line move to another.
 
 use crate::engine::Engine;
+use swingbridge_domain::address::Address;
+use swingbridge_domain::connector::Reach;
 use swingbridge_domain::id::{ConversationId, LineId};
 use swingbridge_domain::store::StoreError;
 
@@ -50,5 +52,39 @@ impl Engine {
             }
         }
         Ok(migration)
+    }
+
+    /// Asks the network of `line`, of all at once, which contacts of these conversations it reaches now; each in its place.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing was changed.
+    pub async fn reached(
+        &self,
+        conversations: &[ConversationId],
+        line: &LineId,
+    ) -> Result<Vec<Reach>, StoreError> {
+        let unknown = vec![Reach::Unknown; conversations.len()];
+        let connector = self.kernel.site.line(line).map(|line| &line.connector);
+        let Some(connector) = connector.and_then(|id| self.kernel.connectors.get(id)) else {
+            return Ok(unknown);
+        };
+        let wanted = conversations.to_vec();
+        let addresses = self
+            .kernel
+            .transact(move |work| {
+                let mut addresses = Vec::with_capacity(wanted.len());
+                for id in wanted {
+                    let found = work.tables.conversation(id)?;
+                    let talk = found.map(|found| work.talk(found)).transpose()?.flatten();
+                    addresses.push(talk.map(|talk| talk.address));
+                }
+                Ok(addresses)
+            })
+            .await?;
+        // A conversation that is gone meanwhile keeps its place.
+        let asked: Vec<Address> = addresses.iter().flatten().cloned().collect();
+        let mut answers = connector.reach(line, &asked).await.into_iter();
+        let answer = |address: Option<Address>| address.and_then(|_| answers.next()).unwrap_or_default();
+        Ok(addresses.into_iter().map(answer).collect())
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Capabilities;
-use swingbridge_domain::connector::SendError;
+use swingbridge_domain::connector::{Reach, SendError};
 use swingbridge_domain::consent::Rule;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::*;
@@ -150,6 +150,11 @@ async fn a_whole_line_moves_and_says_before_what_would() {
     let (from, to) = (LineId::new("main"), LineId::new("other"));
     let planned = house.engine.migrate(&from, &to, true).await.unwrap();
     assert_eq!((planned.moved.len(), planned.kept.len()), (2, 0));
+    *house.other().reach.lock().unwrap() = Reach::Yes;
+    let mut asked = planned.moved.clone();
+    asked.insert(1, ConversationId(4711));
+    let reached = house.engine.reached(&asked, &to).await.unwrap();
+    assert_eq!(reached, [Reach::Yes, Reach::Unknown, Reach::Yes]);
     assert!(
         house
             .homeserver

@@ -5,6 +5,7 @@ use crate::config::{self, Sources};
 use crate::exit::{Ends, Exit, Failure};
 use crate::wiring;
 use swingbridge_domain::audit::{About, Kind, NewEntry, Who};
+use swingbridge_domain::connector::Reach;
 use swingbridge_domain::id::LineId;
 use swingbridge_domain::store::{self, StoreError};
 use swingbridge_engine::{Engine, Migration, Ports};
@@ -51,9 +52,16 @@ async fn migrate(config: &config::Config, options: &Migrate) -> Result<(), Failu
         .await
         .ends(Exit::Database)?;
     }
+    let reached = match options.dry_run {
+        true => engine.reached(&migration.moved, &to).await.ends(Exit::Database)?,
+        false => Vec::new(),
+    };
     drop(engine);
     tokio::task::block_in_place(|| store.close());
     println!("{}", report(&migration, &from, &to, options.dry_run));
+    if let Some(reached) = who_is_reached(&reached, &to) {
+        println!("{reached}");
+    }
     Ok(())
 }
 
@@ -73,4 +81,39 @@ fn report(migration: &Migration, from: &LineId, to: &LineId, dry_run: bool) -> S
         ));
     }
     text
+}
+
+/// How many of those who would be moved the line's network reaches; nothing, where networks of its kind do not tell.
+fn who_is_reached(reached: &[Reach], to: &LineId) -> Option<String> {
+    let count = |answer: Reach| reached.iter().filter(|one| **one == answer).count();
+    let (yes, no, unknown) = (count(Reach::Yes), count(Reach::No), count(Reach::Unknown));
+    if yes + no == 0 {
+        return None;
+    }
+    let rest = match unknown {
+        0 => String::new(),
+        unknown => format!(" Of {unknown} it does not say."),
+    };
+    Some(format!(
+        "Asked just now, the network of {to} reaches {yes} of their contacts, and does not reach {no}.{rest}"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_says_whom_the_new_line_reaches_where_its_network_tells() {
+        let to = LineId::new("agent");
+        assert_eq!(who_is_reached(&[], &to), None);
+        assert_eq!(who_is_reached(&[Reach::Unknown; 3], &to), None);
+        let some = [Reach::Yes, Reach::No, Reach::Yes, Reach::Unknown];
+        assert_eq!(
+            who_is_reached(&some, &to).as_deref(),
+            Some(
+                "Asked just now, the network of agent reaches 2 of their contacts, and does not reach 1. Of 1 it does not say."
+            )
+        );
+    }
 }
