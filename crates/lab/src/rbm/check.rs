@@ -197,24 +197,55 @@ fn suggestion(one: &Value, place: &str) -> Checked {
             reply
         }
         (None, Some(action)) => {
-            only(
-                action,
-                &["text", "postbackData", "openUrlAction", "dialAction"],
-                place,
-            )?;
-            let opens = action.pointer("/openUrlAction/url").and_then(Value::as_str);
-            let dials = action.pointer("/dialAction/phoneNumber").and_then(Value::as_str);
-            match (opens, dials) {
-                (Some(url), None) if url.contains("://") => {}
-                (None, Some(number)) if number.starts_with('+') => {}
-                _ => return wrong(place, "an action does exactly one thing"),
-            }
+            does(action, place)?;
             action
         }
         _ => return wrong(place, "must be a reply or an action"),
     };
     within(&inner["text"], 25, &format!("{place}.text"))?;
     within(&inner["postbackData"], 2048, &format!("{place}.postback_data"))
+}
+
+/// What an action does; its fields, and whether they are filled in.
+type Deed = (&'static str, &'static [&'static str], fn(&Value) -> bool);
+
+const DEEDS: [Deed; 5] = [
+    ("openUrlAction", &["url"], |deed| {
+        deed["url"].as_str().is_some_and(|url| url.contains("://"))
+    }),
+    ("dialAction", &["phoneNumber"], |deed| {
+        let number = deed["phoneNumber"].as_str();
+        number.is_some_and(|number| number.starts_with('+'))
+    }),
+    ("viewLocationAction", &["latLong", "label", "query"], |deed| {
+        let place = deed["latLong"].is_object();
+        place != deed["query"].is_string()
+    }),
+    (
+        "createCalendarEventAction",
+        &["startTime", "endTime", "title", "description"],
+        |deed| {
+            ["startTime", "endTime", "title"]
+                .iter()
+                .all(|name| deed[*name].is_string())
+        },
+    ),
+    ("shareLocationAction", &[], |_| true),
+];
+
+fn does(action: &Value, place: &str) -> Checked {
+    let mut known = vec!["text", "postbackData", "fallbackUrl"];
+    known.extend(DEEDS.iter().map(|(name, ..)| *name));
+    only(action, &known, place)?;
+    let mut deeds = DEEDS.iter().filter_map(|deed| Some((deed, action.get(deed.0)?)));
+    let (Some(((name, fields, filled), deed)), None) = (deeds.next(), deeds.next()) else {
+        return wrong(place, "an action does exactly one thing");
+    };
+    only(deed, fields, &format!("{place}.{name}"))?;
+    match filled(deed) {
+        true => Ok(()),
+        false => wrong(&format!("{place}.{name}"), "is not filled in"),
+    }
 }
 
 fn within(text: &Value, most: usize, place: &str) -> Checked {
@@ -283,5 +314,85 @@ mod tests {
         assert_eq!(ttl("10s"), Ok(Some(Timestamp(10_000))));
         assert!(ttl("1296001s").is_err());
         assert!(ttl("10").is_err());
+    }
+
+    /// The names of all fields that Google's own generated client has for what an agent sends (`v1` for Node.js; payments, which Google has
+    /// given up, left out), each with a value that the reference allows.
+    #[test]
+    fn it_knows_each_field_of_googles_generated_client_and_no_other() {
+        let info =
+            json!({ "fileUrl": "https://x/a.png", "thumbnailUrl": "https://x/b.png", "forceRefresh": true });
+        let action = |name: &str, deed: Value| json!({ "action": { "text": "Go", "postbackData": "go", "fallbackUrl": "https://x", name: deed } });
+        let at = json!({ "latLong": { "latitude": 51.5, "longitude": -0.1 }, "label": "Here" });
+        let event = json!({
+            "startTime": "2026-01-01T10:00:00Z", "endTime": "2026-01-01T11:00:00Z", "title": "A", "description": "B",
+        });
+        let suggestions = [
+            json!({ "reply": { "text": "Yes", "postbackData": "y" } }),
+            action("openUrlAction", json!({ "url": "https://x" })),
+            action("dialAction", json!({ "phoneNumber": "+447700900123" })),
+            action("viewLocationAction", at),
+            action("viewLocationAction", json!({ "query": "a bank" })),
+            action("createCalendarEventAction", event),
+            action("shareLocationAction", json!({})),
+        ];
+        let card = |media: Value| json!({ "title": "A", "description": "B", "media": media, "suggestions": suggestions[..4] });
+        let by_name = card(json!({ "height": "TALL", "fileName": "files/1" }));
+        let by_address = card(json!({ "height": "SHORT", "contentInfo": info }));
+        let standalone = json!({
+            "cardOrientation": "HORIZONTAL", "thumbnailImageAlignment": "LEFT", "cardContent": by_name,
+        });
+        let carousel = json!({ "cardWidth": "SMALL", "cardContents": [by_name, by_address] });
+        let contents = [
+            json!({ "text": "hi", "suggestions": suggestions }),
+            json!({ "fileName": "files/1", "suggestions": suggestions }),
+            json!({ "contentInfo": info }),
+            json!({ "richCard": { "standaloneCard": standalone } }),
+            json!({ "richCard": { "carouselCard": carousel } }),
+        ];
+        let features = ["RICHCARD_STANDALONE", "RICHCARD_CAROUSEL"].map(str::to_owned);
+        let checked = |content: &Value| {
+            let whole = json!({ "contentMessage": content });
+            message(&whole, &features, Timestamp(0), |name| name == "files/1").map(drop)
+        };
+        for content in &contents {
+            assert_eq!(checked(content), Ok(()), "{content}");
+            // One more name anywhere in it is refused.
+            for path in objects(content, String::new()) {
+                // The reference says nothing of more in a place's coordinates.
+                if path.ends_with("/latLong") {
+                    continue;
+                }
+                let mut more = content.clone();
+                more.pointer_mut(&path).unwrap()["colour"] = json!("red");
+                assert!(checked(&more).is_err(), "{path} of {content}");
+            }
+        }
+        for undone in [
+            action("openUrlAction", json!({ "url": "x" })),
+            action("viewLocationAction", json!({})),
+            action("createCalendarEventAction", json!({ "title": "A" })),
+            json!({ "action": { "text": "Go", "postbackData": "go" } }),
+        ] {
+            assert!(checked(&json!({ "text": "hi", "suggestions": [undone] })).is_err());
+        }
+    }
+
+    /// Where objects stand in a value.
+    fn objects(value: &Value, at: String) -> Vec<String> {
+        let inner: Vec<String> = match value {
+            Value::Object(fields) => fields
+                .iter()
+                .flat_map(|(name, field)| objects(field, format!("{at}/{name}")))
+                .collect(),
+            Value::Array(values) => values
+                .iter()
+                .enumerate()
+                .flat_map(|(n, one)| objects(one, format!("{at}/{n}")))
+                .collect(),
+            _ => return Vec::new(),
+        };
+        let own = value.is_object().then_some(at);
+        own.into_iter().chain(inner).collect()
     }
 }
