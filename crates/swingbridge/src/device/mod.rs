@@ -7,5 +7,6 @@ pub mod passphrase;
 pub mod seal;
 pub mod secrets;
 pub mod sla;
+pub mod system;
 pub mod uptime;
 pub mod watch;

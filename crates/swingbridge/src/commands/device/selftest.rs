@@ -97,22 +97,6 @@ pub fn run(options: &DeviceSelftest, sources: &Sources) -> Result<ExitCode, Fail
     })
 }
 
-/// What it ran on, with the version: a report is evidence for that system alone.
-fn system() -> String {
-    let os = version("sw_vers", "-productVersion", "macOS")
-        .or_else(|| version("getprop", "ro.build.version.release", "Android"))
-        .unwrap_or_else(|| std::env::consts::OS.to_owned());
-    format!("{os} {}", std::env::consts::ARCH)
-}
-
-/// What a system's own program says of its version; nothing where there is no such program.
-fn version(program: &str, argument: &str, name: &str) -> Option<String> {
-    let told = std::process::Command::new(program).arg(argument).output().ok()?;
-    let version = String::from_utf8(told.stdout).ok()?;
-    let version = version.trim();
-    (told.status.success() && !version.is_empty()).then(|| format!("{name} {version}"))
-}
-
 async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Report, Failure> {
     // Beside the relay's own memory: what is tried here must not be taken for seen there. What an earlier try left is of no use.
     let folder = config.device.folder.join("selftest");
@@ -124,7 +108,7 @@ async fn all(options: &DeviceSelftest, mut config: DeviceConfig) -> Result<Repor
     let mut report = Report {
         version: env!("CARGO_PKG_VERSION"),
         at: wiring::clock().now().to_string(),
-        system: system(),
+        system: crate::device::system::name(),
         lines: Vec::new(),
     };
     for line in &config.lines {
@@ -416,19 +400,5 @@ impl Inbox for Seen {
             .extend(network);
         self.changed.notify_waiters();
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_report_names_the_version_of_the_system_where_that_tells_it() {
-        assert_eq!(version("echo", "15.1", "macOS").as_deref(), Some("macOS 15.1"));
-        for silent in ["true", "false", "there-is-no-such-program"] {
-            assert_eq!(version(silent, "-productVersion", "macOS"), None, "{silent}");
-        }
-        assert!(system().ends_with(std::env::consts::ARCH));
     }
 }
