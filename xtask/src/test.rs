@@ -163,7 +163,7 @@ fn run_tests(options: &Options, peers: &Peers, required: bool, counts: &mut Coun
 }
 
 /// The test that is run once more with the program for phones.
-const ON_A_PHONE: &str = "device::a_phone_is_mirrored_encrypted_and_the_homeserver_reads_nothing";
+const ON_A_PHONE: &str = "device::mirror::a_phone_is_mirrored_encrypted_and_the_homeserver_reads_nothing";
 
 /// Builds the program for phones, and lets it mirror a phone's messages both ways.
 fn test_phone_build(peers: &Peers, required: bool, counts: &mut Counts) -> Result<()> {
