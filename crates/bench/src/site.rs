@@ -54,7 +54,7 @@ pub fn site() -> Site {
         bot: UserId::new(format!("@smsbot:{DOMAIN}")),
         here: Place::Gateway,
         ghost_prefix: "@sms_".into(),
-        lines: vec![Line {
+        lines: vec![Arc::new(Line {
             id: LineId::new(LINE_ID),
             connector: ConnectorId::new(CONNECTOR),
             address: Address::Number(LINE.into()),
@@ -71,7 +71,7 @@ pub fn site() -> Site {
             fallback: None,
             limits: Default::default(),
             opt_out: Default::default(),
-        }],
+        })],
         capabilities: Default::default(),
         permissions: Permissions(vec![(DOMAIN.into(), Permission::User)]),
         policy: Policy::default(),

@@ -30,14 +30,14 @@ impl Directory for Engine {
             .await
             .map_err(unavailable)?;
         let health = self.health();
-        let summary = |line: Line| LineSummary {
+        let summary = |line: Arc<Line>| LineSummary {
             connected: health
                 .get(&line.connector)
                 .is_some_and(|health| matches!(health.state, Link::Connected | Link::Degraded)),
             network: self.kernel.site.network_of(&line),
             address: line.address.full().to_owned(),
-            id: line.id,
-            name: line.name,
+            id: line.id.clone(),
+            name: line.name.clone(),
         };
         Ok(lines.into_iter().map(summary).collect())
     }
@@ -97,7 +97,7 @@ impl Directory for Engine {
         Ok(Resolved {
             ghost,
             identifier: line.display.of(&address, None),
-            line: line.id,
+            line: line.id.clone(),
             room,
         })
     }
@@ -113,7 +113,7 @@ impl Directory for Engine {
             ghost: talk.ghost(&self.kernel.site.network_of(&talk.line)),
             identifier: talk.shown(),
             room: talk.conversation.room.clone(),
-            line: talk.line.id,
+            line: talk.line.id.clone(),
         };
         Ok(talks.into_iter().map(resolved).collect())
     }
@@ -151,7 +151,7 @@ fn unavailable(error: StoreError) -> DirectoryError {
     DirectoryError::Unavailable(error.to_string())
 }
 
-fn lines_of(work: &mut Work<'_>, user: &UserId) -> Result<Vec<Line>, Fault> {
+fn lines_of(work: &mut Work<'_>, user: &UserId) -> Result<Vec<Arc<Line>>, Fault> {
     let mut state = State::default();
     for room in work
         .site
@@ -194,7 +194,10 @@ fn find(
 }
 
 fn talks_of(work: &mut Work<'_>, user: &UserId) -> Result<Vec<Talk>, Fault> {
-    let usable: Vec<LineId> = lines_of(work, user)?.into_iter().map(|line| line.id).collect();
+    let usable: Vec<LineId> = lines_of(work, user)?
+        .into_iter()
+        .map(|line| line.id.clone())
+        .collect();
     let (talks, cut) = work.latest_talks(&usable, CONTACTS_OF_A_LINE)?;
     for line in cut {
         tracing::info!(%line, shown = CONTACTS_OF_A_LINE, "the line has more contacts than are listed for its users");

@@ -6,6 +6,7 @@ use crate::inbox::{Backlog, process_inbox};
 use crate::kernel::Kernel;
 use crate::lines;
 use crate::outbox;
+use crate::policy;
 use crate::site::Site;
 use crate::step;
 use crate::together::Together;
@@ -105,8 +106,13 @@ impl Engine {
             Ok(fresh)
         })
         .await?;
+        let lines = site.lines.iter();
+        let own = lines
+            .map(|line| (line.id.clone(), policy::limits::own(&keys, line)))
+            .collect();
         let kernel = Arc::new(Kernel {
             site: Arc::new(site),
+            own,
             clock,
             installation,
             room_made: Notify::new(),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use swingbridge_domain::clock::Clock;
 use swingbridge_domain::connector::{Connector, Health, Shutdown, Signal};
 use swingbridge_domain::homeserver::{Action, Homeserver, MediaLinks};
-use swingbridge_domain::id::{ConnectorId, EventId, OutboxId, RoomId};
+use swingbridge_domain::id::{ConnectorId, EventId, LineId, OutboxId, RoomId};
 use swingbridge_domain::message::Media;
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{self, Job, Lane, OutboxState, RoomRole, Store, StoreError, Tables, Target};
@@ -29,6 +29,8 @@ pub(crate) struct Kernel {
     pub installation: String,
     pub room_made: Notify,
     pub keys: Keys,
+    /// The blind indexes of the lines' own addresses.
+    pub own: BTreeMap<LineId, [u8; 32]>,
     pub store: Arc<dyn Store>,
     pub homeserver: Arc<dyn Homeserver>,
     pub connectors: BTreeMap<ConnectorId, Arc<dyn Connector>>,
@@ -82,6 +84,7 @@ impl Kernel {
         let mut work = Work {
             site: &self.site,
             keys: &self.keys,
+            own: &self.own,
             health: &health,
             contacts: &self.contacts,
             backlog: &self.backlog,

@@ -22,7 +22,8 @@ pub enum Payload {
     Say(Say),
     /// Tells the sender how far a message has come.
     Status(Status),
-    /// The bot marks an event of the conversation's room as read.
+    /// The bot marks an event of the conversation's room as read. In databases of earlier versions only: the mark goes along with
+    /// [`Payload::Status`].
     MarkRead(EventId),
     /// The bot reacts to an event of the conversation's room.
     React { event: EventId, key: String },

@@ -1,6 +1,7 @@
 //! What the operator decided, as data.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::id::{ConnectorId, LineId, UserId};
@@ -17,7 +18,7 @@ pub struct Site {
     /// Where the program runs: the user's own device, or a gateway.
     pub here: Place,
     /// In the order of the configuration; a user's first one is the default.
-    pub lines: Vec<Line>,
+    pub lines: Vec<Arc<Line>>,
     pub capabilities: BTreeMap<ConnectorId, Capabilities>,
     pub permissions: Permissions,
     pub policy: Policy,
@@ -117,13 +118,13 @@ impl Default for Policy {
 }
 
 impl Site {
-    pub fn line(&self, id: &LineId) -> Option<&Line> {
+    pub fn line(&self, id: &LineId) -> Option<&Arc<Line>> {
         self.lines.iter().find(|line| &line.id == id)
     }
 
     /// The line that a network's address of ours belongs to. A connector with a single line gets everything that comes by it:
     /// networks write our own number in many ways, or not at all.
-    pub fn line_of(&self, connector: &ConnectorId, to: &NetworkAddress) -> Option<&Line> {
+    pub fn line_of(&self, connector: &ConnectorId, to: &NetworkAddress) -> Option<&Arc<Line>> {
         let mut served = self.lines.iter().filter(|line| &line.connector == connector);
         let exact = served
             .clone()
@@ -135,13 +136,13 @@ impl Site {
     }
 
     /// The line in whose conversations is shown what phones send to `line`: its own, or those of the line that falls back to it.
-    pub fn home<'a>(&'a self, line: &'a Line) -> &'a Line {
-        let falls = |other: &&Line| other.fallback.as_ref().is_some_and(|to| to.line == line.id);
+    pub fn home<'a>(&'a self, line: &'a Arc<Line>) -> &'a Arc<Line> {
+        let falls = |other: &&Arc<Line>| other.fallback.as_ref().is_some_and(|to| to.line == line.id);
         self.lines.iter().find(falls).unwrap_or(line)
     }
 
     /// Where messages go that `line` does not bring to the phone.
-    pub fn fallback_of<'a>(&'a self, line: &'a Line) -> Option<(&'a line::Fallback, &'a Line)> {
+    pub fn fallback_of<'a>(&'a self, line: &'a Line) -> Option<(&'a line::Fallback, &'a Arc<Line>)> {
         let fallback = line.fallback.as_ref()?;
         Some((fallback, self.line(&fallback.line)?))
     }

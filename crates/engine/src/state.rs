@@ -7,6 +7,7 @@ use crate::site::Site;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
 use swingbridge_domain::clock::Timestamp;
@@ -93,7 +94,7 @@ pub struct Talk {
     pub contact: Contact,
     pub address: Address,
     pub card: Card,
-    pub line: Line,
+    pub line: Arc<Line>,
 }
 
 /// What an address book or a group says of a contact, opened. `Debug` is redacted.
@@ -148,21 +149,16 @@ impl Talk {
 
     /// The same conversation by another line: who may write in it, and what it asks of them, stays as it is.
     pub fn by(&self, line: &Line) -> Talk {
-        let Line {
-            access,
-            display,
-            downgrade,
-            fallback,
-            ..
-        } = self.line.clone();
+        let own = self.line.as_ref();
+        let line = Line {
+            access: own.access.clone(),
+            display: own.display,
+            downgrade: own.downgrade,
+            fallback: own.fallback.clone(),
+            ..line.clone()
+        };
         Talk {
-            line: Line {
-                access,
-                display,
-                downgrade,
-                fallback,
-                ..line.clone()
-            },
+            line: Arc::new(line),
             ..self.clone()
         }
     }

@@ -225,7 +225,7 @@ pub fn site(config: &Config) -> Site {
         )),
         here: Place::Gateway,
         ghost_prefix: format!("@{}_", appservice.prefix),
-        lines: config.lines.clone(),
+        lines: config.lines.iter().cloned().map(Arc::new).collect(),
         // The engine asks the connectors.
         capabilities: std::collections::BTreeMap::new(),
         permissions: config.permissions.clone(),

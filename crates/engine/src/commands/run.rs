@@ -8,6 +8,7 @@ use crate::process::LISTED;
 use crate::step::{Scene, answer_in, direct, for_room, matrix};
 use crate::words;
 use std::fmt::Write;
+use std::sync::Arc;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit::{About, Kind, NewEntry};
 use swingbridge_domain::clock::Timestamp;
@@ -94,7 +95,7 @@ fn help(scene: &Scene<'_>, admin: bool) -> String {
     text
 }
 
-fn own_lines<'a>(scene: &'a Scene<'_>, event: &'a RoomEvent) -> impl Iterator<Item = &'a Line> {
+fn own_lines<'a>(scene: &'a Scene<'_>, event: &'a RoomEvent) -> impl Iterator<Item = &'a Arc<Line>> {
     scene
         .site
         .lines
@@ -284,7 +285,7 @@ fn reach(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         return vec![answer_in(&event.room, words, Some(&event.event))];
     };
     let other = scene.site.fallback_of(&talk.line).map(|(_, other)| other);
-    let ask = |line: &Line| {
+    let ask = |line: &Arc<Line>| {
         Effect::Queue(Box::new(Queue {
             target: Target::Connector(line.connector.clone()),
             lane: Lane::Conversation(talk.conversation.id),

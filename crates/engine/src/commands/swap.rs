@@ -4,6 +4,7 @@ use super::Swap;
 use crate::effect::Effect;
 use crate::state::Talk;
 use crate::step::{Scene, answer_in};
+use std::sync::Arc;
 use swingbridge_domain::capability::Support;
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::Line;
@@ -35,7 +36,7 @@ pub(super) fn run(scene: &Scene<'_>, event: &RoomEvent, wanted: &Swap) -> Vec<Ef
 }
 
 /// Why a conversation can not go by `line`.
-fn obstacle(scene: &Scene<'_>, talk: &Talk, line: &Line) -> Option<String> {
+fn obstacle(scene: &Scene<'_>, talk: &Talk, line: &Arc<Line>) -> Option<String> {
     if line.id == talk.line.id {
         return Some(format!("It goes by {} already.", line.name));
     }

@@ -7,6 +7,7 @@ use crate::state::Talk;
 use crate::step::{Scene, answer_in};
 use crate::words;
 use std::fmt::Write;
+use std::sync::Arc;
 use swingbridge_domain::consent::{Downgrade, Rule};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::Line;
@@ -121,7 +122,7 @@ fn consent(
     given: bool,
 ) -> Vec<Effect> {
     let reply = |text: String| vec![answer_in(&event.room, text, Some(&event.event))];
-    let line: Option<&Line> = match (named, talk) {
+    let line: Option<&Arc<Line>> = match (named, talk) {
         (None, Some(talk)) => Some(&talk.line),
         (None, None) => None,
         (Some(name), _) => scene

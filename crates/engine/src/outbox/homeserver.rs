@@ -10,7 +10,8 @@ use crate::process::{Fault, Work};
 use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
-use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, Performed};
+use swingbridge_domain::delivery::State;
+use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, Performed, SendStatus};
 use swingbridge_domain::id::OutboxId;
 use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, RoomRole, Target, seal};
 use tokio::sync::Semaphore;
@@ -56,7 +57,7 @@ async fn perform_row(kernel: &Arc<Kernel>, homeserver: &dyn Homeserver, lane: &L
             Some(_) => format!("{}-{}-first", kernel.installation, row.id),
         };
         let started = kernel.clock.now();
-        let outcome = homeserver.perform(&action, &transaction).await;
+        let outcome = perform(homeserver, &action, &transaction).await;
         metrics::histogram!("swingbridge_homeserver_seconds")
             .record(kernel.clock.now().since(started).as_secs_f64());
         let event = match outcome {
@@ -111,6 +112,33 @@ async fn perform_row(kernel: &Arc<Kernel>, homeserver: &dyn Homeserver, lane: &L
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());
         return;
     }
+}
+
+/// A text that its network took is marked as read together with the status that says so: a row of its own for the mark would cost as much
+/// as the status does.
+async fn perform(
+    homeserver: &dyn Homeserver,
+    action: &Action,
+    transaction: &str,
+) -> Result<Performed, PerformError> {
+    let performed = homeserver.perform(action, transaction).await;
+    let mark = match action {
+        Action::Status(SendStatus {
+            room,
+            event,
+            state: State::Accepted,
+            ..
+        }) => Action::MarkRead {
+            room: room.clone(),
+            event: event.clone(),
+        },
+        _ => return performed,
+    };
+    if let Err(PerformError::Later { .. }) = performed {
+        return performed;
+    }
+    homeserver.perform(&mark, transaction).await?;
+    performed
 }
 
 /// Puts a row of the homeserver's back at the head of its lane. The store need not know: the row is queued there all the time.

@@ -19,7 +19,7 @@ use crate::step::{self, Unprocessable};
 use std::collections::BTreeMap;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Health;
-use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::id::{ConnectorId, LineId};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{StoreError, Tables};
 
@@ -27,6 +27,7 @@ use swingbridge_domain::store::{StoreError, Tables};
 pub(crate) struct Work<'a> {
     pub site: &'a Site,
     pub keys: &'a Keys,
+    pub own: &'a BTreeMap<LineId, [u8; 32]>,
     pub health: &'a BTreeMap<ConnectorId, Health>,
     pub contacts: &'a Contacts,
     pub backlog: &'a Backlog,

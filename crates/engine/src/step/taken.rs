@@ -74,7 +74,6 @@ pub(super) fn taken(
     effects.extend(parts.iter().cloned().map(Effect::AddPart));
     effects.push(count(talk, Delivery::Accepted.word()));
     effects.push(labelled(talk, event, &record));
-    effects.push(for_room(talk, Payload::MarkRead(event.clone())));
     effects.extend(rerouted);
     if own && fallback.is_some() && talk.conversation.trust.detour.is_some() {
         // It was tried again and works: what is known of its way is told now.
@@ -118,7 +117,7 @@ fn kept(scene: &Scene<'_>, row: &OutboxRow, message: &MessageRecord, fallback: &
     effects
 }
 
-/// The status of a text that the network took, with the way that it goes.
+/// The status of a text that the network took, with the way that it goes. The bot's read mark goes along with it.
 pub(super) fn labelled(talk: &Talk, event: &EventId, record: &MessageRecord) -> Effect {
     for_room(
         talk,

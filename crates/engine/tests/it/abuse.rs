@@ -2,6 +2,7 @@
 
 use crate::fallback::{both, rcs_inbound, unreachable};
 use crate::house::*;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit::Entry;
@@ -23,7 +24,7 @@ use swingbridge_engine::site::Site;
 /// The site with another rule on its line.
 fn with(change: impl FnOnce(&mut Line)) -> Site {
     let mut site = site();
-    change(&mut site.lines[0]);
+    change(Arc::make_mut(&mut site.lines[0]));
     site
 }
 

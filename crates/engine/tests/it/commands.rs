@@ -1,4 +1,5 @@
 use crate::house::*;
+use std::sync::Arc;
 use swingbridge_domain::directory::Directory;
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -138,12 +139,12 @@ async fn a_given_up_room_is_left_and_the_next_text_makes_a_new_one() {
 /// A second line, which is BOB's alone.
 fn two_lines() -> swingbridge_engine::site::Site {
     let mut site = site();
-    let mut other = site.lines[0].clone();
+    let mut other = site.lines[0].as_ref().clone();
     other.id = LineId::new("busy");
     other.name = "Busy".into();
     other.address = swingbridge_domain::address::Address::Number("+447700900124".into());
     other.access.users = vec![UserId::new(BOB)];
-    site.lines.push(other);
+    site.lines.push(Arc::new(other));
     site
 }
 

@@ -1,6 +1,7 @@
 //! A device with all that phones do: groups, answers, reactions, edits, files, names, and who is writing.
 
 use crate::house::*;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::Timestamp;
@@ -22,7 +23,7 @@ fn device() -> Site {
     let mut site = site();
     site.here = Place::Device;
     site.privacy.new_rooms = Protection::EndToEnd(Scheme::Megolm);
-    site.lines[0].display = Display::Name;
+    Arc::make_mut(&mut site.lines[0]).display = Display::Name;
     let able = Capabilities {
         networks: vec!["imessage".into()],
         formatting: Support::Full,
@@ -693,7 +694,7 @@ async fn a_name_in_the_address_book_renames_the_room_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_that_left_as_sms_is_told_and_the_next_one_waits_for_a_word() {
     let mut site = device();
-    site.lines[0].downgrade = Downgrade::Ask;
+    Arc::make_mut(&mut site.lines[0]).downgrade = Downgrade::Ask;
     let house = House::with(site).await;
     let secret = InboundMessage {
         way: imessage(),
@@ -811,7 +812,7 @@ async fn history_comes_quietly_with_its_own_time() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_the_users_own_device_they_are_asked_only_before_others_can_read() {
     let mut site = device();
-    site.lines[0].consent = Rule::Line;
+    Arc::make_mut(&mut site.lines[0]).consent = Rule::Line;
     let house = House::with(site).await;
     // What comes is shown at once: it lay on the device before.
     let by_sms = InboundMessage {
@@ -862,7 +863,7 @@ async fn on_the_users_own_device_they_are_asked_only_before_others_can_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_a_way_of_which_nothing_is_known_they_are_asked_before_anything_leaves() {
     let mut site = device();
-    site.lines[0].consent = Rule::Line;
+    Arc::make_mut(&mut site.lines[0]).consent = Rule::Line;
     let house = House::with(site).await;
     // As BlueBubbles, which does not say whether it is iMessage or SMS.
     let unknown = InboundMessage {

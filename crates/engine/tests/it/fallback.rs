@@ -3,6 +3,7 @@
 use crate::house::*;
 use crate::trust::{reaction, until_question};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
@@ -35,7 +36,7 @@ fn rcs_way() -> Vec<Leg> {
 /// A line by RCS that falls back to the one by SMS.
 pub fn both(downgrade: Downgrade) -> Site {
     let mut site = site();
-    let sms = site.lines[0].clone();
+    let sms = site.lines[0].as_ref().clone();
     let mut rcs = sms.clone();
     rcs.id = LineId::new("rcs");
     rcs.name = "Agent".into();
@@ -43,7 +44,7 @@ pub fn both(downgrade: Downgrade) -> Site {
     rcs.address = Address::Number(AGENT.into());
     rcs.downgrade = downgrade;
     rcs.fallback = Some(Fallback::to(sms.id.clone()));
-    site.lines = vec![rcs, sms];
+    site.lines = vec![Arc::new(rcs), Arc::new(sms)];
     site.capabilities = BTreeMap::from([(
         ConnectorId::new("rcs"),
         Capabilities {
@@ -186,7 +187,7 @@ async fn a_phone_that_lost_rcs_gets_the_text_by_sms_once_somebody_agrees() {
 fn two_of_one_network() -> Site {
     let mut site = both(Downgrade::Tell);
     for line in &mut site.lines {
-        line.consent = Rule::Line;
+        Arc::make_mut(line).consent = Rule::Line;
     }
     let acme = Place::Provider("Acme".into());
     let able = site.capabilities.get_mut(&ConnectorId::new("rcs")).unwrap();

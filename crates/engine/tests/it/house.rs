@@ -424,7 +424,7 @@ pub fn site() -> Site {
         bot: UserId::new("@smsbot:example.org"),
         here: Place::Gateway,
         ghost_prefix: "@sms_".into(),
-        lines: vec![line],
+        lines: vec![Arc::new(line)],
         capabilities: BTreeMap::new(),
         permissions: Permissions(vec![
             ("example.org".into(), Permission::User),

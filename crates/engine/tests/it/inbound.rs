@@ -1,4 +1,5 @@
 use crate::house::*;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -104,10 +105,10 @@ async fn a_missing_part_is_marked_and_a_late_one_fills_the_gap() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_for_no_line_is_kept_until_the_line_is_configured() {
     let mut two = site();
-    let mut other = two.lines[0].clone();
+    let mut other = two.lines[0].as_ref().clone();
     other.id = LineId::new("other");
     other.address = swingbridge_domain::address::Address::Number("+447700900124".into());
-    two.lines.push(other);
+    two.lines.push(Arc::new(other));
     let house = House::with(two).await;
     let mut lost = inbound(PHONE, "for nobody");
     lost.to.text = "+447700900999".into();

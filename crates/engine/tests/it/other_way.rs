@@ -4,6 +4,7 @@
 use crate::abuse::*;
 use crate::fallback::{both, rcs_inbound, unreachable};
 use crate::house::*;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::{Capabilities, Support};
@@ -23,8 +24,8 @@ const AMERICAN: &str = "+12125550123";
 /// A line by RCS that falls back to one by SMS, each with rules of its own.
 fn falling(rcs: impl FnOnce(&mut Line), sms: impl FnOnce(&mut Line)) -> Site {
     let mut site = both(Downgrade::Tell);
-    rcs(&mut site.lines[0]);
-    sms(&mut site.lines[1]);
+    rcs(Arc::make_mut(&mut site.lines[0]));
+    sms(Arc::make_mut(&mut site.lines[1]));
     site
 }
 
@@ -332,9 +333,9 @@ async fn what_moves_to_another_line_passes_its_limits() {
     let site = || {
         let mut site = falling(|rcs| rcs.limits.parts = Some(1), |_| {});
         site.lines.swap(0, 1);
-        site.lines[1].fallback = None;
+        Arc::make_mut(&mut site.lines[1]).fallback = None;
         // So that a long text has parts there.
-        site.lines[1].limits.long_texts = LongTexts::Parts;
+        Arc::make_mut(&mut site.lines[1]).limits.long_texts = LongTexts::Parts;
         site
     };
     let house = House::with(site()).await;
@@ -417,8 +418,8 @@ async fn a_strangers_wish_counts_for_both_lines_of_a_fallback() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wish_for_an_address_of_no_line_is_kept_to_be_looked_at() {
     let mut site = both(Downgrade::Tell);
-    site.lines[0].connector = ConnectorId::new("carrier");
-    site.lines[0].fallback = None;
+    Arc::make_mut(&mut site.lines[0]).connector = ConnectorId::new("carrier");
+    Arc::make_mut(&mut site.lines[0]).fallback = None;
     let house = House::with(site).await;
     house.arrive(wish("carrier", "+447700900777", false)).await;
     let buried = || async {

@@ -1,4 +1,5 @@
 use crate::house::*;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::connector::SendError;
@@ -40,6 +41,47 @@ async fn a_text_leaves_and_its_sender_sees_how_far_it_came() {
         .until("delivered", |hs| status_of(hs, &event, State::Delivered))
         .await;
     assert!(delivered.delivered_to.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_is_marked_as_read_also_where_its_status_is_refused_or_comes_late() {
+    for (failure, status_follows) in [
+        (
+            PerformError::Refused {
+                code: "M_FORBIDDEN".into(),
+                detail: "no such events here".into(),
+            },
+            false,
+        ),
+        (
+            PerformError::Later {
+                delay: Some(Duration::ZERO),
+                detail: "busy".into(),
+            },
+            true,
+        ),
+    ] {
+        let house = House::new().await;
+        let room = house.conversation().await;
+        house.homeserver.failures.lock().unwrap().push_back(failure);
+        let event = house.say(&room, ALICE, Message::text("Hi")).await;
+        let is_mark = |action: &Action| matches!(action, Action::MarkRead { event: e, .. } if e == &event);
+        house
+            .homeserver
+            .until("the bot's read receipt", |hs| {
+                hs.actions().into_iter().find(is_mark)
+            })
+            .await;
+        let status = status_of(&house.homeserver, &event, State::Accepted);
+        assert_eq!(status.is_some(), status_follows);
+        let marks = house
+            .homeserver
+            .actions()
+            .iter()
+            .filter(|action| is_mark(action))
+            .count();
+        assert_eq!(marks, 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -498,7 +540,7 @@ async fn what_may_have_left_is_not_said_to_be_unsent_when_a_wish_meets_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_may_have_left_is_not_said_to_be_unsent_when_consent_is_withdrawn() {
     let mut site = idempotent();
-    site.lines[0].consent = Rule::Line;
+    Arc::make_mut(&mut site.lines[0]).consent = Rule::Line;
     let house = House::with(site).await;
     house.text_in(PHONE, "Hello there").await;
     let question = crate::trust::until_question(&house, 1).await;

@@ -1,4 +1,5 @@
 use crate::house::*;
+use std::sync::Arc;
 use swingbridge_domain::directory::{Directory, DirectoryError};
 use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
@@ -68,11 +69,11 @@ async fn when_all_have_left_the_next_text_invites_them_again() {
 async fn a_shared_line_belongs_to_the_members_of_its_inbox() {
     let inbox = RoomId::new("!inbox");
     let mut shared = site();
-    shared.lines[0].access = Access {
+    Arc::make_mut(&mut shared.lines[0]).access = Access {
         users: vec![],
         inbox: Some(inbox.clone()),
     };
-    shared.lines[0].signature = Some("— {name}".into());
+    Arc::make_mut(&mut shared.lines[0]).signature = Some("— {name}".into());
     let house = House::with(shared).await;
     for user in [ALICE, BOB] {
         house
@@ -188,8 +189,8 @@ async fn a_renamed_line_keeps_its_rooms_and_renames_them() {
     let house = House::new().await;
     let room = house.conversation().await;
     let mut renamed = site();
-    renamed.lines[0].display = swingbridge_domain::line::Display::Full;
-    renamed.lines[0].name = "Front desk".into();
+    Arc::make_mut(&mut renamed.lines[0]).display = swingbridge_domain::line::Display::Full;
+    Arc::make_mut(&mut renamed.lines[0]).name = "Front desk".into();
     let house = house.kill_and_restart_with(renamed).await;
     let described = |hs: &FakeHomeserver| {
         hs.actions().into_iter().find_map(|action| match action {
@@ -255,8 +256,9 @@ async fn a_text_on_a_line_that_is_gone_is_refused_by_a_status_and_in_words() {
     let house = House::new().await;
     let room = house.conversation().await;
     let mut changed = site();
-    changed.lines[0].id = LineId::new("other");
-    changed.lines[0].address = swingbridge_domain::address::Address::Number("+447700900999".into());
+    Arc::make_mut(&mut changed.lines[0]).id = LineId::new("other");
+    Arc::make_mut(&mut changed.lines[0]).address =
+        swingbridge_domain::address::Address::Number("+447700900999".into());
     let house = house.kill_and_restart_with(changed).await;
     let event = house.say(&room, ALICE, Message::text("still there?")).await;
     house.homeserver.until_said("no longer configured").await;
@@ -268,7 +270,7 @@ async fn a_text_on_a_line_that_is_gone_is_refused_by_a_status_and_in_words() {
 
 fn shared_by(inbox: &RoomId) -> swingbridge_engine::site::Site {
     let mut site = site();
-    site.lines[0].access = Access {
+    Arc::make_mut(&mut site.lines[0]).access = Access {
         users: Vec::new(),
         inbox: Some(inbox.clone()),
     };
@@ -337,12 +339,12 @@ async fn a_shared_room_that_the_bot_is_in_already_is_known_after_the_start() {
 async fn in_the_room_that_shares_a_line_chats_start_on_that_line() {
     let team = RoomId::new("!team");
     let mut site = site();
-    let mut desk = site.lines[0].clone();
+    let mut desk = site.lines[0].as_ref().clone();
     desk.id = LineId::new("desk");
     desk.name = "Front desk".into();
     desk.address = swingbridge_domain::address::Address::Number("+447700900124".into());
     desk.access = shared_by(&team).lines[0].access.clone();
-    site.lines.push(desk);
+    site.lines.push(Arc::new(desk));
     let house = House::with(site).await;
     house
         .homeserver
@@ -370,7 +372,7 @@ async fn a_line_with_another_key_keeps_its_conversations() {
     let house = House::new().await;
     let room = house.conversation().await;
     let mut renamed = site();
-    renamed.lines[0].id = LineId::new("helpdesk");
+    Arc::make_mut(&mut renamed.lines[0]).id = LineId::new("helpdesk");
     let house = house.kill_and_restart_with(renamed).await;
     house.text_in(PHONE, "still the same room").await;
     house.homeserver.until_said("still the same room").await;

@@ -3,6 +3,7 @@
 use crate::house::*;
 use crate::trust::{questions, reaction, until_question};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Capabilities;
@@ -20,12 +21,12 @@ const OTHER: &str = "+447700900900";
 /// Two lines on two networks.
 fn two() -> Site {
     let mut site = site();
-    let mut other = site.lines[0].clone();
+    let mut other = site.lines[0].as_ref().clone();
     other.id = LineId::new("other");
     other.name = "Other".into();
     other.connector = ConnectorId::new("rcs");
     other.address = Address::Number(OTHER.into());
-    site.lines.push(other);
+    site.lines.push(Arc::new(other));
     site.capabilities = BTreeMap::from([(
         ConnectorId::new("rcs"),
         Capabilities {
@@ -179,7 +180,7 @@ async fn a_whole_line_moves_and_says_before_what_would() {
 async fn what_comes_by_the_former_line_is_asked_about_under_that_lines_name() {
     let mut site = two();
     for line in &mut site.lines {
-        line.consent = Rule::Line;
+        Arc::make_mut(line).consent = Rule::Line;
     }
     let house = House::with(site).await;
     // Of one contact nothing was agreed when the conversation moved, of all others of the line neither.

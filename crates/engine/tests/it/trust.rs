@@ -1,6 +1,7 @@
 //! Who can read: consent, no silent downgrade, keys, and the labels.
 
 use crate::house::*;
+use std::sync::Arc;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::connector::{Accepted, SendError};
 use swingbridge_domain::consent::{Downgrade, Rule};
@@ -14,7 +15,7 @@ use swingbridge_engine::site::Site;
 
 fn asking(rule: Rule) -> Site {
     let mut site = site();
-    site.lines[0].consent = rule;
+    Arc::make_mut(&mut site.lines[0]).consent = rule;
     site.privacy.operator = Some("Example Ltd".into());
     site
 }
@@ -313,7 +314,7 @@ async fn other_readers_are_asked_about_again_and_fewer_are_not() {
 async fn a_weaker_way_is_refused_or_told_as_the_rule_says_and_never_silent() {
     for (rule, sent) in [(Downgrade::Refuse, 1), (Downgrade::Tell, 2)] {
         let mut site = site();
-        site.lines[0].downgrade = rule;
+        Arc::make_mut(&mut site.lines[0]).downgrade = rule;
         let house = House::with(site).await;
         let room = house.conversation().await;
         let megolm = Protection::EndToEnd(Scheme::Megolm);
@@ -488,7 +489,7 @@ async fn every_bridged_event_is_labelled_and_no_label_is_stronger_than_its_evide
             Protection::Unknown,
         ] {
             let mut telling = site();
-            telling.lines[0].downgrade = Downgrade::Tell;
+            Arc::make_mut(&mut telling.lines[0]).downgrade = Downgrade::Tell;
             let house = House::with(with_way(telling, way.clone())).await;
             let room = house.conversation().await;
             let text = RoomEventKind::Message(Message::text("out"));

@@ -100,7 +100,7 @@ pub fn device_site(config: &DeviceConfig, account: &UserId) -> Site {
         here: Place::Device,
         // Nobody has such a name: a device makes no Matrix users.
         ghost_prefix: "@:".into(),
-        lines: config.lines.clone(),
+        lines: config.lines.iter().cloned().map(Arc::new).collect(),
         // The engine asks the connectors.
         capabilities: BTreeMap::new(),
         permissions: Permissions(vec![(config.device.owner.clone(), Permission::Admin)]),

@@ -1,6 +1,6 @@
 //! What the limits look at.
 
-use super::loops::{Keys, Machines, by_a_machine};
+use super::loops::{self, Machines, by_a_machine};
 use super::meters::{AHEAD, Counted, Meter, Per};
 use super::opt_out;
 use crate::event::Event;
@@ -9,6 +9,7 @@ use crate::policy;
 use crate::process::Work;
 use crate::state::{Card, OptedOut, State};
 use crate::words;
+use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::{ConnectorId, ContactId, ConversationId, LineId, UserId};
@@ -16,6 +17,7 @@ use swingbridge_domain::inbox::{InboundMessage, NetworkAddress, Preference};
 use swingbridge_domain::limits::OptOutRule;
 use swingbridge_domain::line::Line;
 use swingbridge_domain::message::Message;
+use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{
     Lane, OutboxState, StoreError, SuppressedBy, Suppression, TallyKey, Target, seal,
 };
@@ -25,10 +27,15 @@ type Loaded<T> = Result<T, StoreError>;
 /// Wishes that the list shows.
 const LISTED: u32 = 200;
 
+pub(crate) fn own(keys: &Keys, line: &Line) -> [u8; 32] {
+    keys.index("line", &line.address.canonical())
+}
+
 impl Work<'_> {
     /// The blind index of a line's own address: it stays when the line is called something else.
     pub fn own(&self, line: &Line) -> [u8; 32] {
-        self.keys.index("line", &line.address.canonical())
+        let known = self.own.get(&line.id).copied();
+        known.unwrap_or_else(|| own(self.keys, line))
     }
 
     pub fn load_suppression(&mut self, state: &mut State) -> Loaded<()> {
@@ -201,9 +208,9 @@ impl Work<'_> {
         let exchanges = self.tables.tallies(&counted, begin, end)?;
         // Nothing else matters where no machine wrote.
         if exchanges.is_empty() && text.is_none() {
-            let keys = Keys {
+            let keys = loops::Keys {
                 exchanges: counted,
-                ..Keys::default()
+                ..loops::Keys::default()
             };
             return Ok(Machines {
                 keys,
@@ -211,7 +218,7 @@ impl Work<'_> {
             });
         }
         let key = |what: &str| self.tally_key(&format!("{what}/{id}"));
-        let keys = Keys {
+        let keys = loops::Keys {
             exchanges: counted,
             person: key("person"),
             repeated: key("repeated"),
@@ -252,7 +259,7 @@ impl Work<'_> {
         by: SuppressedBy,
     ) -> Loaded<Vec<Event>> {
         let site = self.site;
-        let lines: Vec<&Line> = lines.iter().filter_map(|line| site.line(line)).collect();
+        let lines: Vec<&Arc<Line>> = lines.iter().filter_map(|line| site.line(line)).collect();
         for line in &lines {
             let wish = Suppression {
                 own: self.own(line),

@@ -17,6 +17,7 @@ pub(crate) mod opt_out;
 mod quiet;
 
 pub(crate) use departing::departing;
+pub(crate) use load::own;
 pub use loops::Machines;
 use measure::Measure;
 use meters::Counted;
