@@ -348,10 +348,7 @@ impl Account {
 }
 
 fn path_of(media: &Media) -> Result<PathBuf, SendError> {
-    let url = url::Url::parse(&media.uri)
-        .ok()
-        .filter(|url| url.scheme() == "file");
-    url.and_then(|url| url.to_file_path().ok())
+    crate::provider::files::path(media)
         .filter(|path| path.is_file())
         .ok_or_else(|| rejected(Reason::BadContent, "the file is not on this machine"))
 }

@@ -1,14 +1,17 @@
-//! Files that came: fetched from the provider, and kept on this device.
+//! Files that came: fetched from the provider, and kept on this device. And where those lie that go.
 
-use super::http::{Answer, call};
+use super::http::{Answer, call, rejected};
 use crate::journal::{make_folder, private};
 use reqwest::RequestBuilder;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use swingbridge_domain::clock::{Clock, Timestamp};
+use swingbridge_domain::connector::SendError;
+use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::message::{Body, Disposition, Media, MediaKind, Part};
 use tokio::time::sleep;
+use url::Url;
 
 /// The waits between the tries for a file, before the message is handed in without it. Providers wait seconds for an answer to their webhook.
 const WAITS: [Duration; 3] = [
@@ -196,6 +199,35 @@ fn name(given: Option<&str>, mime: &str) -> String {
         _ => return "attachment".to_owned(),
     };
     format!("attachment.{ending}")
+}
+
+/// Reads a file of ours. `setting` names what says how many octets are the `most`.
+///
+/// # Errors
+/// Final: it is not there any more, or too large.
+pub async fn read(media: &Media, most: u64, setting: &str) -> Result<Vec<u8>, SendError> {
+    let lost = || rejected(Reason::BadContent, "the file is not there any more");
+    let path = path(media).ok_or_else(lost)?;
+    let size = tokio::fs::metadata(&path).await.map_err(|_| lost())?.len();
+    if size > most {
+        let detail = format!("the file has {size} octets, and at most {most} are sent ({setting})");
+        return Err(rejected(Reason::BadContent, detail));
+    }
+    tokio::fs::read(&path).await.map_err(|_| lost())
+}
+
+/// The type that is told of a file of ours.
+pub fn mime(media: &Media) -> &str {
+    media.mime.as_deref().unwrap_or("application/octet-stream")
+}
+
+/// Where a file of ours lies.
+pub fn path(media: &Media) -> Option<PathBuf> {
+    Url::parse(&media.uri)
+        .ok()
+        .filter(|url| url.scheme() == "file")?
+        .to_file_path()
+        .ok()
 }
 
 #[cfg(test)]

@@ -2,14 +2,13 @@
 
 use super::recent::Recent;
 use crate::provider::account::Account;
+pub use crate::provider::files::mime;
 use crate::provider::files::{self, UNSAFE, missing};
-use crate::provider::http::{call, rejected};
+use crate::provider::http::call;
 use sha2::{Digest, Sha256};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use swingbridge_domain::connector::SendError;
-use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::message::{Media, Part};
 use url::Url;
 
@@ -97,17 +96,7 @@ impl Files {
     /// # Errors
     /// Final: it is not there, or too large.
     pub async fn read(&self, media: &Media) -> Result<Vec<u8>, SendError> {
-        let bad = |detail: &str| rejected(Reason::BadContent, detail);
-        let lost = || bad("the file is not there any more");
-        let path = path(media).ok_or_else(|| bad("the file is nowhere to be had"))?;
-        let size = tokio::fs::metadata(&path).await.map_err(|_| lost())?.len();
-        if size > self.octets() {
-            return Err(bad(&format!(
-                "the file is larger than {} MB, which is the most that is sent (largest_file)",
-                self.most
-            )));
-        }
-        tokio::fs::read(&path).await.map_err(|_| lost())
+        files::read(media, self.octets(), "largest_file").await
     }
 
     fn octets(&self) -> u64 {
@@ -133,18 +122,4 @@ impl Files {
 /// A short name that is the same for the same octets.
 pub fn digest(octets: &[u8]) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(octets)[..16])
-}
-
-/// The type that is told of a file of ours.
-pub fn mime(media: &Media) -> &str {
-    media.mime.as_deref().unwrap_or("application/octet-stream")
-}
-
-/// Where a file of ours lies.
-pub fn path(media: &Media) -> Option<PathBuf> {
-    Url::parse(&media.uri)
-        .ok()
-        .filter(|url| url.scheme() == "file")?
-        .to_file_path()
-        .ok()
 }

@@ -9,6 +9,9 @@ use std::time::Duration;
 use swingbridge_domain::secret::Secret;
 use url::Url;
 
+/// No carrier takes more, and all of it is in one request.
+const MOST_MMS: u64 = 10_000_000;
+
 /// A phone with the app "SMS Gateway".
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -36,6 +39,10 @@ pub struct Config {
     pub signing_key: Secret,
     /// Whether to ask for delivery reports.
     pub receipts: bool,
+    /// Whether files leave as MMS. It takes the app as the phone's default app for SMS, in a version whose API has `mmsMessage`.
+    pub mms: bool,
+    /// The most octets in the file of an MMS; many carriers take 300 000 to 1 000 000.
+    pub mms_limit: u64,
     /// How many days of texts are shown as history at the first start, 0 to 3650.
     pub history_days: u32,
     /// Time limits and intervals.
@@ -55,6 +62,8 @@ impl Default for Config {
             webhook_url: None,
             signing_key: Secret::default(),
             receipts: true,
+            mms: false,
+            mms_limit: 600_000,
             history_days: 0,
             timing: Timing::default(),
         }
@@ -144,6 +153,11 @@ impl Config {
                 "signing_key",
                 "give the signing key that the app shows: without it anybody could send webhooks",
             ),
+            (
+                (1..=MOST_MMS).contains(&self.mms_limit),
+                "mms_limit",
+                "between 1 and 10000000 octets",
+            ),
             (self.history_days <= 3650, "history_days", "between 0 and 3650"),
             (!self.timing.poll.is_zero(), "timing.poll", "more than zero"),
             (!self.timing.request.is_zero(), "timing.request", "more than zero"),
@@ -181,6 +195,7 @@ mod tests {
         assert_eq!(wrong(|_| {}), Ok(()));
         assert_eq!(wrong(|config| config.url = "phone:8080".into()), Err("url"));
         assert_eq!(wrong(|config| config.sim = Some(0)), Err("sim"));
+        assert_eq!(wrong(|config| config.mms_limit = 0), Err("mms_limit"));
         // A webhook that anybody could send.
         let open = |config: &mut Config| config.webhook_url = Some("https://example.org/x".into());
         assert_eq!(wrong(open), Err("signing_key"));

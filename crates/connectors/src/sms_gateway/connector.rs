@@ -159,8 +159,13 @@ impl Service for Shared {
             true => Support::Full,
             false => Support::Absent,
         };
+        let media = match self.config.mms {
+            true => Support::Full,
+            false => Support::Absent,
+        };
         Capabilities {
             networks: vec!["sms".to_owned(), "mms".to_owned()],
+            media,
             delivery_receipts: receipts,
             at_once: Some(AT_ONCE),
             way: self.way(),

@@ -69,6 +69,7 @@ async fn take(shared: &Shared, kind: &str, payload: &Value) -> Response {
         "sms:sent" => receipt(shared, payload, "Sent").await,
         "sms:delivered" => receipt(shared, payload, "Delivered").await,
         "sms:failed" => receipt(shared, payload, "Failed").await,
+        "sms:cancelled" => receipt(shared, payload, "Cancelled").await,
         // The app came up: what it could not tell meanwhile is in its inbox.
         "app:started" => {
             shared.gap.notify_one();

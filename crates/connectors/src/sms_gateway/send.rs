@@ -3,15 +3,16 @@
 use super::api::Failure;
 use super::connector::Shared;
 use super::time;
-use crate::provider::http::escaped;
+use crate::provider::content::number;
+use crate::provider::files;
+use crate::provider::http::{escaped, rejected};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use swingbridge_domain::address::Address;
 use swingbridge_domain::connector::{Accepted, Outbound, SendError};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::NetworkId;
-use swingbridge_domain::message::Body;
+use swingbridge_domain::message::{Body, Media};
 use tokio::time::{Instant, sleep};
 
 /// The first wait before the app is asked again; it doubles.
@@ -23,17 +24,18 @@ const AWAY: Duration = Duration::from_secs(15);
 /// Hands one message to the app.
 pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, SendError> {
     let now = shared.account.clock.now();
-    let (number, text) = (recipient(&outbound.to)?, text(outbound)?);
+    let number = number(&outbound.to)?;
     if outbound.expires_at.is_some_and(|at| at <= now) {
         return Err(rejected(Reason::Expired, "its time was over before it left"));
     }
-    let id = id(shared, outbound, number, text);
+    let (kind, content) = content(shared, outbound).await?;
+    let id = id(shared, outbound, number, &content.to_string());
     let mut body = json!({
         "id": id,
-        "textMessage": { "text": text },
         "phoneNumbers": [number],
         "withDeliveryReport": shared.config.receipts,
     });
+    body[kind] = content;
     if let Some(sim) = shared.config.sim {
         body["simNumber"] = sim.into();
     }
@@ -99,7 +101,14 @@ async fn attempt(shared: &Shared, id: &str, body: &Value) -> Attempt {
         Err(Failure::Status(409 | 500)) => look(shared, id).await,
         Err(Failure::Status(status @ (400 | 413 | 422))) => Attempt::Refused(rejected(
             Reason::BadContent,
-            &format!("the app refuses it with {status}: the number or the text is not to its liking"),
+            &match body.get("mmsMessage") {
+                Some(_) => {
+                    format!("the app refuses the MMS with {status}: it may be a version that sends none")
+                }
+                None => {
+                    format!("the app refuses it with {status}: the number or the text is not to its liking")
+                }
+            },
         )),
         Err(Failure::Status(404 | 405)) => Attempt::Refused(rejected(
             Reason::NotAllowed,
@@ -115,10 +124,15 @@ async fn attempt(shared: &Shared, id: &str, body: &Value) -> Attempt {
 /// Asks whether the app has it.
 async fn look(shared: &Shared, id: &str) -> Attempt {
     match shared.api.get(&format!("/messages/{}", escaped(id))).await {
-        Ok(found) if found.get("state").and_then(Value::as_str) == Some("Failed") => {
-            Attempt::Refused(rejected(Reason::NetworkRefused, "the phone could not send it"))
-        }
-        Ok(_) => Attempt::Taken,
+        Ok(found) => match found.get("state").and_then(Value::as_str) {
+            Some("Failed") => {
+                Attempt::Refused(rejected(Reason::NetworkRefused, "the phone could not send it"))
+            }
+            Some("Cancelled") => {
+                Attempt::Refused(rejected(Reason::NetworkRefused, "it was cancelled in the app"))
+            }
+            _ => Attempt::Taken,
+        },
         // It may still be reading the request.
         Err(_) => Attempt::Doubt,
     }
@@ -126,7 +140,7 @@ async fn look(shared: &Shared, id: &str) -> Attempt {
 
 /// The same for a repetition of the same message, and another for any other: the program's own number may begin anew when its
 /// database does.
-fn id(shared: &Shared, outbound: &Outbound, number: &str, text: &str) -> String {
+fn id(shared: &Shared, outbound: &Outbound, number: &str, content: &str) -> String {
     let mut digest = Sha256::new();
     let token = shared.kept.look(|memory| memory.token.clone());
     let expires = outbound.expires_at.map_or(0, |at| at.millis());
@@ -135,7 +149,7 @@ fn id(shared: &Shared, outbound: &Outbound, number: &str, text: &str) -> String 
         &outbound.id.0.to_be_bytes(),
         &expires.to_be_bytes(),
         number.as_bytes(),
-        text.as_bytes(),
+        content.as_bytes(),
     ] {
         digest.update((field.len() as u64).to_be_bytes());
         digest.update(field);
@@ -146,34 +160,30 @@ fn id(shared: &Shared, outbound: &Outbound, number: &str, text: &str) -> String 
         .to_lowercase()
 }
 
-fn recipient(to: &[Address]) -> Result<&str, SendError> {
-    match to {
-        [Address::Number(number) | Address::Short(number)] => Ok(number),
-        [_] => Err(rejected(Reason::BadAddress, "this phone can text numbers only")),
-        _ => Err(rejected(
-            Reason::BadAddress,
-            "this connector sends to one number at a time",
-        )),
+/// What is in a message, and what the API calls that: one text, or one file as an MMS.
+async fn content(shared: &Shared, outbound: &Outbound) -> Result<(&'static str, Value), SendError> {
+    let bad = |detail| Err(rejected(Reason::BadContent, detail));
+    let [part] = outbound.message.parts.as_slice() else {
+        return bad("one text or one file is sent by this phone, and nothing else");
+    };
+    match &part.body {
+        Body::Text(text) if text.plain.is_empty() => bad("there is no text in it"),
+        Body::Text(text) => Ok(("textMessage", json!({ "text": text.plain }))),
+        Body::Media(media) if shared.config.mms => Ok(("mmsMessage", mms(shared, media).await?)),
+        Body::Media(_) => bad("files leave this phone as MMS, and that is turned off"),
+        _ => bad("only texts and files are sent by this phone"),
     }
 }
 
-fn text(outbound: &Outbound) -> Result<&str, SendError> {
-    match outbound.message.parts.as_slice() {
-        [part] => match &part.body {
-            Body::Text(text) if !text.plain.is_empty() => Ok(&text.plain),
-            Body::Text(_) => Err(rejected(Reason::BadContent, "there is no text in it")),
-            _ => Err(rejected(Reason::BadContent, "only texts are sent by this phone")),
-        },
-        _ => Err(rejected(
-            Reason::BadContent,
-            "one text and nothing else is sent by this phone",
-        )),
+async fn mms(shared: &Shared, media: &Media) -> Result<Value, SendError> {
+    let octets = files::read(media, shared.config.mms_limit, "mms_limit").await?;
+    let mut content = json!({ "attachments": [{
+        "contentType": files::mime(media),
+        "name": media.name,
+        "data": data_encoding::BASE64.encode(&octets),
+    }] });
+    if let Some(caption) = media.caption.as_deref().filter(|caption| !caption.is_empty()) {
+        content["text"] = caption.into();
     }
-}
-
-fn rejected(reason: Reason, detail: &str) -> SendError {
-    SendError::Rejected {
-        reason,
-        detail: detail.to_owned(),
-    }
+    Ok(content)
 }

@@ -279,7 +279,7 @@ async fn ask_after_ours(shared: &Shared, now: Timestamp) -> Result<(), Stop> {
         let old = now.since(pending.since) > PATIENCE || word == "Gone";
         if old {
             let _ = shared.kept.change(|memory| memory.reached(&id, word, true));
-        } else if word != pending.state && matches!(word, "Sent" | "Delivered" | "Failed") {
+        } else if word != pending.state && matches!(word, "Sent" | "Delivered" | "Failed" | "Cancelled") {
             let reason = state
                 .pointer("/recipients/0/error")
                 .cloned()
@@ -304,10 +304,11 @@ pub async fn receipt(shared: &Shared, payload: &Value, state: &str) -> Result<()
     let at = ["deliveredAt", "sentAt", "failedAt"]
         .iter()
         .find_map(|name| time::read(payload.get(*name)?.as_str()?));
-    let error = (outcome == Outcome::Rejected)
-        .then(|| payload.get("reason").and_then(Value::as_str))
-        .flatten()
-        .map(without_numbers);
+    let error = match state {
+        "Cancelled" => Some("it was cancelled in the app".to_owned()),
+        "Failed" => payload.get("reason").and_then(Value::as_str).map(without_numbers),
+        _ => None,
+    };
     let receipt = Receipt {
         connector: shared.account.id.clone(),
         network_ids: vec![NetworkId::new(id)],

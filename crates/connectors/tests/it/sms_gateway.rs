@@ -11,11 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use swingbridge_connectors::sms_gateway::{Config, SmsGatewayConnector, Where};
 use swingbridge_connectors::webhook::{Request, Response, Webhook};
-use swingbridge_domain::connector::{Link, SendError};
+use swingbridge_domain::capability::Support;
+use swingbridge_domain::connector::{Connector, Link, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::inbox::Inbound;
-use swingbridge_domain::message::Body;
+use swingbridge_domain::message::{Body, Media, MediaKind};
 use swingbridge_domain::secret::Secret;
 use swingbridge_lab::sms_gateway::{PASSWORD, Phone, SIGNING_KEY, USER};
 use tempfile::TempDir;
@@ -268,6 +269,86 @@ async fn a_message_goes_once_and_its_states_come_back() {
     lab.phone.reaches(&id, "Failed");
     let told = (id, Outcome::Rejected);
     lab.inbox.until(|_| lab.receipts().contains(&told)).await;
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_cancelled_in_the_app_is_told_by_webhook_and_without() {
+    let lab = Lab::new().await;
+    let device = lab.running().await;
+    for (number, tells_nothing) in [(1, false), (2, true)] {
+        lab.phone.plays(|scenario| scenario.tells_nothing = tells_nothing);
+        let accepted = device.send(outbound(number, BOB, "wait")).await.unwrap().unwrap();
+        let id = accepted.network_ids[0].0.clone();
+        lab.phone.reaches(&id, "Cancelled");
+        let told = (id, Outcome::Rejected);
+        lab.inbox.until(|_| lab.receipts().contains(&told)).await;
+    }
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn a_file_leaves_as_mms_where_that_is_turned_on_and_it_fits() {
+    let lab = Lab::new().await;
+    let path = lab.folder.path().join("photo one.jpg");
+    std::fs::write(&path, [0xFF, 0xD8, 1, 2]).unwrap();
+    let photo = |number, caption: &str| {
+        let mut outbound = outbound(number, BOB, "");
+        outbound.message.parts[0].body = Body::Media(Media {
+            kind: MediaKind::Image,
+            name: "photo one.jpg".into(),
+            mime: Some("image/jpeg".into()),
+            size: None,
+            uri: url::Url::from_file_path(&path).unwrap().to_string(),
+            key: None,
+            duration: None,
+            caption: Some(caption.to_owned()),
+        });
+        outbound
+    };
+    let refused = async |device: &Device<SmsGatewayConnector>, number, word: &str| {
+        let answer = device.send(photo(number, "look")).await.unwrap();
+        let Err(SendError::Rejected {
+            reason: Reason::BadContent,
+            detail,
+        }) = answer
+        else {
+            panic!("{answer:?}");
+        };
+        assert!(detail.contains(word), "{detail}");
+    };
+    let device = lab.running().await;
+    assert_eq!(device.connector.capabilities().media, Support::Absent);
+    refused(&device, 1, "turned off").await;
+    device.stop().await;
+    let mut config = lab.config();
+    config.mms = true;
+    config.mms_limit = 4;
+    let device = lab.start(config);
+    device.until(Link::Connected, "").await;
+    assert_eq!(device.connector.capabilities().media, Support::Full);
+    device.send(photo(2, "look")).await.unwrap().unwrap();
+    device.send(photo(2, "look")).await.unwrap().unwrap();
+    let sent = lab.phone.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].text.as_str(), sent[0].to[0].as_str()), ("look", BOB));
+    let file = (
+        "photo one.jpg".to_owned(),
+        "image/jpeg".to_owned(),
+        vec![0xFF, 0xD8, 1, 2],
+    );
+    assert_eq!(sent[0].file.as_ref(), Some(&file));
+    // Another file of the same name is another message.
+    std::fs::write(&path, [0xFF, 0xD8, 1, 3]).unwrap();
+    device.send(photo(3, "")).await.unwrap().unwrap();
+    assert_eq!(lab.phone.sent().len(), 2);
+    std::fs::write(&path, [0xFF, 0xD8, 1, 2, 3]).unwrap();
+    refused(&device, 4, "mms_limit").await;
+    std::fs::write(&path, [0xFF]).unwrap();
+    lab.phone.plays(|scenario| scenario.has_no_mms = true);
+    refused(&device, 5, "a version that sends none").await;
+    std::fs::remove_file(&path).unwrap();
+    refused(&device, 6, "not there").await;
     device.stop().await;
 }
 

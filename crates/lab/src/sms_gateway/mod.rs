@@ -1,9 +1,10 @@
 //! A phone with the Android app "SMS Gateway" (capcom6): its local API and its webhooks.
 //!
 //! [`Phone`] is the other end: what a person and the network do with the phone. Paths, statuses and forms follow the app's OpenAPI
-//! file and its source (1.66); its known fault, each webhook sent twice under other ids, is there to be turned on. *Emulated*: it was
+//! file ([`forms`]: what we send must be as that says, and so is what is answered) and its source (1.66); its known fault, each webhook sent twice under other ids, is there to be turned on. *Emulated*: it was
 //! compared with no phone.
 
+pub mod forms;
 mod hooks;
 mod routes;
 mod state;
@@ -93,7 +94,7 @@ impl Phone {
         Err(std::io::Error::other("the app was given no such many"))
     }
 
-    /// The network says what became of a message: `Sent`, `Delivered` or `Failed`.
+    /// The network says what became of a message: `Sent`, `Delivered` or `Failed`. Or the person `Cancelled` it.
     pub fn reaches(&self, id: &str, state: &str) {
         let told = self.shared.world().reach(id, state);
         hooks::tell(&self.shared, told);

@@ -1,5 +1,6 @@
 //! The API.
 
+use super::forms::{self, fault};
 use super::state::{Hook, Sent, Shared, written};
 use super::{PASSWORD, USER};
 use axum::Router;
@@ -67,15 +68,23 @@ async fn authorised(State(shared): Phone, request: Request, next: Next) -> Respo
 }
 
 async fn send(State(shared): Phone, body: Bytes) -> Response {
-    let Ok(body) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(mut body) = serde_json::from_slice::<Value>(&body) else {
         return error(StatusCode::BAD_REQUEST, "Invalid request body");
     };
+    if let Some(fault) = fault(&body, &[&forms::MESSAGE]) {
+        return error(StatusCode::BAD_REQUEST, &fault);
+    }
+    if shared.world().scenario.has_no_mms {
+        body["mmsMessage"].take();
+    }
     let text = body
         .pointer("/textMessage/text")
+        .or_else(|| body.pointer("/mmsMessage/text"))
         .or_else(|| body.get("message"))
         .and_then(Value::as_str)
         .unwrap_or_default();
-    if text.is_empty() {
+    let file = file(&body);
+    if text.is_empty() && file.is_none() {
         return error(StatusCode::BAD_REQUEST, "Text message is empty");
     }
     let to: Vec<String> = body["phoneNumbers"]
@@ -88,13 +97,9 @@ async fn send(State(shared): Phone, body: Bytes) -> Response {
         return error(StatusCode::BAD_REQUEST, "phoneNumbers is empty");
     }
     let sim = body["simNumber"].as_i64();
-    if sim.is_some_and(|sim| sim < 1) {
-        return error(StatusCode::BAD_REQUEST, "simNumber must be >= 1");
-    }
     let (answer, swallow) = {
         let mut world = shared.world();
         let id = match body["id"].as_str() {
-            Some(id) if id.len() > 36 => return error(StatusCode::BAD_REQUEST, "id is too long"),
             Some(id) => id.to_owned(),
             None => world.id(),
         };
@@ -111,6 +116,7 @@ async fn send(State(shared): Phone, body: Bytes) -> Response {
             id,
             to,
             text: text.to_owned(),
+            file,
             state: "Pending".to_owned(),
             sim,
         };
@@ -124,12 +130,26 @@ async fn send(State(shared): Phone, body: Bytes) -> Response {
     (StatusCode::ACCEPTED, Json(answer)).into_response()
 }
 
+/// The first file of an MMS.
+fn file(body: &Value) -> Option<(String, String, Vec<u8>)> {
+    let file = body.pointer("/mmsMessage/attachments/0")?;
+    let word = |name: &str| file[name].as_str().unwrap_or_default().to_owned();
+    let octets = data_encoding::BASE64.decode(word("data").as_bytes()).ok()?;
+    Some((word("name"), word("contentType"), octets))
+}
+
 fn state_of(sent: &Sent, now: i64) -> Value {
     let failed = (sent.state == "Failed").then_some("Send result: RESULT_ERROR_NO_SERVICE");
     let recipients: Vec<Value> = sent
         .to
         .iter()
-        .map(|to| json!({ "phoneNumber": to, "state": sent.state, "error": failed }))
+        .map(|to| {
+            let mut recipient = json!({ "phoneNumber": to, "state": sent.state });
+            if let Some(failed) = failed {
+                recipient["error"] = failed.into();
+            }
+            recipient
+        })
         .collect();
     let mut states = serde_json::Map::new();
     states.insert(sent.state.clone(), written(now).into());
@@ -204,14 +224,14 @@ async fn attachment(State(shared): Phone, Path((id, part)): Path<(String, usize)
 
 async fn refresh(body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    match body["since"].is_string() && body["until"].is_string() {
-        true => StatusCode::ACCEPTED.into_response(),
-        false => error(StatusCode::BAD_REQUEST, "since and until are required"),
+    match fault(&body, &[&forms::REFRESH]) {
+        None => StatusCode::ACCEPTED.into_response(),
+        Some(fault) => error(StatusCode::BAD_REQUEST, &fault),
     }
 }
 
 fn shown(hook: &Hook) -> Value {
-    json!({ "id": hook.id, "deviceId": null, "url": hook.url, "event": hook.event, "source": "Local" })
+    json!({ "id": hook.id, "url": hook.url, "event": hook.event })
 }
 
 async fn hooks(State(shared): Phone) -> Json<Vec<Value>> {
@@ -220,9 +240,11 @@ async fn hooks(State(shared): Phone) -> Json<Vec<Value>> {
 
 async fn hook(State(shared): Phone, body: Bytes) -> Response {
     let body: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let (Some(url), Some(event)) = (body["url"].as_str(), body["event"].as_str()) else {
-        return error(StatusCode::BAD_REQUEST, "url and event are required");
-    };
+    if let Some(fault) = fault(&body, &[&forms::WEBHOOK]) {
+        return error(StatusCode::BAD_REQUEST, &fault);
+    }
+    let word = |name: &str| body[name].as_str().unwrap_or_default();
+    let (url, event) = (word("url"), word("event"));
     // https, or http to this machine.
     if !url.starts_with("https://") && !url.starts_with("http://127.0.0.1") {
         return error(StatusCode::BAD_REQUEST, "Invalid URL");

@@ -16,6 +16,8 @@ pub struct Scenario {
     pub answers: Option<u16>,
     /// A version without `/inbox`.
     pub has_no_inbox: bool,
+    /// A version that passes over `mmsMessage`.
+    pub has_no_mms: bool,
     /// A version whose database refuses a second message with the same id, and says 500.
     pub is_old: bool,
 }
@@ -26,6 +28,8 @@ pub struct Sent {
     pub id: String,
     pub to: Vec<String>,
     pub text: String,
+    /// Of an MMS: name, MIME type, octets.
+    pub file: Option<(String, String, Vec<u8>)>,
     pub state: String,
     pub sim: Option<i64>,
 }
@@ -129,6 +133,7 @@ impl World {
         let (event, field) = match state {
             "Sent" => ("sms:sent", "sentAt"),
             "Delivered" => ("sms:delivered", "deliveredAt"),
+            "Cancelled" => return Some(("sms:cancelled".to_owned(), payload)),
             _ => {
                 payload["reason"] = "Send result: RESULT_ERROR_NO_SERVICE".into();
                 ("sms:failed", "failedAt")
@@ -174,7 +179,6 @@ impl Incoming {
             "id": self.id,
             "type": if self.mms { "MMS_DOWNLOADED" } else { "SMS" },
             "sender": self.sender,
-            "recipient": null,
             "simNumber": 1,
             "contentPreview": self.text,
             "createdAt": written(self.at),
