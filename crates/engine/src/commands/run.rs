@@ -17,6 +17,7 @@ use swingbridge_domain::homeserver::{Action, Post};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::line::{Line, Permission};
 use swingbridge_domain::message::{Text, Tone};
+use swingbridge_domain::path::Place;
 use swingbridge_domain::store::{Lane, RoomRole, Target};
 
 /// Runs a command of `event`'s sender, who may use the bot.
@@ -86,6 +87,10 @@ fn help(scene: &Scene<'_>, admin: bool) -> String {
         }
         let space = if after.is_empty() { "" } else { " " };
         let _ = writeln!(text, "• {name}{space}{after}: {does}");
+    }
+    if scene.site.here == Place::Device {
+        // The program answers it, before the engine hears of it.
+        text.push_str("• uptime: how well this device has served\n");
     }
     let _ = write!(
         text,

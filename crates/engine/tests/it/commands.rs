@@ -5,6 +5,7 @@ use swingbridge_domain::homeserver::*;
 use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
 use swingbridge_domain::message::*;
+use swingbridge_domain::path::Place;
 
 async fn management(house: &House, user: &str) -> RoomId {
     let room = RoomId::new("!management");
@@ -18,6 +19,19 @@ async fn management(house: &House, user: &str) -> RoomId {
 async fn ask(house: &House, room: &RoomId, by: &str, command: &str, answer: &str) {
     house.say(room, by, Message::text(command)).await;
     house.homeserver.until_said(answer).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_a_device_help_names_what_the_program_itself_answers() {
+    for (here, named) in [(Place::Device, true), (Place::Gateway, false)] {
+        let mut site = site();
+        site.here = here;
+        let house = House::with(site).await;
+        let room = management(&house, ALICE).await;
+        house.say(&room, ALICE, Message::text("help")).await;
+        let help = house.homeserver.until_said("What I can do").await;
+        assert_eq!(help.contains("uptime"), named, "{help}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -239,7 +239,10 @@ impl Reading<'_> {
                 inner.meters.received(error.command_id);
                 // A delivery that cannot be read now will not be later: refused for good, or it comes for ever.
                 let status = match error.command_id {
-                    command::DELIVER_SM | command::DATA_SM => CommandStatus::RX_P_APPN,
+                    command::DELIVER_SM | command::DATA_SM => {
+                        inner.meters.delivered("unreadable", 1);
+                        CommandStatus::RX_P_APPN
+                    }
                     _ => error.status,
                 };
                 return self.refuse(error.command_id, error.sequence, status);

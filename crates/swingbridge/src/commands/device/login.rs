@@ -280,7 +280,8 @@ fn refused(error: LoginError) -> exit::Failure {
         LoginError::Homeserver(Failure::Away { .. }) => Exit::Homeserver,
         _ => Exit::Token,
     };
-    exit::Failure::new(exit, error)
+    // Its words name the cause already.
+    exit::Failure::msg(exit, error.to_string())
 }
 
 #[cfg(test)]
