@@ -32,7 +32,11 @@ pub fn run(options: &[&str]) -> Result<()> {
             "the device is measured alone, with a program that is built for it: name nothing else beside it"
         );
     }
-    let profile = if quick { "quick" } else { "release" };
+    let profile = match (quick, device) {
+        (true, _) => "quick",
+        (false, true) => "device",
+        (false, false) => "release",
+    };
     let folder = match device {
         true => peers::set_up_device()?,
         false => peers::set_up_bench(long)?,

@@ -67,7 +67,7 @@ pub fn run(options: &Options) -> Result<PathBuf> {
         told(&format!("building for this machine ({host})"), || {
             run_shown(&mut build())
         })?;
-        target().join("release/swingbridge")
+        target().join("device/swingbridge")
     } else if triple == PHONE {
         for_phones(&folder, options.way)?
     } else {
@@ -110,12 +110,19 @@ fn for_phones(folder: &Path, way: Option<Way>) -> Result<PathBuf> {
         ),
         || run_shown(&mut command),
     )?;
-    Ok(target().join(PHONE).join("release/swingbridge"))
+    Ok(target().join(PHONE).join("device/swingbridge"))
 }
 
 fn build() -> std::process::Command {
     let mut command = cargo();
-    command.args(["build", "--release", "--locked", "--package", "swingbridge"]);
+    command.args([
+        "build",
+        "--profile",
+        "device",
+        "--locked",
+        "--package",
+        "swingbridge",
+    ]);
     command.args(["--features", "device"]);
     command
 }
