@@ -29,7 +29,11 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
         return Err(rejected(Reason::Expired, "its time was over before it left"));
     }
     let (kind, content) = content(shared, outbound).await?;
-    let id = id(shared, outbound, number, &content.to_string());
+    let told = match kind {
+        "textMessage" => content["text"].as_str().unwrap_or_default().to_owned(),
+        _ => content.to_string(),
+    };
+    let id = id(shared, outbound, number, &told);
     let mut body = json!({
         "id": id,
         "phoneNumbers": [number],
