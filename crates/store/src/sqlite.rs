@@ -1,6 +1,7 @@
 //! SQLite: one file, one connection, a write-ahead log.
 
 mod lock;
+mod prepared;
 #[cfg(test)]
 mod tests;
 
@@ -8,7 +9,7 @@ use crate::database::{Database, Row, Statements, Value};
 use crate::migrate::{Dialect, SERIES, is_migrated, migrate};
 use crate::{OpenError, Synchronous};
 use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
-use rusqlite::{CachedStatement, Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement};
 use std::path::Path;
 use std::time::{Duration, Instant};
 use swingbridge_domain::store::{Result, StoreError};
@@ -26,7 +27,7 @@ const CACHE_KIB: i64 = 2048;
 const SPARE_PAGES: i64 = 2048;
 
 pub(crate) struct Sqlite {
-    connection: Connection,
+    prepares: prepared::Prepares,
     /// The transaction was ended by SQLite itself after a fault; statements of its jobs must not run outside of it.
     lost: bool,
     /// How many rows had ever been changed when the log was emptied.
@@ -68,12 +69,16 @@ impl Sqlite {
 
     fn with(connection: Connection, lock: Option<lock::Lock>) -> Self {
         Self {
-            connection,
+            prepares: prepared::Prepares::new(connection),
             lost: false,
             changes: u64::MAX,
             emptied: Instant::now(),
             lock,
         }
+    }
+
+    fn connection(&self) -> &Connection {
+        self.prepares.connection()
     }
 
     fn writes(&self) -> bool {
@@ -98,7 +103,6 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags).map_err(fault)?;
-        connection.set_prepared_statement_cache_capacity(256);
         connection.busy_timeout(Duration::from_secs(5)).map_err(fault)?;
         Self::claim(&connection, path)?;
         let journal: String = connection
@@ -156,19 +160,23 @@ impl Sqlite {
         }
     }
 
-    fn statement(&self, sql: &'static str, values: &[Value<'_>]) -> Result<CachedStatement<'_>> {
+    /// Runs `function` on a statement with its values.
+    fn run<T>(
+        &mut self,
+        sql: &'static str,
+        values: &[Value<'_>],
+        function: impl FnOnce(&mut Statement<'_>) -> Result<T>,
+    ) -> Result<T> {
         if self.lost {
             return Err(StoreError::Unavailable("the transaction is gone".into()));
         }
-        let mut statement = self.connection.prepare_cached(sql).map_err(fault)?;
-        for (index, value) in values.iter().enumerate() {
-            statement.raw_bind_parameter(index + 1, *value).map_err(fault)?;
-        }
-        Ok(statement)
-    }
-
-    fn note<T>(&mut self, result: Result<T>) -> Result<T> {
-        if result.is_err() && self.connection.is_autocommit() {
+        let result = self.prepares.with(sql, |statement| {
+            for (index, value) in values.iter().enumerate() {
+                statement.raw_bind_parameter(index + 1, *value).map_err(fault)?;
+            }
+            function(statement)
+        });
+        if result.is_err() && self.connection().is_autocommit() {
             self.lost = true;
         }
         result
@@ -182,10 +190,10 @@ impl Sqlite {
     fn empty_log(&mut self) {
         self.emptied = Instant::now();
         let busy = self
-            .connection
+            .connection()
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
         match busy {
-            Ok(0) => self.changes = self.connection.total_changes(),
+            Ok(0) => self.changes = self.connection().total_changes(),
             Ok(_) => tracing::debug!("the database's log cannot be emptied while another program reads it"),
             Err(error) => tracing::warn!(%error, "the database's log cannot be emptied now"),
         }
@@ -194,13 +202,13 @@ impl Sqlite {
     /// Gives free pages back to the file system, a bounded number at a time.
     fn shrink(&mut self) -> rusqlite::Result<()> {
         let free: i64 = self
-            .connection
+            .connection()
             .query_row("PRAGMA freelist_count", [], |row| row.get(0))?;
         if free > SPARE_PAGES {
             let pages = (free - SPARE_PAGES).min(SPARE_PAGES);
             // Each step frees one page.
             let mut vacuum = self
-                .connection
+                .connection()
                 .prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
             let mut steps = vacuum.query([])?;
             while steps.next()?.is_some() {}
@@ -211,16 +219,13 @@ impl Sqlite {
 
 impl Statements for Sqlite {
     fn execute(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<u64> {
-        let result = self
-            .statement(sql, values)
-            .and_then(|mut statement| statement.raw_execute().map_err(fault))
-            .map(|rows| rows as u64);
-        self.note(result)
+        self.run(sql, values, |statement| statement.raw_execute().map_err(fault))
+            .map(|rows| rows as u64)
     }
 
     fn insert(&mut self, sql: &'static str, values: &[Value<'_>]) -> Result<i64> {
         self.execute(sql, values)?;
-        Ok(self.connection.last_insert_rowid())
+        Ok(self.connection().last_insert_rowid())
     }
 
     fn query(
@@ -229,20 +234,19 @@ impl Statements for Sqlite {
         values: &[Value<'_>],
         each: &mut dyn FnMut(&dyn Row) -> Result<()>,
     ) -> Result<()> {
-        let result = self.statement(sql, values).and_then(|mut statement| {
+        self.run(sql, values, |statement| {
             let mut rows = statement.raw_query();
             while let Some(row) = rows.next().map_err(fault)? {
                 each(row)?;
             }
             Ok(())
-        });
-        self.note(result)
+        })
     }
 }
 
 impl Database for Sqlite {
     fn script(&mut self, sql: &str) -> Result<()> {
-        self.connection.execute_batch(sql).map_err(fault)
+        self.connection().execute_batch(sql).map_err(fault)
     }
 
     fn begin(&mut self) -> Result<()> {
@@ -278,7 +282,7 @@ impl Database for Sqlite {
 
     fn rollback(&mut self) {
         self.lost = false;
-        if !self.connection.is_autocommit()
+        if !self.connection().is_autocommit()
             && let Err(error) = self.simple("ROLLBACK")
         {
             tracing::warn!(%error, "a transaction cannot be rolled back");
@@ -286,11 +290,11 @@ impl Database for Sqlite {
     }
 
     fn in_transaction(&self) -> bool {
-        !self.lost && !self.connection.is_autocommit()
+        !self.lost && !self.connection().is_autocommit()
     }
 
     fn tidy(&mut self) {
-        if !self.writes() || self.changes == self.connection.total_changes() {
+        if !self.writes() || self.changes == self.connection().total_changes() {
             return;
         }
         if let Err(error) = self.shrink() {
