@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Inbox, InboxError, What};
+use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{InboxRow, StoreError, seal};
 
 #[async_trait]
@@ -25,20 +26,15 @@ impl Inbox for Engine {
 impl Kernel {
     /// Commits what arrived. Where nothing waits before it, it is processed in the same transaction, which spares the inbox's rows
     /// and a commit; else, and when that fails, it is put into the inbox.
-    async fn take_in(self: &Arc<Self>, mut arrivals: Vec<Arrival>) -> Result<(), StoreError> {
+    async fn take_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> Result<(), StoreError> {
         if arrivals.is_empty() {
             return Ok(());
         }
-        for arrival in &mut arrivals {
-            // Digests of short texts can be guessed; under a key they tell nothing to who has the database alone.
-            if let Dedupe::Digest { digest, .. } = &mut arrival.dedupe {
-                let keyed = self
-                    .keys
-                    .index("delivery", &data_encoding::HEXLOWER.encode(digest));
-                digest.copy_from_slice(&keyed[..16]);
-            }
-        }
-        let arrivals = Arc::new(arrivals);
+        let with_key = |arrival| Keyed {
+            key: key(&self.keys, &arrival),
+            arrival,
+        };
+        let arrivals: Arc<Vec<Keyed>> = Arc::new(arrivals.into_iter().map(with_key).collect());
         let taking = arrivals.clone();
         let taken = self.together(move |work| take_in(work, &taking)).await;
         let left = match taken {
@@ -56,15 +52,34 @@ impl Kernel {
     }
 }
 
+/// What arrived, with what it is remembered by.
+struct Keyed {
+    key: [u8; 16],
+    arrival: Arrival,
+}
+
+/// Ids tell who wrote when, and digests of short texts can be guessed; under a key they tell nothing to who has the database alone. It is
+/// made before the store's turn, whose time is dearer.
+fn key(keys: &Keys, arrival: &Arrival) -> [u8; 16] {
+    let index = match &arrival.dedupe {
+        Dedupe::Harmless => [0; 32],
+        Dedupe::Id { scope, id } => keys.index(scope, id),
+        Dedupe::Digest { digest, .. } => keys.index("delivery", &data_encoding::HEXLOWER.encode(digest)),
+    };
+    let mut key = [0; 16];
+    key.copy_from_slice(&index[..16]);
+    key
+}
+
 /// Answers whether something is left in the inbox to be processed.
-fn take_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<bool, Fault> {
+fn take_in(work: &mut Work<'_>, arrivals: &[Keyed]) -> Result<bool, Fault> {
     if arrivals.len() > BATCH as usize || is_waiting(work)? {
         put_in(work, arrivals)?;
         return Ok(true);
     }
-    for arrival in arrivals {
-        if is_new(work, arrival)? {
-            process(work, arrival.what.clone())?;
+    for keyed in arrivals {
+        if is_new(work, keyed)? {
+            process(work, keyed.arrival.what.clone())?;
         }
     }
     // A command may have put back what was buried.
@@ -107,10 +122,10 @@ impl Backlog {
     }
 }
 
-fn put_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<(), Fault> {
-    for arrival in arrivals {
-        if is_new(work, arrival)? {
-            let sealed = work.seal(seal::INBOX, &arrival.what)?;
+fn put_in(work: &mut Work<'_>, arrivals: &[Keyed]) -> Result<(), Fault> {
+    for keyed in arrivals {
+        if is_new(work, keyed)? {
+            let sealed = work.seal(seal::INBOX, &keyed.arrival.what)?;
             work.tables.inbox_push(sealed, work.now)?;
             work.backlog.perhaps();
         }
@@ -119,7 +134,7 @@ fn put_in(work: &mut Work<'_>, arrivals: &[Arrival]) -> Result<(), Fault> {
 }
 
 /// Remembers an arrival, and answers whether it is one that asks for more. Sessions are only noted.
-fn is_new(work: &mut Work<'_>, arrival: &Arrival) -> Result<bool, StoreError> {
+fn is_new(work: &mut Work<'_>, Keyed { key, arrival }: &Keyed) -> Result<bool, StoreError> {
     let now = work.now;
     if let What::Network(Inbound::Session {
         connector,
@@ -135,15 +150,15 @@ fn is_new(work: &mut Work<'_>, arrival: &Arrival) -> Result<bool, StoreError> {
     }
     let new = match &arrival.dedupe {
         Dedupe::Harmless => true,
-        Dedupe::Id { scope, id } => work.tables.remember(&work.keys.index(scope, id)[..16], now)?,
+        Dedupe::Id { .. } => work.tables.remember(key, now)?,
         Dedupe::Digest {
             connector,
             session,
             sequence,
-            digest,
+            ..
         } => work
             .tables
-            .remember_delivery(connector, *session, *sequence, digest, now)?,
+            .remember_delivery(connector, *session, *sequence, key, now)?,
     };
     if !new {
         metrics::counter!("swingbridge_repetitions_total").increment(1);
