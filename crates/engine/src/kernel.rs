@@ -4,7 +4,7 @@ use crate::contacts::{Contacts, Known};
 use crate::effect::Tally;
 use crate::event::Event;
 use crate::inbox::Backlog;
-use crate::lanes::{Change, Lanes};
+use crate::lanes::{Change, Head, Lanes};
 use crate::process::{Fault, Work};
 use crate::site::Site;
 use crate::together::Together;
@@ -151,6 +151,7 @@ impl Kernel {
                             target: head.target,
                             lane: head.lane,
                             id: head.id,
+                            payload: None,
                         });
                     }
                     OutboxState::Sending => lost.push(head.id),
@@ -186,7 +187,7 @@ impl Kernel {
         slots: &Semaphore,
         most: usize,
         shutdown: &Shutdown,
-    ) -> Option<Vec<(Lane, OutboxId)>> {
+    ) -> Option<Vec<Head>> {
         loop {
             let added = self.outgoing.notified();
             tokio::pin!(added);

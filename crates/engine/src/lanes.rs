@@ -1,13 +1,17 @@
 //! The order in which outbox rows leave.
 //!
-//! Rows of one lane leave one after the other; lanes do not wait for each other. Only ids are kept here: the rows are in the
-//! store, and this is rebuilt from it at start.
+//! Rows of one lane leave one after the other; lanes do not wait for each other. The rows are in the store, and this is rebuilt from it
+//! at start. What new rows hold is kept here as well, for the first of them: what leaves at once need not be unsealed and read again.
 
+use crate::payload::Payload;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::OutboxId;
 use swingbridge_domain::store::{Lane, Target};
+
+/// How many rows of each target may have their payload kept here.
+const OPEN: usize = 1024;
 
 /// All lanes, by where their rows go.
 #[derive(Default)]
@@ -20,11 +24,13 @@ struct Queue {
     lanes: HashMap<Lane, Rows>,
     ready: VecDeque<Lane>,
     delayed: BinaryHeap<Reverse<(Timestamp, Lane)>>,
+    /// How many rows wait with their payload.
+    open: usize,
 }
 
 #[derive(Default)]
 struct Rows {
-    ids: VecDeque<OutboxId>,
+    ids: VecDeque<(OutboxId, Kept)>,
     not_before: Timestamp,
     /// The head is out, or the lane waits in `ready` or `delayed`.
     engaged: bool,
@@ -32,14 +38,25 @@ struct Rows {
     returned: u32,
 }
 
+/// What a row holds, where it is still known. A row's payload never changes, and ids are not used twice.
+pub(crate) type Kept = Option<Box<Payload>>;
+
+/// The head of a lane.
+pub(crate) struct Head {
+    pub lane: Lane,
+    pub id: OutboxId,
+    pub payload: Kept,
+}
+
 /// A change to the lanes, made known once it is committed.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub(crate) enum Change {
     /// A new row, at the end of its lane.
     Added {
         target: Target,
         lane: Lane,
         id: OutboxId,
+        payload: Kept,
     },
     /// A row that is to be tried again, at the head of its lane.
     Returned {
@@ -53,10 +70,17 @@ pub(crate) enum Change {
 impl Lanes {
     pub fn apply(&mut self, change: Change) {
         match change {
-            Change::Added { target, lane, id } => {
+            Change::Added {
+                target,
+                lane,
+                id,
+                payload,
+            } => {
                 let queue = self.targets.entry(target).or_default();
+                let payload = payload.filter(|_| queue.open < OPEN);
+                queue.open += usize::from(payload.is_some());
                 let rows = queue.lanes.entry(lane.clone()).or_default();
-                rows.ids.push_back(id);
+                rows.ids.push_back((id, payload));
                 queue.engage(&lane);
             }
             Change::Returned {
@@ -67,8 +91,8 @@ impl Lanes {
             } => {
                 let queue = self.targets.entry(target).or_default();
                 let rows = queue.lanes.entry(lane.clone()).or_default();
-                if !rows.ids.contains(&id) {
-                    rows.ids.push_front(id);
+                if !rows.ids.iter().any(|(known, _)| *known == id) {
+                    rows.ids.push_front((id, None));
                 }
                 rows.not_before = not_before;
                 queue.engage(&lane);
@@ -77,7 +101,7 @@ impl Lanes {
     }
 
     /// Takes the heads of up to `most` lanes that are due. Each stays engaged until [`Lanes::release`].
-    pub fn take(&mut self, target: &Target, now: Timestamp, most: usize) -> Vec<(Lane, OutboxId)> {
+    pub fn take(&mut self, target: &Target, now: Timestamp, most: usize) -> Vec<Head> {
         let Some(queue) = self.targets.get_mut(target) else {
             return Vec::new();
         };
@@ -99,7 +123,10 @@ impl Lanes {
                 continue;
             }
             match rows.ids.pop_front() {
-                Some(id) => taken.push((lane, id)),
+                Some((id, payload)) => {
+                    queue.open -= usize::from(payload.is_some());
+                    taken.push(Head { lane, id, payload });
+                }
                 None => {
                     queue.lanes.remove(&lane);
                 }
@@ -187,6 +214,7 @@ mod tests {
             target: Target::Homeserver,
             lane: lane(number),
             id: OutboxId(id),
+            payload: Some(Box::new(Payload::Open)),
         });
     }
 
@@ -200,8 +228,8 @@ mod tests {
         });
     }
 
-    fn ids(taken: Vec<(Lane, OutboxId)>) -> Vec<i64> {
-        taken.into_iter().map(|(_, id)| id.0).collect()
+    fn ids(taken: Vec<Head>) -> Vec<i64> {
+        taken.into_iter().map(|head| head.id.0).collect()
     }
 
     const HOME: Target = Target::Homeserver;
@@ -244,6 +272,24 @@ mod tests {
         lanes.release(&HOME, &lane(1));
         add(&mut lanes, 2, 2);
         assert_eq!(ids(lanes.take(&HOME, Timestamp(1), 10)), [2]);
+    }
+
+    #[test]
+    fn payloads_are_kept_for_so_many_rows_and_no_more() {
+        let mut lanes = Lanes::default();
+        let most = OPEN as i64;
+        for number in 0..most + 2 {
+            add(&mut lanes, number, number);
+        }
+        let known = |taken: Vec<Head>| taken.iter().filter(|head| head.payload.is_some()).count();
+        assert_eq!(known(lanes.take(&HOME, Timestamp(0), 2)), 2);
+        add(&mut lanes, most + 2, most + 2);
+        assert_eq!(known(lanes.take(&HOME, Timestamp(0), OPEN * 2)), OPEN - 1);
+        // Come back, it is read again.
+        back(&mut lanes, 0, 0, 0);
+        lanes.release(&HOME, &lane(0));
+        assert_eq!(known(lanes.take(&HOME, Timestamp(0), 2)), 0);
+        assert_eq!(lanes.targets[&HOME].open, 0);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What leaves for a network: its row is marked first.
 
 use crate::event::Event;
+use crate::lanes::Kept;
 use crate::payload::{Payload, Send};
 use crate::policy;
 use crate::process::{Fault, Work};
@@ -54,13 +55,20 @@ pub(super) struct Brought {
 }
 
 /// Marks rows as being sent: after this commit a crash makes them uncertain.
-pub(super) fn depart(work: &mut Work<'_>, ids: &[OutboxId]) -> Result<Vec<Option<Departure>>, Fault> {
-    ids.iter().map(|id| depart_one(work, *id, None)).collect()
+pub(super) fn depart(
+    work: &mut Work<'_>,
+    heads: Vec<(OutboxId, Kept)>,
+) -> Result<Vec<Option<Departure>>, Fault> {
+    heads
+        .into_iter()
+        .map(|(id, payload)| depart_one(work, id, payload, None))
+        .collect()
 }
 
 pub(super) fn depart_one(
     work: &mut Work<'_>,
     id: OutboxId,
+    payload: Kept,
     brought: Option<Brought>,
 ) -> Result<Option<Departure>, Fault> {
     let Some(row) = work.tables.outbox(id)? else {
@@ -74,7 +82,7 @@ pub(super) fn depart_one(
         work.happen(Event::Expired { row })?;
         return Ok(None);
     }
-    let send = match work.open(seal::OUTBOX, &row.sealed)? {
+    let send = match work.payload(&row, payload)? {
         Payload::Send(send) => send,
         Payload::Revoke(message) => return revocation(work, row, message),
         Payload::Reach { line, event } => return question(work, row, line, event),

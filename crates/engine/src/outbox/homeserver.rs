@@ -4,7 +4,7 @@ use super::resolve::{Prepares, Resolved, resolve};
 use super::{drain, queue_seconds};
 use crate::event::Event;
 use crate::kernel::Kernel;
-use crate::lanes::Change;
+use crate::lanes::{Change, Head, Kept};
 use crate::payload::Payload;
 use crate::process::{Fault, Work};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::homeserver::{Action, Homeserver, PerformError, Performed, SendStatus};
 use swingbridge_domain::id::OutboxId;
-use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, RoomRole, Target, seal};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, RoomRole, Target};
 use tokio::sync::Semaphore;
 
 /// Performs rows for the homeserver until `shutdown`, `at_once` lanes at a time.
@@ -25,12 +25,12 @@ pub(crate) async fn to_homeserver(
 ) {
     let slots = Arc::new(Semaphore::new(at_once));
     let target = Target::Homeserver;
-    while let Some(taken) = kernel.next(&target, &slots, at_once, &shutdown).await {
-        for (lane, id) in taken {
+    while let Some(heads) = kernel.next(&target, &slots, at_once, &shutdown).await {
+        for Head { lane, id, payload } in heads {
             let (kernel, homeserver) = (kernel.clone(), homeserver.clone());
             let permit = slots.clone().acquire_owned().await;
             tokio::spawn(async move {
-                perform_row(&kernel, homeserver.as_ref(), &lane, id).await;
+                perform_row(&kernel, homeserver.as_ref(), &lane, id, payload).await;
                 drop(permit);
                 kernel.release(&Target::Homeserver, &lane);
             });
@@ -39,9 +39,16 @@ pub(crate) async fn to_homeserver(
     drain(&slots, at_once).await;
 }
 
-async fn perform_row(kernel: &Arc<Kernel>, homeserver: &dyn Homeserver, lane: &Lane, id: OutboxId) {
+async fn perform_row(
+    kernel: &Arc<Kernel>,
+    homeserver: &dyn Homeserver,
+    lane: &Lane,
+    id: OutboxId,
+    mut payload: Kept,
+) {
     loop {
-        let claimed = kernel.together(move |work| claim(work, id)).await;
+        let mut kept = payload.take();
+        let claimed = kernel.together(move |work| claim(work, id, kept.take())).await;
         let (row, payload, resolved) = match claimed {
             Ok(Some(claimed)) => claimed,
             Ok(None) => return,
@@ -184,7 +191,7 @@ async fn prepared(kernel: &Arc<Kernel>, prepares: Prepares, performed: Performed
 
 type Claimed = Option<(OutboxRow, Payload, Resolved)>;
 
-fn claim(work: &mut Work<'_>, id: OutboxId) -> Result<Claimed, Fault> {
+fn claim(work: &mut Work<'_>, id: OutboxId, kept: Kept) -> Result<Claimed, Fault> {
     let Some(row) = work.tables.outbox(id)? else {
         return Ok(None);
     };
@@ -192,7 +199,7 @@ fn claim(work: &mut Work<'_>, id: OutboxId) -> Result<Claimed, Fault> {
     if row.state == OutboxState::Held {
         return Ok(None);
     }
-    let payload: Payload = work.open(seal::OUTBOX, &row.sealed)?;
+    let payload = work.payload(&row, kept)?;
     let resolved = resolve(work, &row, &payload)?;
     if matches!(resolved, Resolved::Gone) {
         work.tables.outbox_remove(id)?;

@@ -4,7 +4,7 @@ use super::departure::{Brought, Departure, depart, depart_one, to_group};
 use super::{drain, queue_seconds};
 use crate::event::Event;
 use crate::kernel::{Kernel, NoLink};
-use crate::lanes::Change;
+use crate::lanes::{Change, Head};
 use crate::render;
 use crate::words;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::connector::{Accepted, Connector, SendError, Shutdown};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::homeserver::PerformError;
-use swingbridge_domain::id::{EventId, LineId, OutboxId};
+use swingbridge_domain::id::{EventId, LineId};
 use swingbridge_domain::message::{Body, Media, Message};
 use swingbridge_domain::store::{OutboxRow, StoreError, Target};
 use tokio::sync::Semaphore;
@@ -35,9 +35,13 @@ pub(crate) async fn to_network(
         .map(|limit| limit.max(1) as usize);
     let at_once = limit.map_or(at_once, |limit| limit.min(at_once));
     let slots = Arc::new(Semaphore::new(at_once));
-    while let Some(taken) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
-        let ids: Vec<OutboxId> = taken.iter().map(|(_, id)| *id).collect();
-        let departures = match kernel.transact(move |work| depart(work, &ids)).await {
+    while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
+        let (mut taken, mut rows) = (Vec::new(), Vec::new());
+        for Head { lane, id, payload } in heads {
+            taken.push((lane, id));
+            rows.push((id, payload));
+        }
+        let departures = match kernel.transact(move |work| depart(work, rows)).await {
             Ok(departures) => departures,
             Err(error) => {
                 tracing::error!(%error, "texts cannot be taken from the queue; trying again");
@@ -124,7 +128,7 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
             let file = media.clone();
             let (id, brought) = (row.id, Brought { quote, media });
             let departs = kernel
-                .transact(move |work| depart_one(work, id, Some(brought)))
+                .transact(move |work| depart_one(work, id, None, Some(brought)))
                 .await;
             match departs {
                 Ok(Some(departure)) => departure,

@@ -189,7 +189,12 @@ impl Work<'_> {
             }
             Effect::Release { id, lane, target } => {
                 self.tables.outbox_set_state(id, OutboxState::Queued)?;
-                self.after.changes.push(Change::Added { target, lane, id });
+                self.after.changes.push(Change::Added {
+                    target,
+                    lane,
+                    id,
+                    payload: None,
+                });
             }
         }
         Ok(Vec::new())
@@ -310,7 +315,12 @@ impl Work<'_> {
         let id: OutboxId = self.tables.outbox_push(&row)?;
         match held {
             true => self.tables.outbox_set_state(id, OutboxState::Held)?,
-            false => self.after.changes.push(Change::Added { target, lane, id }),
+            false => self.after.changes.push(Change::Added {
+                target,
+                lane,
+                id,
+                payload: Some(Box::new(payload)),
+            }),
         }
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! What lies sealed in rows.
 
 use super::Work;
-use swingbridge_domain::store::StoreError;
+use crate::lanes::Kept;
+use crate::payload::Payload;
+use swingbridge_domain::store::{OutboxRow, StoreError, seal};
 
 type Loaded<T> = Result<T, StoreError>;
 
@@ -16,6 +18,14 @@ impl Work<'_> {
                 "a sealed {context} value is not what this version writes"
             ))
         })
+    }
+
+    /// What a row of the outbox holds.
+    pub fn payload(&self, row: &OutboxRow, kept: Kept) -> Loaded<Payload> {
+        match kept {
+            Some(payload) => Ok(*payload),
+            None => self.open(seal::OUTBOX, &row.sealed),
+        }
     }
 
     pub fn seal<T: serde::Serialize>(&self, context: &str, value: &T) -> Loaded<Vec<u8>> {
