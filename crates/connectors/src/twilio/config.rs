@@ -49,7 +49,7 @@ pub struct Config {
     pub receipts: bool,
     /// Whether Twilio may replace characters by similar ones of the GSM alphabet, which makes a text cheaper.
     pub smart_encoding: bool,
-    /// The most octets of a file that comes, 1 to 104857600.
+    /// The most octets of a file that comes, and of one that is kept at Twilio for a group, 1 to 104857600.
     pub largest_file: u32,
     /// Time limits and intervals.
     pub timing: Timing,

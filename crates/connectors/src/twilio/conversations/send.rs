@@ -166,9 +166,8 @@ fn pieces(message: &Message) -> Result<Vec<Piece<'_>>, SendError> {
 }
 
 async fn keep(shared: &Shared, groups: &Groups, media: &Media) -> Result<String, SendError> {
-    let gone = || rejected(Reason::BadContent, "the file is not there any more");
-    let path = files::path(media).ok_or_else(gone)?;
-    let octets = tokio::fs::read(path).await.map_err(|_| gone())?;
+    let most = u64::from(shared.config.largest_file);
+    let octets = files::read(media, most, "largest_file").await?;
     api::upload(shared, groups, files::mime(media), octets)
         .await
         .map_err(|refusal| refusal.before_sending(shared))

@@ -265,18 +265,22 @@ async fn pictures_go_and_come() {
     );
     let sent = lab.provider.0.media(&ours[1].media[0]).unwrap();
     assert_eq!(sent, ("image/png".to_owned(), vec![0x89, 0x50, 7]));
-    std::fs::remove_file(&file).unwrap();
-    let gone = send(&device, message).await.unwrap_err();
+    let refused = |told: Result<Accepted, SendError>| match told {
+        Err(SendError::Rejected {
+            reason: Reason::BadContent,
+            detail,
+        }) => detail,
+        other => panic!("{other:?}"),
+    };
+    let large = std::fs::File::create(&file).unwrap();
+    large.set_len((16 << 20) + 1).unwrap();
+    let detail = refused(send(&device, message.clone()).await);
     assert!(
-        matches!(
-            gone,
-            SendError::Rejected {
-                reason: Reason::BadContent,
-                ..
-            }
-        ),
-        "{gone:?}"
+        detail.contains("16777217") && detail.contains("largest_file"),
+        "{detail}"
     );
+    std::fs::remove_file(&file).unwrap();
+    refused(send(&device, message).await);
     device.stop().await;
 }
 
