@@ -83,6 +83,8 @@ pub enum Event {
     Revoked {
         row: OutboxRow,
         message: MessageId,
+        /// The event by which its writer takes it back; else it is to go another way.
+        redaction: Option<EventId>,
         answer: Result<Revoked, SendError>,
     },
     /// A network was asked whether it reaches the contact of a conversation.

@@ -45,8 +45,14 @@ pub enum Payload {
     Direct(Action),
     /// To a phone.
     Send(Send),
-    /// Takes back what a network took and did not bring to the phone.
+    /// Takes back what a network took and did not bring to the phone, so that it may go another way.
     Revoke(MessageId),
+    /// Takes it back for its writer, who redacted its event.
+    Recall {
+        message: MessageId,
+        line: LineId,
+        redaction: EventId,
+    },
     /// Asks a network whether it reaches the conversation's contact, for who asked in `event`.
     Reach { line: LineId, event: EventId },
     /// Shows the conversation's room in the space of its line, and no longer in that of another.

@@ -4,16 +4,18 @@ use crate::event::Event;
 use crate::lanes::Kept;
 use crate::payload::{Payload, Send};
 use crate::policy;
+use crate::process::refer::OURS;
 use crate::process::{Fault, Work};
 use crate::render;
+use crate::state::Talk;
 use crate::step::matrix::writer;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
-use swingbridge_domain::connector::{Outbound, Revocation};
+use swingbridge_domain::connector::{Outbound, Revocation, Revoked};
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
 use swingbridge_domain::message::{Body, Media};
-use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, seal};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, PartRecord, seal};
 
 /// What is to be sent, once its row is marked as being sent.
 pub(super) enum Departure {
@@ -26,6 +28,8 @@ pub(super) enum Departure {
     Revoke {
         row: OutboxRow,
         message: MessageId,
+        /// The event by which its writer takes it back.
+        redaction: Option<EventId>,
         revocation: Revocation,
     },
     /// The network is asked whether it reaches the contact.
@@ -85,6 +89,11 @@ pub(super) fn depart_one(
     let send = match work.payload(&row, payload)? {
         Payload::Send(send) => send,
         Payload::Revoke(message) => return revocation(work, row, message),
+        Payload::Recall {
+            message,
+            line,
+            redaction,
+        } => return recall(work, row, message, &line, redaction),
         Payload::Reach { line, event } => return question(work, row, line, event),
         _ => return Ok(None),
     };
@@ -155,20 +164,76 @@ fn revocation(work: &mut Work<'_>, row: OutboxRow, message: MessageId) -> Result
     let Some(to) = outbound.to.first().cloned() else {
         return Ok(None);
     };
-    // Parts that will not arrive need no taking back, and their network would not know them any more.
-    let mut network_ids = work.tables.parts_of(message)?;
-    network_ids.retain(|part| !matches!(part.state, Delivery::Rejected | Delivery::Expired));
     let revocation = Revocation {
         line: outbound.line,
         to,
         key: outbound.key,
-        network_ids: network_ids.into_iter().map(|part| part.network_id).collect(),
+        network_ids: on_their_way(work, message)?
+            .into_iter()
+            .map(|part| part.network_id)
+            .collect(),
     };
     Ok(Some(Departure::Revoke {
         row,
         message,
+        redaction: None,
         revocation,
     }))
+}
+
+/// The parts of a message but those that will not arrive: they need no taking back, and their network would not know them any more.
+fn on_their_way(work: &mut Work<'_>, message: MessageId) -> Result<Vec<PartRecord>, Fault> {
+    let mut parts = work.tables.parts_of(message)?;
+    parts.retain(|part| !matches!(part.state, Delivery::Rejected | Delivery::Expired));
+    Ok(parts)
+}
+
+/// The same for its writer, once it has left; one that the network did not take, or of which it gave no name, is nothing to ask about.
+fn recall(
+    work: &mut Work<'_>,
+    row: OutboxRow,
+    message: MessageId,
+    line: &LineId,
+    redaction: EventId,
+) -> Result<Option<Departure>, Fault> {
+    let (Some(talk), Some(line)) = (talk_of(work, &row)?, work.site.line(line)) else {
+        work.tables.outbox_remove(row.id)?;
+        return Ok(None);
+    };
+    let mut parts = on_their_way(work, message)?;
+    parts.retain(|part| part.connector == line.connector && !part.network_id.as_str().starts_with(OURS));
+    if parts.is_empty() {
+        work.happen(Event::Revoked {
+            row,
+            message,
+            redaction: Some(redaction),
+            answer: Ok(Revoked::Impossible),
+        })?;
+        return Ok(None);
+    }
+    let revocation = Revocation {
+        line: line.id.clone(),
+        to: talk.address,
+        key: String::new(),
+        network_ids: parts.into_iter().map(|part| part.network_id).collect(),
+    };
+    Ok(Some(Departure::Revoke {
+        row,
+        message,
+        redaction: Some(redaction),
+        revocation,
+    }))
+}
+
+/// The conversation that a row belongs to.
+fn talk_of(work: &mut Work<'_>, row: &OutboxRow) -> Result<Option<Talk>, Fault> {
+    let Lane::Conversation(id) = &row.lane else {
+        return Ok(None);
+    };
+    match work.tables.conversation(*id)? {
+        Some(found) => Ok(work.talk(found)?),
+        None => Ok(None),
+    }
 }
 
 fn question(
@@ -177,14 +242,7 @@ fn question(
     line: LineId,
     event: EventId,
 ) -> Result<Option<Departure>, Fault> {
-    let talk = match &row.lane {
-        Lane::Conversation(id) => match work.tables.conversation(*id)? {
-            Some(found) => work.talk(found)?,
-            None => None,
-        },
-        _ => None,
-    };
-    let Some(talk) = talk else {
+    let Some(talk) = talk_of(work, &row)? else {
         work.tables.outbox_remove(row.id)?;
         return Ok(None);
     };

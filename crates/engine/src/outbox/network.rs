@@ -81,10 +81,17 @@ async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Depart
         Departure::Revoke {
             row,
             message,
+            redaction,
             revocation,
         } => {
             let answer = connector.revoke(revocation).await;
-            return keep(kernel, Event::Revoked { row, message, answer }).await;
+            let event = Event::Revoked {
+                row,
+                message,
+                redaction,
+                answer,
+            };
+            return keep(kernel, event).await;
         }
         Departure::Reach {
             row,

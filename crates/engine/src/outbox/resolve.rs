@@ -82,6 +82,7 @@ pub(super) fn resolve(work: &mut Work<'_>, row: &OutboxRow, payload: &Payload) -
         | Payload::Tell { .. }
         | Payload::Leave { .. }
         | Payload::Revoke(_)
+        | Payload::Recall { .. }
         | Payload::Reach { .. }
         | Payload::Send(_) => Resolved::Gone,
         Payload::Shelve { from } => {

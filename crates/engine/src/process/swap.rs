@@ -95,7 +95,8 @@ impl Work<'_> {
                     });
                 }
                 // In doubt: it goes by the new line only when its writer says so.
-                (Payload::Send(_), _) => {}
+                // What is taken back is taken back where it went.
+                (Payload::Send(_) | Payload::Recall { .. }, _) => {}
                 _ => self.tables.outbox_remove(row.id)?,
             }
         }

@@ -42,24 +42,6 @@ pub(super) fn refused(
     effects
 }
 
-/// Its writer takes it back while it waits to leave, or to be tried once more.
-pub(super) fn withdrawn(
-    scene: &Scene<'_>,
-    talk: &Talk,
-    row: &OutboxRow,
-    message: &MessageRecord,
-    redaction: &EventId,
-) -> Vec<Effect> {
-    let (state, words) = match message.may_have_left() {
-        true => (Delivery::Uncertain, words::WITHDRAWN_IN_DOUBT),
-        false => (Delivery::Rejected, words::WITHDRAWN),
-    };
-    let mut effects = vec![Effect::Remove(row.id)];
-    effects.extend(end(scene, message, state, words));
-    effects.push(notice(talk, words, Some(redaction.clone())));
-    effects
-}
-
 /// The phone has a part of it, or gets it: that is neither a refusal nor an arrival, and nothing is repeated by anybody but its writer.
 pub(super) fn in_part(
     scene: &Scene<'_>,

@@ -4,8 +4,7 @@
 //! where it is. On its other way it passes the other line's limits, is counted and priced there, and waits there for somebody's word
 //! where the way is a weaker one.
 
-use super::ending::in_part;
-use super::{Scene, failure, for_room, matrix, notice, receipt};
+use super::{Scene, failure, for_room, matrix, notice};
 use crate::effect::{Carried, Effect, Queue};
 use crate::event::Cause;
 use crate::payload::{Payload, Send, Status};
@@ -14,21 +13,17 @@ use crate::policy::{self, Admission};
 use crate::render::{self, Rendered};
 use crate::state::Talk;
 use crate::words;
-use std::time::Duration;
 use swingbridge_domain::capability::Support;
-use swingbridge_domain::connector::{Reach, Revoked, SendError};
+use swingbridge_domain::connector::Reach;
 use swingbridge_domain::delivery::{Reason, State as Delivery};
-use swingbridge_domain::id::{EventId, LineId, MessageId};
+use swingbridge_domain::id::{EventId, LineId};
 use swingbridge_domain::line::Line;
 use swingbridge_domain::message::Message;
 use swingbridge_domain::path::Path;
-use swingbridge_domain::store::{Detour, Lane, MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
+use swingbridge_domain::store::{Detour, MessageRecord, OutboxRow, OutboxState, PartRecord, Target};
 
 /// Parts of a message that went another way after its first count from here.
 pub(super) const SECOND_WAY: u16 = 1000;
-/// How long after a try a network is asked again to take a message back.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
-
 /// Whether a message that its network took may still go another way.
 pub(super) fn is_waiting(message: &MessageRecord, row: Option<&OutboxRow>) -> bool {
     row.is_some_and(|row| row.state == OutboxState::Parked)
@@ -267,84 +262,7 @@ pub(super) fn overdue(scene: &Scene<'_>) -> Vec<Effect> {
         effects.push(notice(talk, words, message.event.clone()));
         return effects;
     }
-    vec![revoke(talk, message.id)]
-}
-
-/// Has the conversation's own network take a message back.
-pub(super) fn revoke(talk: &Talk, message: MessageId) -> Effect {
-    Effect::Queue(Box::new(Queue {
-        target: Target::Connector(talk.line.connector.clone()),
-        lane: Lane::Conversation(talk.conversation.id),
-        payload: Payload::Revoke(message),
-        expires_at: None,
-        message: Carried::None,
-        held: false,
-    }))
-}
-
-/// A network was asked to take a message back.
-pub(super) fn revoked(
-    scene: &Scene<'_>,
-    row: &OutboxRow,
-    answer: &Result<Revoked, SendError>,
-) -> Vec<Effect> {
-    let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
-        return vec![Effect::Remove(row.id)];
-    };
-    // Meanwhile it arrived, or went another way.
-    if !is_waiting(message, scene.state.row.as_ref()) {
-        return vec![Effect::Remove(row.id)];
-    }
-    let later = match answer {
-        Err(SendError::RetryAfter { delay, counts, .. }) => Some((*delay, *counts)),
-        // To take a message back twice does no harm.
-        Err(SendError::Unknown { .. }) => Some((ASK_AGAIN, true)),
-        Ok(_) | Err(SendError::Rejected { .. }) => None,
-    };
-    if let Some((delay, counts)) = later
-        && (!counts || row.attempts + 1 < scene.site.policy.attempts)
-    {
-        return vec![Effect::Requeue {
-            id: row.id,
-            lane: row.lane.clone(),
-            target: row.target.clone(),
-            not_before: scene.now + delay,
-            counts,
-        }];
-    }
-    let mut effects = vec![Effect::Remove(row.id)];
-    match (answer, &scene.state.row, scene.site.fallback_of(&talk.line)) {
-        (Ok(Revoked::Withdrawn), Some(waiting), Some((_, other))) => {
-            // Late good news of it would be news of the first way.
-            effects.push(Effect::Divert {
-                id: waiting.id,
-                to: other.id.clone(),
-                cause: Cause::Overdue,
-            });
-        }
-        (Ok(Revoked::InPart), Some(waiting), _) => {
-            effects.extend(in_part(scene, talk, waiting, message, words::REST_TAKEN_BACK));
-        }
-        _ => {
-            // Where the phone has it, it will say so.
-            if answer != &Ok(Revoked::TooLate) {
-                let words = words::not_taken_back(scene.site, talk);
-                effects.push(notice(talk, words, message.event.clone()));
-            }
-            effects.extend(stays(scene, message));
-        }
-    }
-    effects
-}
-
-/// It goes no other way, although a part of it may have been refused.
-fn stays(scene: &Scene<'_>, message: &MessageRecord) -> Vec<Effect> {
-    let parts = &scene.state.parts;
-    let mut effects = receipt::judge(scene, message, parts, None, false);
-    let failed = |part: &PartRecord| matches!(part.state, Delivery::Rejected | Delivery::Expired);
-    let row = scene.state.row.as_ref().filter(|_| parts.iter().any(failed));
-    effects.extend(row.map(|row| Effect::Remove(row.id)));
-    effects
+    vec![super::revocation::revoke(talk, message.id)]
 }
 
 /// The parts that say what became of a message: those of its last way, unless the phone has it by the first after all.

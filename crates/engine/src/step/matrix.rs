@@ -6,12 +6,11 @@ use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::payload::{Payload, Send, Status};
 use crate::policy::limits::Granted;
 use crate::policy::{self, Admission, answers};
-use crate::process::refer::{own_reaction, target_of_own_reaction};
+use crate::process::refer::own_reaction;
 use crate::render::{self, Rendered};
 use crate::state::Talk;
 use crate::words;
 use swingbridge_domain::address::is_emergency;
-use swingbridge_domain::capability::Support;
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Outbound;
 use swingbridge_domain::delivery::{Reason, State as Delivery};
@@ -20,7 +19,7 @@ use swingbridge_domain::id::{ConversationId, EventId, MessageId, UserId};
 use swingbridge_domain::inbox::RoomEvent;
 use swingbridge_domain::message::{Body, Disposition, Message, Part, Reference, RichCard};
 use swingbridge_domain::path::Path;
-use swingbridge_domain::store::{Direction, Lane, MessageRecord, OutboxState, RoomRole, Target};
+use swingbridge_domain::store::{Direction, Lane, MessageRecord, RoomRole, Target};
 
 pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> Vec<Effect> {
     if scene.site.is_ours(&event.sender) {
@@ -49,7 +48,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
         );
     }
     if withdraws(message) {
-        return withdraw(scene, talk, event);
+        return super::revocation::withdraw(scene, talk, event);
     }
     if let Some(question) = &scene.state.question {
         return match answers::reading(message) {
@@ -113,7 +112,7 @@ pub(crate) fn card(scene: &Scene<'_>, event: &RoomEvent, card: RichCard) -> Vec<
 }
 
 /// Sends what may go, holds what waits for somebody's word, and says what may not go.
-fn admitted(
+pub(super) fn admitted(
     scene: &Scene<'_>,
     talk: &Talk,
     event: &RoomEvent,
@@ -290,67 +289,6 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
         })),
         held,
     }))
-}
-
-/// A redaction: what has not left yet is taken back; what has left can not be.
-fn withdraw(scene: &Scene<'_>, talk: &Talk, event: &RoomEvent) -> Vec<Effect> {
-    let (Some(message), row) = (&scene.state.message, &scene.state.row) else {
-        // A redaction of something that was never for the phone.
-        return Vec::new();
-    };
-    // What others said is not theirs to take back on the phone; what they said on it themselves is, and has left already.
-    let said_there = message.direction == Direction::In;
-    if said_there && message.sender.as_ref() != Some(&event.sender) {
-        return Vec::new();
-    }
-    match row.as_ref().filter(|_| !said_there) {
-        Some(row)
-            if row.state != OutboxState::Sending && !super::fallback::is_waiting(message, Some(row)) =>
-        {
-            super::ending::withdrawn(scene, talk, row, message, &event.event)
-        }
-        _ if matches!(message.state, Delivery::Rejected | Delivery::Expired) => Vec::new(),
-        _ => match taking_back(scene, talk) {
-            Ok(message) => admitted(scene, talk, event, message, None),
-            Err(words) => failure(
-                talk,
-                &event.event,
-                Delivery::Rejected,
-                &words,
-                "unsupported",
-                false,
-            ),
-        },
-    }
-}
-
-/// What takes back on the phone what has left: a reaction or a message. Else why that cannot be.
-fn taking_back(scene: &Scene<'_>, talk: &Talk) -> Result<Message, String> {
-    let able = scene.site.capabilities_of(&talk.line);
-    let gone = |disposition| Part {
-        disposition,
-        body: Body::Null,
-    };
-    let ids = || scene.state.parts.iter().map(|part| &part.network_id);
-    let reacted_to = ids().find_map(target_of_own_reaction);
-    match (reacted_to, &scene.state.named) {
-        (Some(target), _) if able.reactions != Support::Absent => Ok(Message {
-            in_reply_to: Some(Reference::Network(target)),
-            // What the network calls the reaction itself, where it has a name of its own.
-            replaces: ids()
-                .find(|id| target_of_own_reaction(id).is_none())
-                .cloned()
-                .map(Reference::Network),
-            parts: vec![gone(Disposition::Reaction)],
-            ..Message::default()
-        }),
-        (None, Some(named)) if able.unsends != Support::Absent => Ok(Message {
-            replaces: Some(Reference::Network(named.clone())),
-            parts: vec![gone(Disposition::Render)],
-            ..Message::default()
-        }),
-        _ => Err(words::cannot_withdraw(&able)),
-    }
 }
 
 /// Something said outside conversations: commands in the management room, with the prefix elsewhere.

@@ -11,6 +11,7 @@ mod moment;
 mod reaction;
 mod receipt;
 mod review;
+mod revocation;
 mod room;
 mod swap;
 mod taken;
@@ -105,7 +106,15 @@ pub fn step(site: &Site, state: &State, event: &Event, now: Timestamp) -> Result
             answer,
         } => answer::answered(&scene, row, event, line, answer),
         Event::Diverted { row, send, to, cause } => fallback::diverted(&scene, row, send, to, *cause),
-        Event::Revoked { row, answer, .. } => fallback::revoked(&scene, row, answer),
+        Event::Revoked {
+            row,
+            answer,
+            redaction,
+            ..
+        } => match redaction {
+            None => revocation::revoked(&scene, row, answer),
+            Some(redaction) => revocation::recalled(&scene, row, redaction, answer),
+        },
         Event::Reached {
             row,
             line,

@@ -1,6 +1,7 @@
 //! Delivery receipts: states of parts, and of the message that they make up.
 
-use super::fallback::{SECOND_WAY, decisive, heard, is_waiting, revoke};
+use super::fallback::{SECOND_WAY, decisive, heard, is_waiting};
+use super::revocation::revoke;
 use super::{Scene, count, failure, status};
 use crate::effect::Effect;
 use crate::event::Cause;

@@ -34,6 +34,10 @@ pub const GIVEN_UP: &str =
 pub const UNKNOWN_ROOM: &str = "Nothing was sent: I do not know this room (any more). If it is new, write it again in a moment; \
      otherwise start the chat anew with `start-chat NUMBER`.";
 pub const WITHDRAWN: &str = "Withdrawn before it left: the phone will not get it.";
+/// Of one that had left, and had not reached the phone.
+pub const TAKEN_BACK: &str = "Taken back: the phone will not get it.";
+pub const ON_THE_PHONE: &str = "It is on the phone already, and cannot be taken back from there.";
+pub const PARTLY_TAKEN_BACK: &str = "A part of it is on the phone already, and cannot be taken back from there. The phone will not get the rest.";
 /// Of one whose earlier try had no answer.
 pub const WITHDRAWN_IN_DOUBT: &str = "It is not sent again. An earlier try may have reached the phone.";
 /// The same where something else keeps it from leaving; `why` may begin as for one that never left.

@@ -341,17 +341,6 @@ fn text(plain: &str) -> Body {
     })
 }
 
-fn withdrawal(event: &EventId) -> Message {
-    Message {
-        replaces: Some(Reference::Event(event.clone())),
-        parts: vec![Part {
-            disposition: Disposition::Render,
-            body: Body::Null,
-        }],
-        ..Message::default()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_user_said_on_the_phone_itself_they_can_take_back_in_the_room() {
     let house = House::with(device()).await;

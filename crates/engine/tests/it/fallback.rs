@@ -126,7 +126,7 @@ impl House {
         panic!("nothing was repeated");
     }
 
-    async fn until_state(&self, event: &EventId, state: State) -> SendStatus {
+    pub async fn until_state(&self, event: &EventId, state: State) -> SendStatus {
         self.homeserver
             .until(state.word(), |hs| {
                 let mut statuses = hs.statuses().into_iter();

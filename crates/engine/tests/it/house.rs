@@ -16,7 +16,7 @@ use swingbridge_domain::id::*;
 use swingbridge_domain::inbox::*;
 use swingbridge_domain::limits::{Limits, OptOut};
 use swingbridge_domain::line::{Access, Display, Line, Permission, Permissions};
-use swingbridge_domain::message::{Media, Message};
+use swingbridge_domain::message::{Body, Disposition, Media, Message, Part, Reference};
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection, Scheme};
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::Store;
@@ -300,6 +300,18 @@ impl Connector for FakeNetwork {
             detail: String::new(),
             last_traffic: None,
         }
+    }
+}
+
+/// What a redaction of `event` is to the engine.
+pub fn withdrawal(event: &EventId) -> Message {
+    Message {
+        replaces: Some(Reference::Event(event.clone())),
+        parts: vec![Part {
+            disposition: Disposition::Render,
+            body: Body::Null,
+        }],
+        ..Message::default()
     }
 }
 

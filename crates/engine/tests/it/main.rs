@@ -12,6 +12,7 @@ mod house;
 mod inbound;
 mod other_way;
 mod outbound;
+mod recalls;
 mod rooms;
 mod swap;
 mod trust;

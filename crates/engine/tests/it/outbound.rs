@@ -370,7 +370,7 @@ async fn a_redaction_takes_back_only_what_has_not_left() {
         .homeserver
         .until("pending", |hs| status_of(hs, &event, State::Queued))
         .await;
-    house.say(&room, ALICE, unsend(&event)).await;
+    house.say(&room, ALICE, withdrawal(&event)).await;
     house.homeserver.until_said("Withdrawn before it left").await;
     house.advance(Duration::from_secs(61));
     let gone = house.say(&room, ALICE, Message::text("fine")).await;
@@ -383,7 +383,7 @@ async fn a_redaction_takes_back_only_what_has_not_left() {
         ["oops", "fine"],
         "the first is the try that the network refused"
     );
-    house.say(&room, ALICE, unsend(&gone)).await;
+    house.say(&room, ALICE, withdrawal(&gone)).await;
     house.homeserver.until_said("SMS cannot take it back").await;
 }
 
@@ -446,17 +446,6 @@ fn idempotent() -> swingbridge_engine::site::Site {
     site
 }
 
-fn unsend(event: &EventId) -> Message {
-    Message {
-        replaces: Some(Reference::Event(event.clone())),
-        parts: vec![Part {
-            disposition: Disposition::Render,
-            body: Body::Null,
-        }],
-        ..Message::default()
-    }
-}
-
 /// What is remembered of the message of an event, once it is in this state.
 async fn until_kept(house: &House, event: &EventId, state: State) -> MessageRecord {
     loop {
@@ -480,7 +469,7 @@ async fn what_may_have_left_is_not_said_to_have_been_withdrawn_before_it_did() {
         house.network.answer(Err(unknown()));
         let event = house.say(&room, ALICE, Message::text("oops")).await;
         until_kept(&house, &event, state).await;
-        house.say(&room, ALICE, unsend(&event)).await;
+        house.say(&room, ALICE, withdrawal(&event)).await;
         house
             .homeserver
             .until_said("It is not sent again. An earlier try may have reached the phone.")
