@@ -52,6 +52,10 @@ impl Api {
         self.call(Method::GET, path, None).await
     }
 
+    pub async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        read(self.call(Method::DELETE, path, None).await?)
+    }
+
     /// Posts, and reads an answer where there is one.
     pub async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
         let answer = self.call(Method::POST, path, Some(body)).await?;

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::capability::{Capabilities, Support};
 use swingbridge_domain::clock::{Clock, Entropy};
-use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, SendError};
+use swingbridge_domain::connector::{Accepted, ConnectorError, Outbound, Revocation, Revoked, SendError};
 use swingbridge_domain::id::ConnectorId;
 use swingbridge_domain::path::{Evidence, Leg, Place, Protection};
 use tokio::sync::Notify;
@@ -169,6 +169,7 @@ impl Service for Shared {
             delivery_receipts: receipts,
             at_once: Some(AT_ONCE),
             way: self.way(),
+            revokes: true,
             idempotent_sends: true,
             ..Capabilities::default()
         }
@@ -180,6 +181,10 @@ impl Service for Shared {
 
     async fn send(&self, outbound: &Outbound) -> Result<Accepted, SendError> {
         send::send(self, outbound).await
+    }
+
+    async fn revoke(&self, revocation: &Revocation) -> Result<Revoked, SendError> {
+        send::revoke(self, revocation).await
     }
 
     async fn receive(&self, request: &Request) -> Response {

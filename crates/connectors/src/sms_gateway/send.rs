@@ -9,7 +9,7 @@ use crate::provider::http::{escaped, rejected};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
-use swingbridge_domain::connector::{Accepted, Outbound, SendError};
+use swingbridge_domain::connector::{Accepted, Outbound, Revocation, Revoked, SendError};
 use swingbridge_domain::delivery::Reason;
 use swingbridge_domain::id::NetworkId;
 use swingbridge_domain::message::{Body, Media};
@@ -68,13 +68,7 @@ pub async fn send(shared: &Shared, outbound: &Outbound) -> Result<Accepted, Send
                 });
             }
             Attempt::Refused(error) => return Err(error),
-            Attempt::Later(failure) if !doubt => {
-                return Err(SendError::RetryAfter {
-                    delay: AWAY,
-                    detail: failure.to_string(),
-                    counts: !matches!(failure, Failure::Unreachable | Failure::Refused),
-                });
-            }
+            Attempt::Later(failure) if !doubt => return Err(again(&failure)),
             Attempt::Later(_) => {}
             Attempt::Doubt => doubt = true,
         }
@@ -139,6 +133,39 @@ async fn look(shared: &Shared, id: &str) -> Attempt {
         },
         // It may still be reading the request.
         Err(_) => Attempt::Doubt,
+    }
+}
+
+/// Takes back what the app has and did not send yet. It has one message for each of ours.
+pub async fn revoke(shared: &Shared, revocation: &Revocation) -> Result<Revoked, SendError> {
+    let Some(id) = revocation.network_ids.first() else {
+        return Ok(Revoked::Impossible);
+    };
+    let path = format!("/messages/{}", escaped(id.as_str()));
+    let state = match shared.api.delete(&path).await {
+        Ok(cancelled) => cancelled,
+        // It is not pending any more.
+        Err(Failure::Status(400 | 409)) => shared.api.get(&path).await.map_err(|failure| again(&failure))?,
+        // It does not have it, or is too old to take anything back.
+        Err(Failure::Status(404 | 405)) => return Ok(Revoked::Impossible),
+        Err(failure) => return Err(again(&failure)),
+    };
+    match state.get("state").and_then(Value::as_str) {
+        Some("Cancelled" | "Failed") => Ok(Revoked::Withdrawn),
+        Some("Delivered") => Ok(Revoked::TooLate),
+        Some("Cancelling") => Err(SendError::Unknown {
+            detail: "the app is about to take it back".to_owned(),
+        }),
+        _ => Ok(Revoked::Impossible),
+    }
+}
+
+/// To ask again does no harm.
+fn again(failure: &Failure) -> SendError {
+    SendError::RetryAfter {
+        delay: AWAY,
+        detail: failure.to_string(),
+        counts: !matches!(failure, Failure::Unreachable | Failure::Refused),
     }
 }
 

@@ -11,10 +11,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use swingbridge_connectors::sms_gateway::{Config, SmsGatewayConnector, Where};
 use swingbridge_connectors::webhook::{Request, Response, Webhook};
+use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
-use swingbridge_domain::connector::{Connector, Link, SendError};
+use swingbridge_domain::connector::{Connector, Link, Revocation, Revoked, SendError};
 use swingbridge_domain::delivery::{Outcome, Reason};
-use swingbridge_domain::id::ConnectorId;
+use swingbridge_domain::id::{ConnectorId, LineId, NetworkId};
 use swingbridge_domain::inbox::Inbound;
 use swingbridge_domain::message::{Body, Media, MediaKind};
 use swingbridge_domain::secret::Secret;
@@ -284,6 +285,55 @@ async fn what_is_cancelled_in_the_app_is_told_by_webhook_and_without() {
         let told = (id, Outcome::Rejected);
         lab.inbox.until(|_| lab.receipts().contains(&told)).await;
     }
+    device.stop().await;
+}
+
+#[tokio::test]
+async fn what_the_phone_did_not_send_yet_is_taken_back_and_nothing_else() {
+    let lab = Lab::new().await;
+    let device = lab.running().await;
+    let revocation = |ids: &[&NetworkId]| Revocation {
+        line: LineId::new("phone"),
+        to: Address::Number(BOB.into()),
+        key: String::new(),
+        network_ids: ids.iter().map(|id| (*id).clone()).collect(),
+    };
+    for (number, state, expected) in [
+        (1, None, Revoked::Withdrawn),
+        (2, Some("Sent"), Revoked::Impossible),
+        (3, Some("Delivered"), Revoked::TooLate),
+        (4, Some("Failed"), Revoked::Withdrawn),
+        (5, Some("Cancelled"), Revoked::Withdrawn),
+    ] {
+        let accepted = device.send(outbound(number, BOB, "oops")).await.unwrap().unwrap();
+        let id = &accepted.network_ids[0];
+        if let Some(state) = state {
+            lab.phone.reaches(id.as_str(), state);
+        }
+        let revoked = device.connector.revoke(revocation(&[id])).await;
+        assert_eq!(revoked, Ok(expected), "{state:?}");
+        let kept = lab.phone.sent().pop().unwrap().state;
+        assert_eq!(kept, state.unwrap_or("Cancelled"));
+    }
+    let unknown = NetworkId::new("nothing");
+    for ids in [&[&unknown][..], &[]] {
+        let revoked = device.connector.revoke(revocation(ids)).await;
+        assert_eq!(revoked, Ok(Revoked::Impossible));
+    }
+    // Older versions of the app take nothing back.
+    lab.phone.plays(|scenario| scenario.is_old = true);
+    let accepted = device.send(outbound(6, BOB, "oops")).await.unwrap().unwrap();
+    let revoked = device
+        .connector
+        .revoke(revocation(&[&accepted.network_ids[0]]))
+        .await;
+    assert_eq!(revoked, Ok(Revoked::Impossible));
+    lab.phone.plays(|scenario| scenario.answers = Some(503));
+    let revoked = device.connector.revoke(revocation(&[&unknown])).await;
+    assert!(
+        matches!(revoked, Err(SendError::RetryAfter { .. })),
+        "{revoked:?}"
+    );
     device.stop().await;
 }
 

@@ -111,9 +111,9 @@ pub(super) fn recalled(
     let (Some(talk), Some(message)) = (&scene.state.talk, &scene.state.message) else {
         return vec![remove];
     };
-    // Meanwhile it was refused: the phone will not have it.
+    // Meanwhile it was refused, which the network may say of what it takes back: the phone will not have it.
     if matches!(message.state, Delivery::Rejected | Delivery::Expired) {
-        return vec![remove];
+        return vec![remove, notice(talk, words::TAKEN_BACK, Some(redaction.clone()))];
     }
     if let Some(again) = once_more(scene, row, answer) {
         return vec![again];

@@ -2,7 +2,7 @@
 
 use super::forms::{self, fault};
 use super::state::{Hook, Sent, Shared, written};
-use super::{PASSWORD, USER};
+use super::{PASSWORD, USER, hooks};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, Request, State};
@@ -23,7 +23,7 @@ pub fn routes(shared: Arc<Shared>) -> Router {
         .route("/", get(async || Json(json!({ "status": "ok", "model": "Lab" }))))
         .route("/messages", messages())
         .route("/message", messages())
-        .route("/messages/{id}", get(message))
+        .route("/messages/{id}", get(message).delete(cancel))
         .route("/message/{id}", get(message))
         .route("/inbox", get(inbox))
         .route("/inbox/refresh", post(refresh))
@@ -168,6 +168,25 @@ async fn message(State(shared): Phone, Path(id): Path<String>) -> Response {
         Some(sent) => Json(state_of(sent, world.now)).into_response(),
         None => StatusCode::NOT_FOUND.into_response(),
     }
+}
+
+/// Only what is pending can be taken back. Older versions have no such request.
+async fn cancel(State(shared): Phone, Path(id): Path<String>) -> Response {
+    let told = {
+        let mut world = shared.world();
+        if world.scenario.is_old {
+            return StatusCode::METHOD_NOT_ALLOWED.into_response();
+        }
+        match world.sent.iter().find(|sent| sent.id == id) {
+            None => return error(StatusCode::NOT_FOUND, "Message not found"),
+            Some(sent) if sent.state != "Pending" => {
+                return error(StatusCode::BAD_REQUEST, "Message is not in the Pending state");
+            }
+            Some(_) => world.reach(&id, "Cancelled"),
+        }
+    };
+    hooks::tell(&shared, told);
+    message(State(shared), Path(id)).await
 }
 
 async fn inbox(State(shared): Phone, Query(query): Query<HashMap<String, String>>) -> Response {

@@ -100,12 +100,16 @@ async fn what_it_answers_and_tells_is_as_the_openapi_file_has_it() {
     }
     phone.receives("+447700900124", "hi");
     phone.receives_mms("+447700900124", "look", &[("a.png", "image/png", &[1, 2, 3])]);
-    for (id, state) in [
-        ("one", "Sent"),
-        ("one", "Delivered"),
-        ("two", "Cancelled"),
-        ("one", "Failed"),
-    ] {
+    let (status, state) = ask("DELETE", "/messages/two", Value::Null).await;
+    assert_eq!((status, state["state"].as_str()), (200, Some("Cancelled")));
+    is(&state, &forms::STATE);
+    for (id, status) in [("two", 400), ("nothing", 404)] {
+        assert_eq!(
+            ask("DELETE", &format!("/messages/{id}"), Value::Null).await.0,
+            status
+        );
+    }
+    for (id, state) in [("one", "Sent"), ("one", "Delivered"), ("one", "Failed")] {
         phone.reaches(id, state);
         is(
             &ask("GET", &format!("/messages/{id}"), Value::Null).await.1,
