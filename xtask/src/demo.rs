@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{
     peers,
-    process::{cargo, run as run_shown, target, told},
+    process::{cargo, look_at_disk, run as run_shown, target, told},
 };
 
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,7 @@ fn known(device: &str) -> Result<String> {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    look_at_disk();
     println!("demo: preparing (a first run takes some minutes, the next ones seconds)");
     let python = peers::set_up_homeserver(options.postgres)?;
     if options.device.is_some() && options.check {

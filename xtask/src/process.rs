@@ -109,6 +109,25 @@ fn shown(command: &Command) -> String {
     format!("`{}`", line.join(" "))
 }
 
+/// What a first build with all tests takes of the disk, without and with what the compiler keeps for the next one.
+const BUILD: (u64, u64) = (5, 15);
+
+/// Warns while nothing is spent yet: a build finds out after many minutes, and says it in other words.
+pub fn look_at_disk() {
+    let asked = Command::new("df").arg("-Pk").arg(root()).output();
+    let free = asked.ok().and_then(|table| {
+        let table = String::from_utf8_lossy(&table.stdout).into_owned();
+        let kib: u64 = table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+        Some(kib >> 20)
+    });
+    if let Some(free) = free.filter(|free| *free < BUILD.1) {
+        let (least, most) = BUILD;
+        eprintln!(
+            "warning: {free} GB are free on this disk; a first build takes up to {most}, with CARGO_INCREMENTAL=0 {least}"
+        );
+    }
+}
+
 /// Says what is going on, does it, and says how long it took.
 pub fn told<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
     println!("  {what} ...");

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 use crate::{
     dist, floors, gen_docs, licences,
     peers::{self, Peers},
-    process::{cargo, run as run_shown, seconds, succeeds, target},
+    process::{cargo, look_at_disk, run as run_shown, seconds, succeeds, target},
     units,
 };
 
@@ -49,6 +49,7 @@ impl Options {
 }
 
 pub fn run(options: &Options) -> Result<()> {
+    look_at_disk();
     let start = Instant::now();
     let mut report = Report::default();
     let outcome = steps(options, &mut report);
