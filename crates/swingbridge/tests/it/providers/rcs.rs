@@ -28,7 +28,7 @@ impl Phone {
     fn shown(&self) -> Vec<Shown> {
         match self {
             Self::Rbm(phone) => {
-                let shown = phone.messages().into_iter();
+                let shown = phone.shown().into_iter();
                 shown
                     .map(|one| {
                         let labels = one.buttons().into_iter().map(|button| button.label).collect();
@@ -43,7 +43,8 @@ impl Phone {
                         .unwrap_or_default()
                         .to_owned()
                 };
-                let shown = phone.messages().into_iter();
+                let there = |one: &maap::Received| matches!(one.state.as_str(), "delivered" | "displayed");
+                let shown = phone.messages().into_iter().filter(there);
                 shown
                     .map(|one| {
                         let labels = one.suggestions().into_iter().map(label).collect();
@@ -72,6 +73,13 @@ impl Phone {
         match self {
             Self::Rbm(phone) => phone.has_rcs(has),
             Self::Maap(phone) => phone.has_rcs(has),
+        }
+    }
+
+    fn is_on(&self, on: bool) {
+        match self {
+            Self::Rbm(phone) => phone.is_on(on),
+            Self::Maap(phone) => phone.is_on(on),
         }
     }
 
@@ -291,14 +299,30 @@ async fn answered_and_fallen_back(house: &mut House, phone: &Phone, fallback: &F
     until(house, "the last text", || phone.shown().len() == 3).await;
     house.is_delivered(&event).await;
 
+    // What a phone that is off did not get can be taken back, and goes no other way.
+    phone.is_on(false);
+    let regretted = format!("an {WORD} that nobody should see");
+    let event = house.writes(&room, &regretted).await;
+    house.label(&event).await;
+    house.alice.redact(&room, &event).await.unwrap();
+    house.told(&room, "Taken back: the phone will not get it").await;
+    phone.is_on(true);
+    let last = format!("an {WORD} at last");
+    let event = house.writes(&room, &last).await;
+    until(house, "the text after it", || phone.shown().len() == 4).await;
+    house.is_delivered(&event).await;
+
     // Each once, by one way.
     let by_rcs: Vec<String> = phone
         .shown()
         .into_iter()
         .filter_map(|(_, text, _)| text)
         .collect();
-    assert_eq!(by_rcs, [format!("an {WORD} flies out"), again.clone()]);
-    for (text, times) in [(&text, 1), (&again, 0)] {
+    assert_eq!(
+        by_rcs,
+        [format!("an {WORD} flies out"), again.clone(), last.clone()]
+    );
+    for (text, times) in [(&text, 1), (&again, 0), (&regretted, 0), (&last, 0)] {
         assert_eq!(fallback.has(house, text), times, "{text}");
     }
     assert_eq!(house.texts_of_phones(&room).await.len(), 4);
