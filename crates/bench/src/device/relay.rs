@@ -163,6 +163,8 @@ impl Relay {
                 command.env_remove(&name);
             }
         }
+        // As its service has it.
+        command.env("MALLOC_ARENA_MAX", "1");
         command.envs(self.settings.iter().map(|(name, value)| (name, value)));
         command
     }

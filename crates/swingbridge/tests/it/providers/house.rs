@@ -177,7 +177,7 @@ impl House {
     /// Ended in good order.
     pub async fn stop(&mut self) {
         let status = self.gateway.stop().await.unwrap();
-        assert_eq!(status.code(), Some(0), "{}", self.gateway.log_tail(60));
+        assert!(status.success(), "{status}: {}", self.gateway.log_tail(60));
     }
 
     /// Waits until messages move.
