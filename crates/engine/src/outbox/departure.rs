@@ -188,7 +188,7 @@ fn on_their_way(work: &mut Work<'_>, message: MessageId) -> Result<Vec<PartRecor
     Ok(parts)
 }
 
-/// The same for its writer, once it has left; one that the network did not take, or of which it gave no name, is nothing to ask about.
+/// What names a message that its writer takes back. Of one that the network did not take, or gave no name to, there is nothing to ask.
 fn recall(
     work: &mut Work<'_>,
     row: OutboxRow,
