@@ -18,6 +18,10 @@ pub trait Inbox: Send + Sync {
     /// # Errors
     /// Nothing of the call was committed; the caller does not acknowledge, and the peer may send again.
     async fn deliver(&self, arrivals: Vec<Arrival>) -> Result<(), InboxError>;
+
+    /// Something that the homeserver pushed was refused, and may come again after what is newer: the homeserver is asked for it
+    /// before more of what it pushes is taken in.
+    fn refused(&self) {}
 }
 
 /// Why nothing was committed. [`InboxError::Unavailable`] may pass; [`InboxError::Closed`] means the program is ending.

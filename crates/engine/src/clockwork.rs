@@ -1,4 +1,4 @@
-//! What happens by itself: timers, expiries, looking after the connectors, asking for what was not pushed.
+//! What happens by itself: timers, expiries, looking after the connectors.
 
 use crate::engine::Engine;
 use crate::event::Event;
@@ -9,20 +9,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use swingbridge_domain::audit::{self, Kind, NewEntry};
 use swingbridge_domain::connector::Shutdown;
-use swingbridge_domain::inbox::Inbox;
-use swingbridge_domain::store::{self, StoreError};
+use swingbridge_domain::store::StoreError;
 
 /// How often timers, expiries and health are looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// How often the homeserver is asked for what it did not push, in ticks.
-const RECONCILE_TICKS: u64 = 300;
 /// How often what is no longer needed is forgotten, in ticks; first soon after the start, or a gateway that is often started anew
 /// would forget nothing.
 const PRUNE_TICKS: u64 = 3600;
 const FIRST_PRUNE: u64 = 2;
 /// Nothing is counted over a longer time than a month.
 const LONGEST_COUNT: Duration = Duration::from_secs(35 * 24 * 3600);
-const TOKEN: &str = "homeserver_token";
 
 /// Timers, expiries, health.
 pub(crate) async fn tick(engine: Engine, shutdown: Shutdown) {
@@ -124,55 +120,4 @@ fn forget(work: &mut Work<'_>) -> Result<u64, Fault> {
         Err(error) => return Err(error.into()),
     }
     Ok(forgotten)
-}
-
-/// Asks the homeserver for what it did not push: at start, when the bot has come into a room, and every few minutes.
-pub(crate) async fn reconcile(engine: Engine, shutdown: Shutdown) {
-    let kernel = &engine.kernel;
-    loop {
-        // What is left when the program stops is asked for again at its next start.
-        let caught_up = tokio::select! {
-            caught_up = catch_up(kernel, &engine) => caught_up,
-            () = shutdown.requested() => return,
-        };
-        let wait = match caught_up {
-            Ok(()) => TICK * u32::try_from(RECONCILE_TICKS).unwrap_or(u32::MAX),
-            Err(detail) => {
-                tracing::warn!(
-                    detail,
-                    "the homeserver cannot be asked for missed events now; trying again"
-                );
-                Duration::from_secs(10)
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = kernel.entered.notified() => {}
-            () = shutdown.requested() => return,
-        }
-    }
-}
-
-async fn catch_up(kernel: &Kernel, inbox: &Engine) -> Result<(), String> {
-    let mut token = store::run(kernel.store.as_ref(), |tables| tables.setting(TOKEN))
-        .await
-        .map_err(|e| e.to_string())?;
-    loop {
-        let missed = kernel
-            .homeserver
-            .missed(token.as_deref())
-            .await
-            .map_err(|e| e.to_string())?;
-        inbox.deliver(missed.arrivals).await.map_err(|e| e.to_string())?;
-        let next = missed.token.clone();
-        store::run(kernel.store.as_ref(), move |tables| {
-            tables.setting_set(TOKEN, &next)
-        })
-        .await
-        .map_err(|e| e.to_string())?;
-        if !missed.more {
-            return Ok(());
-        }
-        token = Some(missed.token);
-    }
 }

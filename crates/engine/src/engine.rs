@@ -1,12 +1,13 @@
 //! The engine as it runs: the inbox, the transactions, the clockwork.
 
-use crate::clockwork::{reconcile, tick};
+use crate::clockwork::tick;
 use crate::contacts::Contacts;
 use crate::inbox::{Backlog, process_inbox};
 use crate::kernel::Kernel;
 use crate::lines;
 use crate::outbox;
 use crate::policy;
+use crate::reconcile::{Order, reconcile};
 use crate::site::Site;
 use crate::step;
 use crate::together::Together;
@@ -110,6 +111,7 @@ impl Engine {
         let own = lines
             .map(|line| (line.id.clone(), policy::limits::own(&keys, line)))
             .collect();
+        let order = Order::at_start(store.as_ref()).await?;
         let kernel = Arc::new(Kernel {
             site: Arc::new(site),
             own,
@@ -132,7 +134,7 @@ impl Engine {
             together: Together::default(),
             outgoing: Notify::new(),
             incoming: Notify::new(),
-            entered: Notify::new(),
+            order,
         });
         kernel.line_up().await?;
         lines::follow(&kernel).await?;
@@ -168,7 +170,7 @@ impl Engine {
         ));
         tasks.spawn(process_inbox(self.kernel.clone(), shutdown.clone()));
         tasks.spawn(tick(self.clone(), shutdown.clone()));
-        tasks.spawn(reconcile(self.clone(), shutdown.clone()));
+        tasks.spawn(reconcile(self.kernel.clone(), shutdown.clone()));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended
                 && let Ok(panic) = error.try_into_panic()

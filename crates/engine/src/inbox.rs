@@ -16,17 +16,25 @@ use swingbridge_domain::store::{InboxRow, StoreError, seal};
 #[async_trait]
 impl Inbox for Engine {
     async fn deliver(&self, arrivals: Vec<Arrival>) -> Result<(), InboxError> {
+        let pushed = |arrival: &Arrival| matches!(arrival.what, What::Room(_));
+        if arrivals.iter().any(pushed) {
+            self.kernel.order.caught_up().await;
+        }
         self.kernel.take_in(arrivals).await.map_err(|error| match error {
             StoreError::Closed => InboxError::Closed,
             other => InboxError::Unavailable(other.to_string()),
         })
+    }
+
+    fn refused(&self) {
+        self.kernel.order.fell_behind();
     }
 }
 
 impl Kernel {
     /// Commits what arrived. Where nothing waits before it, it is processed in the same transaction, which spares the inbox's rows
     /// and a commit; else, and when that fails, it is put into the inbox.
-    async fn take_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> Result<(), StoreError> {
+    pub async fn take_in(self: &Arc<Self>, arrivals: Vec<Arrival>) -> Result<(), StoreError> {
         if arrivals.is_empty() {
             return Ok(());
         }

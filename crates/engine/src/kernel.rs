@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::inbox::Backlog;
 use crate::lanes::{Change, Head, Lanes};
 use crate::process::{Fault, Work};
+use crate::reconcile::Order;
 use crate::site::Site;
 use crate::together::Together;
 use std::collections::BTreeMap;
@@ -46,8 +47,7 @@ pub(crate) struct Kernel {
     pub outgoing: Notify,
     /// Something was added to the inbox.
     pub incoming: Notify,
-    /// The bot has come into a room: what was said to it before was not pushed.
-    pub entered: Notify,
+    pub order: Order,
 }
 
 impl Kernel {

@@ -24,6 +24,7 @@ mod outbox;
 pub mod payload;
 mod policy;
 mod process;
+mod reconcile;
 mod render;
 pub mod site;
 pub mod state;

@@ -112,8 +112,9 @@ async fn perform_row(
             return put_back(kernel, lane, id, &format!("{error}"));
         }
         kernel.passed(&Target::Homeserver, lane);
+        // What was said in the room before the bot came was not pushed.
         if entered {
-            kernel.entered.notify_one();
+            kernel.order.ask();
         }
         metrics::histogram!("swingbridge_queue_seconds", "direction" => kind)
             .record(kernel.clock.now().since(row.created_at).as_secs_f64());

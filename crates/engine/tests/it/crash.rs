@@ -1,4 +1,5 @@
 use crate::house::*;
+use std::time::Duration;
 use swingbridge_domain::capability::Capabilities;
 use swingbridge_domain::delivery::State;
 use swingbridge_domain::id::*;
@@ -103,13 +104,9 @@ async fn one_conversation_is_one_room_across_restarts() {
     assert_eq!(room_of(&house.homeserver, "me again"), Some(room));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
-    let house = House::new().await;
-    let room = house.conversation().await;
-    let seen = house.say(&room, ALICE, Message::text("seen")).await;
-    house.network.until_sent(1).await;
-    let arrival = |id: &EventId, text: &str| Arrival {
+/// What ALICE wrote in a room, as the homeserver tells it when it is asked.
+fn arrival(room: &RoomId, id: &EventId, text: &str) -> Arrival {
+    Arrival {
         dedupe: Dedupe::Id {
             scope: "event".into(),
             id: id.as_str().into(),
@@ -122,14 +119,51 @@ async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
             protection: swingbridge_domain::path::Protection::None,
             what: RoomEventKind::Message(Message::text(text)),
         }),
-    };
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let seen = house.say(&room, ALICE, Message::text("seen")).await;
+    house.network.until_sent(1).await;
     *house.homeserver.missed.lock().unwrap() = vec![
-        arrival(&seen, "seen"),
-        arrival(&EventId::new("$missed"), "missed"),
+        arrival(&room, &seen, "seen"),
+        arrival(&room, &EventId::new("$missed"), "missed"),
     ];
     let house = house.kill_and_restart().await;
     house.network.until_sent(1).await;
     assert_eq!(house.network.texts(), ["missed"]);
+    house.stop().await;
+}
+
+/// A homeserver pushes what is newer before it repeats what it did not get through with.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_missed_leaves_before_what_is_pushed_after_a_restart() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house.homeserver.until_looked(1).await;
+    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
+    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    let house = house.kill_and_restart().await;
+    house.say(&room, ALICE, Message::text("newer")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["older", "newer"]);
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_refused_leaves_before_what_is_pushed_after_it() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house.homeserver.until_looked(1).await;
+    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
+    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    house.engine.refused();
+    house.say(&room, ALICE, Message::text("newer")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["older", "newer"]);
     house.stop().await;
 }
 

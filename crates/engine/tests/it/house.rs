@@ -49,6 +49,8 @@ pub struct FakeHomeserver {
     pub done: Mutex<Vec<(String, Action)>>,
     pub failures: Mutex<VecDeque<PerformError>>,
     pub missed: Mutex<Vec<Arrival>>,
+    /// How long it takes to say what was missed.
+    pub slow: Mutex<Duration>,
     /// URIs of files that may go.
     pub released: Mutex<Vec<String>>,
     looked: AtomicU64,
@@ -120,6 +122,8 @@ impl Homeserver for FakeHomeserver {
             None => Vec::new(),
             Some(_) => self.missed.lock().unwrap().clone(),
         };
+        let slow = *self.slow.lock().unwrap();
+        tokio::time::sleep(slow).await;
         self.looked.fetch_add(1, Ordering::SeqCst);
         self.changed.notify_waiters();
         Ok(Missed {

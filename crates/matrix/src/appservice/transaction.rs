@@ -97,6 +97,7 @@ pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Respon
     if let Err(failure) = hand_in(&parts, &extension, notices, read).await {
         // Nothing was committed. The homeserver comes again, and what it alters by then are not the events.
         tracing::warn!(%failure, count, "a transaction cannot be committed now");
+        parts.inbox.refused();
         return error(
             StatusCode::SERVICE_UNAVAILABLE,
             "M_UNKNOWN",

@@ -70,6 +70,8 @@ pub struct Collected {
     pub refuses: AtomicBool,
     /// How often something was handed in, taken or not.
     pub tries: AtomicUsize,
+    /// How often something that was pushed was refused.
+    pub refusals: AtomicUsize,
     news: watch::Sender<()>,
 }
 
@@ -96,6 +98,10 @@ impl Inbox for Collected {
         }
         self.news.send_replace(());
         Ok(())
+    }
+
+    fn refused(&self) {
+        self.refusals.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -174,6 +174,8 @@ async fn what_is_no_transaction_or_can_not_be_committed_is_not_acknowledged() {
         (status, &body["errcode"]),
         (StatusCode::SERVICE_UNAVAILABLE, &json!("M_UNKNOWN"))
     );
+    // The next one may be newer: the bridge learns of the gap.
+    assert_eq!(bridge.inbox.refusals.load(Ordering::SeqCst), 1);
     bridge.inbox.refuses.store(false, Ordering::SeqCst);
     assert_eq!(
         ask(&bridge, Method::PUT, TXN, transaction).await.0,
