@@ -127,7 +127,7 @@ impl Engine {
                 .collect(),
             links,
             health: Mutex::default(),
-            lanes: Mutex::default(),
+            lanes: Arc::default(),
             contacts: Contacts::default(),
             backlog: Backlog::default(),
             runtime: tokio::runtime::Handle::current(),

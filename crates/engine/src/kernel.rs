@@ -4,7 +4,8 @@ use crate::contacts::{Contacts, Known};
 use crate::effect::Tally;
 use crate::event::Event;
 use crate::inbox::Backlog;
-use crate::lanes::{Change, Head, Lanes};
+use crate::lanes::{Change, Head, Lanes, Seat};
+use crate::outbox::Departure;
 use crate::process::{Fault, Work};
 use crate::reconcile::Order;
 use crate::site::Site;
@@ -37,7 +38,7 @@ pub(crate) struct Kernel {
     pub connectors: BTreeMap<ConnectorId, Arc<dyn Connector>>,
     pub links: Option<Arc<dyn MediaLinks>>,
     pub health: Mutex<Arc<BTreeMap<ConnectorId, Health>>>,
-    pub lanes: Mutex<Lanes>,
+    pub lanes: Arc<Mutex<Lanes>>,
     pub contacts: Contacts,
     pub backlog: Backlog,
     /// Where those who wait for the store are woken.
@@ -88,6 +89,7 @@ impl Kernel {
             health: &health,
             contacts: &self.contacts,
             backlog: &self.backlog,
+            lanes: &self.lanes,
             tables,
             now: self.clock.now(),
             after: After::default(),
@@ -107,7 +109,11 @@ impl Kernel {
             met,
             signals,
             shows,
+            leaving,
         } = after;
+        for (seat, departure) in leaving {
+            seat.leave(departure);
+        }
         self.pass_on(signals, shows);
         self.contacts.met(met);
         self.absorb(changes);
@@ -235,6 +241,13 @@ impl Kernel {
         }
     }
 
+    /// A row that left at once is done with.
+    pub fn vacated(&self, target: &Target) {
+        if lock(&self.lanes).is_due(target) {
+            self.outgoing.notify_waiters();
+        }
+    }
+
     pub fn returned(&self, target: &Target, lane: &Lane) -> u32 {
         lock(&self.lanes).returned(target, lane)
     }
@@ -293,6 +306,8 @@ pub(crate) struct After {
     pub signals: Vec<(ConnectorId, Signal)>,
     /// For the homeserver, likewise.
     pub shows: Vec<Action>,
+    /// For the networks, at once.
+    pub leaving: Vec<(Seat, Departure)>,
 }
 
 /// A job of the engine's: what it queued is lined up in the order of the commits, on the store's own thread.

@@ -3,12 +3,16 @@
 //! Rows of one lane leave one after the other; lanes do not wait for each other. The rows are in the store, and this is rebuilt from it
 //! at start. What new rows hold is kept here as well, for the first of them: what leaves at once need not be unsealed and read again.
 
+use crate::kernel::lock;
+use crate::outbox::Departure;
 use crate::payload::Payload;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::id::OutboxId;
 use swingbridge_domain::store::{Lane, Target};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// How many rows of each target may have their payload kept here.
 const OPEN: usize = 1024;
@@ -26,6 +30,61 @@ struct Queue {
     delayed: BinaryHeap<Reverse<(Timestamp, Lane)>>,
     /// How many rows wait with their payload.
     open: usize,
+    /// Where what finds its lane free leaves at once; `None` while nobody sends.
+    exit: Option<Exit>,
+}
+
+/// Where rows leave with the commit that adds them.
+pub(crate) struct Exit {
+    pub slots: Arc<Semaphore>,
+    pub leaving: mpsc::UnboundedSender<(Seat, Departure)>,
+}
+
+/// A free lane and a free slot, taken for a row before it is committed. Dropped, both are free again.
+pub(crate) struct Seat {
+    lanes: Arc<Mutex<Lanes>>,
+    target: Target,
+    lane: Lane,
+    leaving: mpsc::UnboundedSender<(Seat, Departure)>,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Seat {
+    /// Takes the lane and a slot, where both are free and nothing that waits is due before.
+    pub fn take(lanes: &Arc<Mutex<Lanes>>, target: &Target, lane: &Lane) -> Option<Self> {
+        let mut all = lock(lanes);
+        let queue = all.targets.get_mut(target)?;
+        if !queue.ready.is_empty() || queue.lanes.contains_key(lane) {
+            return None;
+        }
+        let exit = queue.exit.as_ref()?;
+        let slot = exit.slots.clone().try_acquire_owned().ok()?;
+        let leaving = exit.leaving.clone();
+        let engaged = Rows {
+            engaged: true,
+            ..Rows::default()
+        };
+        queue.lanes.insert(lane.clone(), engaged);
+        Some(Self {
+            lanes: lanes.clone(),
+            target: target.clone(),
+            lane: lane.clone(),
+            leaving,
+            _slot: slot,
+        })
+    }
+
+    /// The row is committed: it leaves.
+    pub fn leave(self, departure: Departure) {
+        // Without anybody who sends it stays marked as being sent, and is settled at the next start.
+        let _ = self.leaving.clone().send((self, departure));
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        lock(&self.lanes).release(&self.target, &self.lane);
+    }
 }
 
 #[derive(Default)]
@@ -68,6 +127,11 @@ pub(crate) enum Change {
 }
 
 impl Lanes {
+    /// From now on rows of `target` may leave by `exit`; `None`: no more of them.
+    pub fn open_exit(&mut self, target: &Target, exit: Option<Exit>) {
+        self.targets.entry(target.clone()).or_default().exit = exit;
+    }
+
     pub fn apply(&mut self, change: Change) {
         match change {
             Change::Added {
@@ -150,6 +214,12 @@ impl Lanes {
             }
         }
         !queue.ready.is_empty()
+    }
+
+    /// Whether any row of the target may be due.
+    pub fn is_due(&self, target: &Target) -> bool {
+        let queue = self.targets.get(target);
+        queue.is_some_and(|queue| !queue.ready.is_empty())
     }
 
     /// Counts how often in a row the head of a lane came back; for back-off.

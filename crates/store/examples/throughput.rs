@@ -92,6 +92,7 @@ fn step(t: &mut dyn Tables, number: u32) -> Result<()> {
         target: Target::Connector(ConnectorId::new("smsc")),
         lane: Lane::Conversation(conversation),
         message: Some(message),
+        state: OutboxState::Queued,
         not_before: now(number),
         created_at: now(number),
         expires_at: Some(now(number + 1_000_000)),

@@ -247,10 +247,39 @@ pub struct NewOutboxRow {
     pub target: Target,
     pub lane: Lane,
     pub message: Option<MessageId>,
+    pub state: OutboxState,
     pub not_before: Timestamp,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub sealed: Vec<u8>,
+}
+
+impl NewOutboxRow {
+    /// The row that the store made of it.
+    pub fn numbered(self, id: OutboxId) -> OutboxRow {
+        let Self {
+            target,
+            lane,
+            message,
+            state,
+            not_before,
+            created_at,
+            expires_at,
+            sealed,
+        } = self;
+        OutboxRow {
+            id,
+            target,
+            lane,
+            message,
+            state,
+            attempts: 0,
+            not_before,
+            created_at,
+            expires_at,
+            sealed,
+        }
+    }
 }
 
 /// What the dispatcher must know of a queued row to keep the order; read once at start.

@@ -1,7 +1,7 @@
 //! What leaves for a network: its row is marked first.
 
 use crate::event::Event;
-use crate::lanes::Kept;
+use crate::lanes::{Kept, Seat};
 use crate::payload::{Payload, Send};
 use crate::policy;
 use crate::process::refer::OURS;
@@ -11,14 +11,15 @@ use crate::state::Talk;
 use crate::step::matrix::writer;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::capability::Support;
+use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::{Outbound, Revocation, Revoked};
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
 use swingbridge_domain::message::{Body, Media};
-use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, PartRecord, seal};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, PartRecord, StoreError, Target, seal};
 
 /// What is to be sent, once its row is marked as being sent.
-pub(super) enum Departure {
+pub(crate) enum Departure {
     Ready {
         row: OutboxRow,
         event: EventId,
@@ -52,7 +53,7 @@ pub(super) enum Departure {
 
 /// What was brought from the homeserver before a text leaves.
 #[derive(Default)]
-pub(super) struct Brought {
+pub(crate) struct Brought {
     /// The text to be quoted; empty when there is none to be had.
     pub quote: String,
     pub media: Option<Media>,
@@ -100,15 +101,8 @@ pub(super) fn depart_one(
     if !policy::limits::departing(work, &row, &send)? {
         return Ok(None);
     }
-    let Send {
-        mut outbound,
-        event,
-        quote: quoted,
-        writer: by,
-        ..
-    } = send;
-    let media = to_be_fetched(work, &outbound);
-    if brought.is_none() && (quoted.is_some() || media.is_some()) {
+    let media = to_be_fetched(work, &send.outbound);
+    if brought.is_none() && (send.quote.is_some() || media.is_some()) {
         let room = match &row.lane {
             Lane::Conversation(id) => work
                 .tables
@@ -118,14 +112,42 @@ pub(super) fn depart_one(
         };
         return Ok(Some(Departure::Bring {
             row,
-            event,
-            line: outbound.line,
+            event: send.event,
+            line: send.outbound.line,
             room,
-            quoted,
+            quoted: send.quote,
             media,
         }));
     }
-    let Brought { quote, media } = brought.unwrap_or_default();
+    work.tables.outbox_set_state(id, OutboxState::Sending)?;
+    Ok(Some(ready(work, row, send, brought.unwrap_or_default())))
+}
+
+/// A seat for a message that is about to be queued, where it can leave with the very commit that keeps it: nothing waits before it, and
+/// nothing must be brought for it.
+pub(crate) fn at_once(
+    work: &mut Work<'_>,
+    target: &Target,
+    lane: &Lane,
+    send: &Send,
+    expires_at: Option<Timestamp>,
+) -> Result<Option<Seat>, StoreError> {
+    let leaves = send.quote.is_none()
+        && expires_at.is_none_or(|end| end > work.now)
+        && to_be_fetched(work, &send.outbound).is_none()
+        && policy::limits::may_depart(work, lane, send)?;
+    Ok(leaves.then(|| Seat::take(work.lanes, target, lane)).flatten())
+}
+
+/// The departure of a row that is marked as being sent.
+pub(crate) fn ready(work: &Work<'_>, row: OutboxRow, send: Send, brought: Brought) -> Departure {
+    let Send {
+        mut outbound,
+        event,
+        writer: by,
+        ..
+    } = send;
+    let Brought { quote, media } = brought;
     if let (Some(media), Some(part)) = (media, outbound.message.parts.first_mut()) {
         match &mut part.body {
             Body::RichCard(card) => card.media = Some(media),
@@ -142,12 +164,11 @@ pub(super) fn depart_one(
     {
         outbound.message = render::signed(outbound.message, signature, writer(&by));
     }
-    work.tables.outbox_set_state(id, OutboxState::Sending)?;
-    Ok(Some(Departure::Ready {
+    Departure::Ready {
         row,
         event,
         outbound: Box::new(outbound),
-    }))
+    }
 }
 
 /// What names the message that is to be taken back. One of which nothing is known any more is left alone.

@@ -5,6 +5,7 @@ mod homeserver;
 mod network;
 mod resolve;
 
+pub(crate) use departure::{Brought, Departure, at_once, ready};
 pub(crate) use homeserver::to_homeserver;
 pub(crate) use network::to_network;
 pub(crate) use resolve::about_space;

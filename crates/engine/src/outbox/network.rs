@@ -3,8 +3,8 @@
 use super::departure::{Brought, Departure, depart, depart_one, to_group};
 use super::{drain, queue_seconds};
 use crate::event::Event;
-use crate::kernel::{Kernel, NoLink};
-use crate::lanes::{Change, Head};
+use crate::kernel::{Kernel, NoLink, lock};
+use crate::lanes::{Change, Exit, Head, Seat};
 use crate::render;
 use crate::words;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use swingbridge_domain::homeserver::PerformError;
 use swingbridge_domain::id::{EventId, LineId};
 use swingbridge_domain::message::{Body, Media, Message};
 use swingbridge_domain::store::{OutboxRow, StoreError, Target};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 
 /// Heads claimed in one transaction.
 const CLAIM: usize = 256;
@@ -35,6 +35,14 @@ pub(crate) async fn to_network(
         .map(|limit| limit.max(1) as usize);
     let at_once = limit.map_or(at_once, |limit| limit.min(at_once));
     let slots = Arc::new(Semaphore::new(at_once));
+    let exit = exit(&kernel, &connector, target.clone());
+    lock(&kernel.lanes).open_exit(
+        &target,
+        Some(Exit {
+            slots: slots.clone(),
+            leaving: exit,
+        }),
+    );
     while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
         let (mut taken, mut rows) = (Vec::new(), Vec::new());
         for Head { lane, id, payload } in heads {
@@ -72,7 +80,29 @@ pub(crate) async fn to_network(
             });
         }
     }
+    lock(&kernel.lanes).open_exit(&target, None);
     drain(&slots, at_once).await;
+}
+
+/// Where rows go that leave with the commit that added them: until the last one that took a seat is gone.
+fn exit(
+    kernel: &Arc<Kernel>,
+    connector: &Arc<dyn Connector>,
+    target: Target,
+) -> mpsc::UnboundedSender<(Seat, Departure)> {
+    let (exit, mut leaving) = mpsc::unbounded_channel();
+    let (kernel, connector) = (kernel.clone(), connector.clone());
+    tokio::spawn(async move {
+        while let Some((seat, departure)) = leaving.recv().await {
+            let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
+            tokio::spawn(async move {
+                send(&kernel, connector.as_ref(), departure).await;
+                drop(seat);
+                kernel.vacated(&target);
+            });
+        }
+    });
+    exit
 }
 
 async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Departure) {

@@ -4,6 +4,7 @@ use super::{Fault, Work};
 use crate::effect::{Carried, Effect, NewMessage, Queue};
 use crate::event::{Event, Then};
 use crate::lanes::Change;
+use crate::outbox::{self, Brought};
 use crate::payload::Payload;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::audit;
@@ -303,21 +304,35 @@ impl Work<'_> {
             send.outbound.key = self.keys.pseudonym("send", &name);
         }
         let sealed = self.seal(seal::OUTBOX, &payload)?;
+        let seat = match &payload {
+            Payload::Send(send) if !held => outbox::at_once(self, &target, &lane, send, expires_at)?,
+            _ => None,
+        };
+        let state = match (held, &seat) {
+            (true, _) => OutboxState::Held,
+            (false, Some(_)) => OutboxState::Sending,
+            (false, None) => OutboxState::Queued,
+        };
         let row = NewOutboxRow {
-            target: target.clone(),
-            lane: lane.clone(),
+            target,
+            lane,
             message,
+            state,
             not_before: self.now,
             created_at: self.now,
             expires_at,
             sealed,
         };
         let id: OutboxId = self.tables.outbox_push(&row)?;
-        match held {
-            true => self.tables.outbox_set_state(id, OutboxState::Held)?,
-            false => self.after.changes.push(Change::Added {
-                target,
-                lane,
+        match (payload, seat) {
+            (Payload::Send(send), Some(seat)) => {
+                let departure = outbox::ready(self, row.numbered(id), send, Brought::default());
+                self.after.leaving.push((seat, departure));
+            }
+            _ if held => {}
+            (payload, _) => self.after.changes.push(Change::Added {
+                target: row.target,
+                lane: row.lane,
                 id,
                 payload: Some(Box::new(payload)),
             }),

@@ -14,9 +14,11 @@ use crate::contacts::Contacts;
 use crate::event::Event;
 use crate::inbox::Backlog;
 use crate::kernel::After;
+use crate::lanes::Lanes;
 use crate::site::Site;
 use crate::step::{self, Unprocessable};
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use swingbridge_domain::clock::Timestamp;
 use swingbridge_domain::connector::Health;
 use swingbridge_domain::id::{ConnectorId, LineId};
@@ -31,6 +33,7 @@ pub(crate) struct Work<'a> {
     pub health: &'a BTreeMap<ConnectorId, Health>,
     pub contacts: &'a Contacts,
     pub backlog: &'a Backlog,
+    pub lanes: &'a Arc<Mutex<Lanes>>,
     pub tables: &'a mut dyn Tables,
     pub now: Timestamp,
     /// What is to be known after the commit.

@@ -82,12 +82,13 @@ pub(super) fn push(db: &mut dyn Statements, row: &NewOutboxRow) -> Result<Outbox
     };
     db.insert(
         "INSERT INTO outbox (connector, lane_kind, lane, message, state, not_before, created_at, expires_at, sealed)
-         VALUES (?1, ?2, ?3, ?4, 'queued', ?5, ?6, ?7, ?8)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         &[
             connector.into(),
             kind.into(),
             lane.into(),
             row.message.map(|message| message.0).into(),
+            state_word(row.state).into(),
             row.not_before.0.into(),
             row.created_at.0.into(),
             row.expires_at.map(|at| at.0).into(),

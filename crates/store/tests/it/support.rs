@@ -140,6 +140,7 @@ pub fn parcel(conversation: ConversationId, message: Option<MessageId>) -> NewOu
         target: Target::Connector(connector()),
         lane: Lane::Conversation(conversation),
         message,
+        state: OutboxState::Queued,
         not_before: NOW,
         created_at: NOW,
         expires_at: None,

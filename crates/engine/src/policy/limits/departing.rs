@@ -54,21 +54,21 @@ fn has_stopped(work: &mut Work<'_>, line: &Line, contact: ContactId) -> Result<b
     Ok(enforced && work.tables.suppression(&own, contact)?.is_some())
 }
 
-/// Answers whether a row may leave now. One that may not is put back, or refused in words.
-pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Result<bool, Fault> {
+/// What stands against a message of `lane` that is about to leave.
+fn judge(work: &mut Work<'_>, lane: &Lane, send: &Send) -> Result<Departing, StoreError> {
     let (site, outbound) = (work.site, &send.outbound);
-    let Lane::Conversation(id) = &row.lane else {
-        return Ok(true);
+    let Lane::Conversation(id) = lane else {
+        return Ok(Departing::Now);
     };
     let Some(conversation) = work.tables.conversation(*id)? else {
-        return Ok(true);
+        return Ok(Departing::Now);
     };
     // A line that is called something else since it was written has taken the conversation along.
     let line = site
         .line(&outbound.line)
         .or_else(|| site.line(&conversation.line));
     let (Some(line), Some(address)) = (line, outbound.to.first()) else {
-        return Ok(true);
+        return Ok(Departing::Now);
     };
     // By whichever line it goes, a wish that is about the conversation's own counts.
     let home = site.line(&conversation.line).filter(|home| home.id != line.id);
@@ -76,33 +76,43 @@ pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Re
         Some(home) if !send.automatic => has_stopped(work, home, conversation.contact)?,
         _ => false,
     };
-    let judged = match stopped {
-        true => Departing::Never {
+    if stopped {
+        return Ok(Departing::Never {
             words: words::opted_out_refused(),
             reason: "opted_out",
-        },
-        false => may_leave(work, line, conversation.contact, address, send.automatic)?,
-    };
-    let not_before = match judged {
-        Departing::Never { words, reason } => {
-            work.happen(Event::Barred {
-                row: row.clone(),
-                event: send.event.clone(),
-                words,
-                reason,
-            })?;
-            return Ok(false);
-        }
-        Departing::Later(until) => until,
-        Departing::Now if send.not_before > work.now => send.not_before,
+        });
+    }
+    let judged = may_leave(work, line, conversation.contact, address, send.automatic)?;
+    Ok(match judged {
+        Departing::Now if send.not_before > work.now => Departing::Later(send.not_before),
+        judged => judged,
+    })
+}
+
+/// Whether nothing stands against a message of `lane`.
+pub(crate) fn may_depart(work: &mut Work<'_>, lane: &Lane, send: &Send) -> Result<bool, StoreError> {
+    Ok(judge(work, lane, send)? == Departing::Now)
+}
+
+/// Answers whether a row may leave now. One that may not is put back, or refused in words.
+pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Result<bool, Fault> {
+    match judge(work, &row.lane, send)? {
         Departing::Now => return Ok(true),
-    };
-    work.apply(Effect::Requeue {
-        id: row.id,
-        lane: row.lane.clone(),
-        target: row.target.clone(),
-        not_before,
-        counts: false,
-    })?;
+        Departing::Never { words, reason } => work.happen(Event::Barred {
+            row: row.clone(),
+            event: send.event.clone(),
+            words,
+            reason,
+        })?,
+        Departing::Later(not_before) => {
+            work.apply(Effect::Requeue {
+                id: row.id,
+                lane: row.lane.clone(),
+                target: row.target.clone(),
+                not_before,
+                counts: false,
+            })?;
+        }
+    }
     Ok(false)
 }

@@ -16,7 +16,7 @@ mod meters;
 pub(crate) mod opt_out;
 mod quiet;
 
-pub(crate) use departing::departing;
+pub(crate) use departing::{departing, may_depart};
 pub(crate) use load::own;
 pub use loops::Machines;
 use measure::Measure;

@@ -46,7 +46,7 @@ pub fn a_row_comes_back_as_it_was_pushed(store: &Arc<dyn Store>) {
                 target: row.target,
                 lane: row.lane,
                 message: read.message,
-                state: OutboxState::Queued,
+                state: row.state,
                 attempts: 0,
                 not_before: row.not_before,
                 created_at: row.created_at,
@@ -62,8 +62,10 @@ pub fn heads_come_oldest_first_in_any_state(store: &Arc<dyn Store>) {
         let conversation = conversation(t, 1)?;
         let mut ids = Vec::new();
         for state in [OutboxState::Parked, OutboxState::Sending, OutboxState::Queued] {
-            let id = t.outbox_push(&parcel(conversation, None))?;
-            t.outbox_set_state(id, state)?;
+            let id = t.outbox_push(&NewOutboxRow {
+                state,
+                ..parcel(conversation, None)
+            })?;
             ids.push((id, state));
         }
         Ok((ids, t.outbox_heads()?))
