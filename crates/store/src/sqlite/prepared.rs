@@ -2,12 +2,12 @@
 
 use super::fault;
 use rusqlite::{Connection, PrepFlags, Statement};
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use swingbridge_domain::store::Result;
 
 /// By the place of their texts, which are constants: to compare the texts themselves would cost as much as a small statement does.
-type Statements<'a> = HashMap<(usize, usize), Statement<'a>>;
+type Statements<'a> = FxHashMap<(usize, usize), Statement<'a>>;
 
 self_cell::self_cell!(
     struct Prepared {
@@ -22,7 +22,7 @@ pub(super) struct Prepares(Prepared);
 
 impl Prepares {
     pub fn new(connection: Connection) -> Self {
-        Self(Prepared::new(connection, |_| Statements::new()))
+        Self(Prepared::new(connection, |_| Statements::default()))
     }
 
     pub fn connection(&self) -> &Connection {
