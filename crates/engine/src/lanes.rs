@@ -362,6 +362,51 @@ mod tests {
         assert_eq!(lanes.targets[&HOME].open, 0);
     }
 
+    /// Lanes with a way out that has so many slots, and what leaves by it.
+    fn with_exit(slots: usize) -> (Arc<Mutex<Lanes>>, mpsc::UnboundedReceiver<(Seat, Departure)>) {
+        let (leaving, left) = mpsc::unbounded_channel();
+        let exit = Exit {
+            slots: Arc::new(Semaphore::new(slots)),
+            leaving,
+        };
+        let lanes: Arc<Mutex<Lanes>> = Arc::default();
+        lock(&lanes).open_exit(&HOME, Some(exit));
+        (lanes, left)
+    }
+
+    #[test]
+    fn a_seat_is_given_where_lane_and_slot_are_free_and_both_are_free_again_without_it() {
+        let (lanes, _left) = with_exit(2);
+        let first = Seat::take(&lanes, &HOME, &lane(1)).unwrap();
+        assert!(Seat::take(&lanes, &HOME, &lane(1)).is_none(), "the lane is taken");
+        let second = Seat::take(&lanes, &HOME, &lane(2)).unwrap();
+        assert!(Seat::take(&lanes, &HOME, &lane(3)).is_none(), "no slot is free");
+        drop(first);
+        assert!(Seat::take(&lanes, &HOME, &lane(2)).is_none(), "the lane is taken");
+        assert!(Seat::take(&lanes, &HOME, &lane(1)).is_some());
+        lock(&lanes).open_exit(&HOME, None);
+        assert!(Seat::take(&lanes, &HOME, &lane(1)).is_none(), "nobody sends");
+        drop(second);
+        assert!(lock(&lanes).targets[&HOME].lanes.is_empty());
+    }
+
+    #[test]
+    fn what_is_written_behind_a_seat_leaves_after_it_and_nothing_overtakes_what_is_due() {
+        let (lanes, _left) = with_exit(9);
+        let seat = Seat::take(&lanes, &HOME, &lane(1)).unwrap();
+        add(&mut lock(&lanes), 1, 1);
+        assert_eq!(ids(lock(&lanes).take(&HOME, Timestamp(0), 10)), [] as [i64; 0]);
+        drop(seat);
+        assert!(lock(&lanes).is_due(&HOME));
+        assert!(
+            Seat::take(&lanes, &HOME, &lane(2)).is_none(),
+            "something is due before"
+        );
+        assert_eq!(ids(lock(&lanes).take(&HOME, Timestamp(0), 10)), [1]);
+        assert!(Seat::take(&lanes, &HOME, &lane(1)).is_none(), "its head is out");
+        assert!(Seat::take(&lanes, &HOME, &lane(2)).is_some());
+    }
+
     #[test]
     fn emptied_lanes_are_forgotten() {
         let mut lanes = Lanes::default();

@@ -17,6 +17,7 @@ use swingbridge_domain::id::{EventId, LineId};
 use swingbridge_domain::message::{Body, Media, Message};
 use swingbridge_domain::store::{OutboxRow, StoreError, Target};
 use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinSet;
 
 /// Heads claimed in one transaction.
 const CLAIM: usize = 256;
@@ -35,18 +36,23 @@ pub(crate) async fn to_network(
         .map(|limit| limit.max(1) as usize);
     let at_once = limit.map_or(at_once, |limit| limit.min(at_once));
     let slots = Arc::new(Semaphore::new(at_once));
-    let exit = exit(&kernel, &connector, target.clone());
-    lock(&kernel.lanes).open_exit(
-        &target,
-        Some(Exit {
-            slots: slots.clone(),
-            leaving: exit,
-        }),
-    );
+    let (leaving, left) = mpsc::unbounded_channel();
+    let exit = Exit {
+        slots: slots.clone(),
+        leaving,
+    };
+    lock(&kernel.lanes).open_exit(&target, Some(exit));
+    // It ends with this, or with the last one that took a seat.
+    let mut seated = JoinSet::new();
+    seated.spawn(leave(kernel.clone(), connector.clone(), target.clone(), left));
     while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
         let (mut taken, mut rows) = (Vec::new(), Vec::new());
         for Head { lane, id, payload } in heads {
-            taken.push((lane, id));
+            // Before it is marked as being sent: somebody may have taken a seat meanwhile.
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                return;
+            };
+            taken.push((lane, id, slot));
             rows.push((id, payload));
         }
         let departures = match kernel.transact(move |work| depart(work, rows)).await {
@@ -54,7 +60,7 @@ pub(crate) async fn to_network(
             Err(error) => {
                 tracing::error!(%error, "texts cannot be taken from the queue; trying again");
                 let not_before = kernel.clock.now() + Duration::from_secs(1);
-                for (lane, id) in taken {
+                for (lane, id, _) in taken {
                     kernel.absorb(vec![Change::Returned {
                         target: target.clone(),
                         lane: lane.clone(),
@@ -66,16 +72,15 @@ pub(crate) async fn to_network(
                 continue;
             }
         };
-        for ((lane, _), departure) in taken.into_iter().zip(departures) {
+        for ((lane, _, slot), departure) in taken.into_iter().zip(departures) {
             let Some(departure) = departure else {
                 kernel.release(&target, &lane);
                 continue;
             };
             let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
-            let permit = slots.clone().acquire_owned().await;
             tokio::spawn(async move {
                 send(&kernel, connector.as_ref(), departure).await;
-                drop(permit);
+                drop(slot);
                 kernel.release(&target, &lane);
             });
         }
@@ -84,25 +89,21 @@ pub(crate) async fn to_network(
     drain(&slots, at_once).await;
 }
 
-/// Where rows go that leave with the commit that added them: until the last one that took a seat is gone.
-fn exit(
-    kernel: &Arc<Kernel>,
-    connector: &Arc<dyn Connector>,
+/// Sends rows that leave with the commit that added them.
+async fn leave(
+    kernel: Arc<Kernel>,
+    connector: Arc<dyn Connector>,
     target: Target,
-) -> mpsc::UnboundedSender<(Seat, Departure)> {
-    let (exit, mut leaving) = mpsc::unbounded_channel();
-    let (kernel, connector) = (kernel.clone(), connector.clone());
-    tokio::spawn(async move {
-        while let Some((seat, departure)) = leaving.recv().await {
-            let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
-            tokio::spawn(async move {
-                send(&kernel, connector.as_ref(), departure).await;
-                drop(seat);
-                kernel.vacated(&target);
-            });
-        }
-    });
-    exit
+    mut left: mpsc::UnboundedReceiver<(Seat, Departure)>,
+) {
+    while let Some((seat, departure)) = left.recv().await {
+        let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
+        tokio::spawn(async move {
+            send(&kernel, connector.as_ref(), departure).await;
+            drop(seat);
+            kernel.vacated(&target);
+        });
+    }
 }
 
 async fn send(kernel: &Arc<Kernel>, connector: &dyn Connector, departure: Departure) {
