@@ -16,7 +16,7 @@ use swingbridge_domain::connector::{Outbound, Revocation, Revoked};
 use swingbridge_domain::delivery::State as Delivery;
 use swingbridge_domain::id::{EventId, LineId, MessageId, OutboxId, RoomId};
 use swingbridge_domain::message::{Body, Media};
-use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, PartRecord, StoreError, Target, seal};
+use swingbridge_domain::store::{Lane, OutboxRow, OutboxState, PartRecord, Target, seal};
 
 /// What is to be sent, once its row is marked as being sent.
 pub(crate) enum Departure {
@@ -123,20 +123,22 @@ pub(super) fn depart_one(
     Ok(Some(ready(work, row, send, brought.unwrap_or_default())))
 }
 
-/// A seat for a message that is about to be queued, where it can leave with the very commit that keeps it: nothing waits before it, and
-/// nothing must be brought for it.
+/// A seat for a message that is about to be queued, where it can leave with the very commit that keeps it: it was judged just now and found
+/// free to go, nothing waits before it, and nothing must be brought for it.
 pub(crate) fn at_once(
-    work: &mut Work<'_>,
+    work: &Work<'_>,
     target: &Target,
     lane: &Lane,
     send: &Send,
     expires_at: Option<Timestamp>,
-) -> Result<Option<Seat>, StoreError> {
-    let leaves = send.quote.is_none()
+) -> Option<Seat> {
+    // The gateway's own answers are judged when their turn comes.
+    let leaves = !send.automatic
+        && send.not_before <= work.now
+        && send.quote.is_none()
         && expires_at.is_none_or(|end| end > work.now)
-        && to_be_fetched(work, &send.outbound).is_none()
-        && policy::limits::may_depart(work, lane, send)?;
-    Ok(leaves.then(|| Seat::take(work.lanes, target, lane)).flatten())
+        && to_be_fetched(work, &send.outbound).is_none();
+    leaves.then(|| Seat::take(work.lanes, target, lane)).flatten()
 }
 
 /// The departure of a row that is marked as being sent.

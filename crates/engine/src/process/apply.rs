@@ -305,7 +305,7 @@ impl Work<'_> {
         }
         let sealed = self.seal(seal::OUTBOX, &payload)?;
         let seat = match &payload {
-            Payload::Send(send) if !held => outbox::at_once(self, &target, &lane, send, expires_at)?,
+            Payload::Send(send) if !held => outbox::at_once(self, &target, &lane, send, expires_at),
             _ => None,
         };
         let state = match (held, &seat) {

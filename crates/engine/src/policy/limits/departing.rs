@@ -89,11 +89,6 @@ fn judge(work: &mut Work<'_>, lane: &Lane, send: &Send) -> Result<Departing, Sto
     })
 }
 
-/// Whether nothing stands against a message of `lane`.
-pub(crate) fn may_depart(work: &mut Work<'_>, lane: &Lane, send: &Send) -> Result<bool, StoreError> {
-    Ok(judge(work, lane, send)? == Departing::Now)
-}
-
 /// Answers whether a row may leave now. One that may not is put back, or refused in words.
 pub(crate) fn departing(work: &mut Work<'_>, row: &OutboxRow, send: &Send) -> Result<bool, Fault> {
     match judge(work, &row.lane, send)? {

@@ -4,7 +4,8 @@
 //! is refused is told in words that name the setting.
 //!
 //! Architecture Invariant: [`judge`] passes every message before its row is written, [`judge_again`] every one that is to go by another line
-//! than it was written for, and [`departing`] every row before it leaves: a wish that came in between counts.
+//! than it was written for, and [`departing`] every row that waited: a wish that came in between counts. What leaves with the commit
+//! that keeps it was judged in the same transaction.
 
 pub(crate) mod automatic;
 mod departing;
@@ -16,7 +17,7 @@ mod meters;
 pub(crate) mod opt_out;
 mod quiet;
 
-pub(crate) use departing::{departing, may_depart};
+pub(crate) use departing::departing;
 pub(crate) use load::own;
 pub use loops::Machines;
 use measure::Measure;
