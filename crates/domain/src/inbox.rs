@@ -22,6 +22,9 @@ pub trait Inbox: Send + Sync {
     /// Something that the homeserver pushed was refused, and may come again after what is newer: the homeserver is asked for it
     /// before more of what it pushes is taken in.
     fn refused(&self) {}
+
+    /// What the homeserver pushes next is numbered as if something before it had not come.
+    fn skipped(&self) {}
 }
 
 /// Why nothing was committed. [`InboxError::Unavailable`] may pass; [`InboxError::Closed`] means the program is ending.

@@ -29,6 +29,10 @@ impl Inbox for Engine {
     fn refused(&self) {
         self.kernel.order.fell_behind();
     }
+
+    fn skipped(&self) {
+        self.kernel.order.skipped();
+    }
 }
 
 impl Kernel {

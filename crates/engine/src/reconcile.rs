@@ -2,12 +2,13 @@
 //!
 //! The homeserver is asked for it at start, when the bot has come into a room, when a transaction was refused, and every few minutes.
 //! While something earlier may be missing, what is pushed waits for the answer: a homeserver may push what is newer before it repeats
-//! what it did not get through with (Synapse marks a service as away only after its next transaction may have left), and texts would
-//! leave in another order than they were written in.
+//! what it did not get through with, and texts would leave in another order than they were written in. Synapse does so in two ways: it
+//! marks a service as away only after its next transaction may have left; and a transaction that it makes in the moment in which the
+//! service is found to be back lies there until the service is away once more. The gap in their numbers tells.
 
 use crate::kernel::Kernel;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use swingbridge_domain::connector::Shutdown;
 use swingbridge_domain::store::{self, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -18,6 +19,9 @@ const EVERY: Duration = Duration::from_secs(300);
 const AGAIN: Duration = Duration::from_secs(10);
 /// How long what is pushed waits at most. Homeservers give a transaction up after thirty seconds or more.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long after a start or a refusal a gap in the numbers of transactions is looked after. At other times it is only another service's
+/// share of them.
+const WATCHED: Duration = Duration::from_secs(120);
 const TOKEN: &str = "homeserver_token";
 
 /// Whether something may be missing that is older than what is pushed.
@@ -31,6 +35,8 @@ pub(crate) struct Order {
 struct Gaps {
     opened: u64,
     closed: u64,
+    /// When the homeserver last did not get through, as far as is known.
+    away: Option<Instant>,
 }
 
 impl Gaps {
@@ -46,9 +52,13 @@ impl Order {
     /// [`StoreError`]; may be asked again.
     pub async fn at_start(store: &dyn Store) -> Result<Self, StoreError> {
         let token = store::run(store, |tables| tables.setting(TOKEN)).await?;
-        let opened = u64::from(token.is_some());
+        let gaps = Gaps {
+            opened: u64::from(token.is_some()),
+            closed: 0,
+            away: token.map(|_| Instant::now()),
+        };
         Ok(Self {
-            gaps: watch::Sender::new(Gaps { opened, closed: 0 }),
+            gaps: watch::Sender::new(gaps),
             ask: Notify::new(),
         })
     }
@@ -60,8 +70,20 @@ impl Order {
 
     /// Something was not taken in.
     pub fn fell_behind(&self) {
-        self.gaps.send_modify(|gaps| gaps.opened += 1);
+        self.gaps.send_modify(|gaps| {
+            gaps.opened += 1;
+            gaps.away = Some(Instant::now());
+        });
         self.ask();
+    }
+
+    /// Something may have been passed over.
+    pub fn skipped(&self) {
+        let watched = |away: Instant| away.elapsed() < WATCHED;
+        if self.gaps.borrow().away.is_some_and(watched) {
+            self.gaps.send_modify(|gaps| gaps.opened += 1);
+            self.ask();
+        }
     }
 
     /// Waits until nothing earlier is missing, or for as long as a homeserver has patience.

@@ -1,6 +1,7 @@
 //! [`Matrix`]: the homeserver as the engine sees it.
 
 use crate::api::{Api, BuildError};
+use crate::appservice::Numbers;
 use crate::config::{Config, Names};
 use crate::crypto::Crypto;
 use crate::failure::Failure;
@@ -40,6 +41,7 @@ pub struct Matrix {
     pub(crate) spool: Spool,
     pub(crate) carried: Carried,
     pub(crate) pictures: Pictures,
+    pub(crate) numbers: Numbers,
     /// Once the keys are opened.
     pub(crate) crypto: OnceLock<Arc<Crypto>>,
 }
@@ -73,6 +75,7 @@ impl Matrix {
             api,
             slow,
             people: People::new(),
+            numbers: Numbers::default(),
             bot,
             keys,
             clock,

@@ -167,6 +167,30 @@ async fn what_was_refused_leaves_before_what_is_pushed_after_it() {
     house.stop().await;
 }
 
+/// A homeserver that finds us back may keep a transaction until we are away once more, and go on with the next.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_passed_over_after_a_restart_leaves_before_what_is_pushed_after_it() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house.homeserver.until_looked(1).await;
+    let house = house.kill_and_restart().await;
+    house.homeserver.until_looked(2).await;
+    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
+    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    house.engine.skipped();
+    house.say(&room, ALICE, Message::text("newer")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["older", "newer"]);
+    // Where nothing can have been missed, the numbers are other services'.
+    let house = House::new().await;
+    let room = house.conversation().await;
+    house.homeserver.until_looked(1).await;
+    house.engine.skipped();
+    house.say(&room, ALICE, Message::text("at once")).await;
+    house.network.until_sent(1).await;
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn another_site_key_is_refused() {
     let house = House::new().await;

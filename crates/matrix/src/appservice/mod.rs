@@ -3,6 +3,8 @@
 mod lookup;
 mod transaction;
 
+pub(crate) use transaction::Numbers;
+
 use crate::homeserver::Matrix;
 use crate::routes::{Expected, bearer, error, query, unrecognized, wrong_method};
 use axum::Router;

@@ -2,7 +2,8 @@
 //!
 //! A transaction is answered once its events are committed. What can not be understood is passed over, so that a
 //! transaction is never refused for its content: homeservers send nothing else until they are rid of it, and Synapse alters
-//! what it sends again. The transaction id means nothing here: Synapse on SQLite begins anew at 1 after each restart.
+//! what it sends again. The transaction id does not tell a repetition: Synapse on SQLite begins anew at 1 after each restart. Where it is
+//! a number, a gap tells that something may have been passed over.
 
 use super::AppService;
 use crate::crypto::{Extension, Notice};
@@ -10,11 +11,12 @@ use crate::event;
 use crate::failure::Failure;
 use crate::routes::error;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::sync::{Mutex, PoisonError};
 use swingbridge_domain::inbox::Arrival;
 
 /// Everything but this (ephemeral events) is of no use to us yet. What belongs to encryption is read only where there is any.
@@ -64,7 +66,27 @@ impl<'a> Transaction<'a> {
     }
 }
 
-pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Response {
+/// The number of the transaction that came last.
+#[derive(Default)]
+pub(crate) struct Numbers(Mutex<Option<u64>>);
+
+impl Numbers {
+    /// Whether a number was left out before `transaction`. Those that are no numbers leave none out.
+    fn gap_before(&self, transaction: &str) -> bool {
+        let Ok(number) = transaction.parse::<u64>() else {
+            return false;
+        };
+        let last = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(number);
+        // Of what came before the first one nothing is known.
+        last.is_none_or(|last| number > last.saturating_add(1))
+    }
+}
+
+pub(super) async fn take(State(parts): State<AppService>, Path(id): Path<String>, body: Bytes) -> Response {
     let Ok(transaction) = serde_json::from_slice::<Transaction<'_>>(&body) else {
         tracing::warn!(
             octets = body.len(),
@@ -93,6 +115,9 @@ pub(super) async fn take(State(parts): State<AppService>, body: Bytes) -> Respon
             count,
             "a transaction holds what is not an event; it is passed over"
         );
+    }
+    if parts.matrix.numbers.gap_before(&id) {
+        parts.inbox.skipped();
     }
     if let Err(failure) = hand_in(&parts, &extension, notices, read).await {
         // Nothing was committed. The homeserver comes again, and what it alters by then are not the events.
@@ -134,5 +159,20 @@ async fn hand_in(
     match crypto {
         Some(crypto) => parts.matrix.opened(crypto, opened).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Numbers;
+
+    #[test]
+    fn a_number_that_was_left_out_is_a_gap_and_a_repetition_is_none() {
+        let numbers = Numbers::default();
+        let gaps = ["7", "8", "8", "10", "9", "10", "1", "2", "x", "4"].map(|id| numbers.gap_before(id));
+        assert_eq!(
+            gaps,
+            [true, false, false, true, false, false, false, false, false, true]
+        );
     }
 }

@@ -72,6 +72,8 @@ pub struct Collected {
     pub tries: AtomicUsize,
     /// How often something that was pushed was refused.
     pub refusals: AtomicUsize,
+    /// How often something may have been passed over.
+    pub gaps: AtomicUsize,
     news: watch::Sender<()>,
 }
 
@@ -102,6 +104,10 @@ impl Inbox for Collected {
 
     fn refused(&self) {
         self.refusals.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn skipped(&self) {
+        self.gaps.fetch_add(1, Ordering::SeqCst);
     }
 }
 

@@ -184,6 +184,25 @@ async fn what_is_no_transaction_or_can_not_be_committed_is_not_acknowledged() {
     assert_eq!(bridge.inbox.events.lock().unwrap().len(), 1);
 }
 
+/// Synapse may keep one back until we were away once more.
+#[tokio::test]
+async fn a_gap_in_the_numbers_of_transactions_is_told() {
+    let (_stub, bridge) = start().await;
+    let gaps = || bridge.inbox.gaps.load(Ordering::SeqCst);
+    let mut told = Vec::new();
+    for id in ["1", "2", "2", "4", "hash"] {
+        let path = format!("/_matrix/app/v1/transactions/{id}");
+        let transaction = json!({ "events": [text(&format!("${id}"))] });
+        assert_eq!(
+            ask(&bridge, Method::PUT, &path, transaction).await.0,
+            StatusCode::OK
+        );
+        told.push(gaps());
+    }
+    // Of what came before the first nothing is known.
+    assert_eq!(told, [1, 1, 1, 2, 2]);
+}
+
 #[tokio::test]
 async fn a_full_transaction_fits() {
     let (_stub, bridge) = start().await;
