@@ -425,7 +425,10 @@ impl Run {
             });
         if let Err(error) = wait.await {
             let open = self.site.stub.look(|world| self.open(world));
-            panic!("{error}\n{open:#?}\n{}", end(&self.site.log()));
+            let metrics = self.site.operations("/metrics").await.unwrap_or_default().1;
+            let rows = metrics.lines().filter(|line| line.contains("queue_rows"));
+            let rows: Vec<&str> = rows.collect();
+            panic!("{error}\n{open:#?}\n{rows:#?}\n{}", end(&self.site.log()));
         }
         self.site.assert_runs();
         self.look_for_rooms();
