@@ -420,7 +420,7 @@ impl Run {
         let wait = self
             .site
             .stub
-            .wait(PATIENCE, "all texts to have arrived and a fate", |world| {
+            .wait(2 * PATIENCE, "all texts to have arrived and a fate", |world| {
                 (self.open(world).is_empty() && world.pushes.is_idle()).then_some(())
             });
         if let Err(error) = wait.await {
