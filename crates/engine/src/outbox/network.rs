@@ -45,12 +45,14 @@ pub(crate) async fn to_network(
     // It ends with this, or with the last one that took a seat.
     let mut seated = JoinSet::new();
     seated.spawn(leave(kernel.clone(), connector.clone(), target.clone(), left));
-    while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
+    'rows: while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
         let (mut taken, mut rows) = (Vec::new(), Vec::new());
         for Head { lane, id, payload } in heads {
             // Before it is marked as being sent: somebody may have taken a seat meanwhile.
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                return;
+            let slot = tokio::select! {
+                Ok(slot) = slots.clone().acquire_owned() => slot,
+                // They are queued, and wait for the next start.
+                () = shutdown.requested() => break 'rows,
             };
             taken.push((lane, id, slot));
             rows.push((id, payload));
