@@ -241,7 +241,7 @@ impl Kernel {
         }
     }
 
-    /// A row that left at once is done with.
+    /// Lanes or slots of the target are free again.
     pub fn vacated(&self, target: &Target) {
         if lock(&self.lanes).is_due(target) {
             self.outgoing.notify_waiters();

@@ -40,7 +40,7 @@ pub(crate) struct Exit {
     pub leaving: mpsc::UnboundedSender<(Seat, Departure)>,
 }
 
-/// A free lane and a free slot, taken for a row before it is committed. Dropped, both are free again.
+/// A lane and a slot, taken for a row until it is done with. Dropped, both are free again.
 pub(crate) struct Seat {
     lanes: Arc<Mutex<Lanes>>,
     target: Target,
@@ -50,28 +50,39 @@ pub(crate) struct Seat {
 }
 
 impl Seat {
-    /// Takes the lane and a slot, where both are free and nothing that waits is due before.
+    /// Of a lane whose head was taken.
+    pub fn of(
+        lanes: &Arc<Mutex<Lanes>>,
+        target: &Target,
+        lane: &Lane,
+        leaving: &mpsc::UnboundedSender<(Seat, Departure)>,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        Self {
+            lanes: lanes.clone(),
+            target: target.clone(),
+            lane: lane.clone(),
+            leaving: leaving.clone(),
+            _slot: slot,
+        }
+    }
+
+    /// Takes the lane and a slot for a row that is not committed yet, where both are free and nothing that waits is due before.
     pub fn take(lanes: &Arc<Mutex<Lanes>>, target: &Target, lane: &Lane) -> Option<Self> {
         let mut all = lock(lanes);
         let queue = all.targets.get_mut(target)?;
-        if !queue.ready.is_empty() || queue.lanes.contains_key(lane) {
+        if queue.is_due() || queue.lanes.contains_key(lane) {
             return None;
         }
         let exit = queue.exit.as_ref()?;
         let slot = exit.slots.clone().try_acquire_owned().ok()?;
-        let leaving = exit.leaving.clone();
+        let seat = Self::of(lanes, target, lane, &exit.leaving, slot);
         let engaged = Rows {
             engaged: true,
             ..Rows::default()
         };
         queue.lanes.insert(lane.clone(), engaged);
-        Some(Self {
-            lanes: lanes.clone(),
-            target: target.clone(),
-            lane: lane.clone(),
-            leaving,
-            _slot: slot,
-        })
+        Some(seat)
     }
 
     /// The row is committed: it leaves.
@@ -213,13 +224,13 @@ impl Lanes {
                 queue.engage(lane);
             }
         }
-        !queue.ready.is_empty()
+        queue.is_due()
     }
 
     /// Whether any row of the target may be due.
     pub fn is_due(&self, target: &Target) -> bool {
         let queue = self.targets.get(target);
-        queue.is_some_and(|queue| !queue.ready.is_empty())
+        queue.is_some_and(Queue::is_due)
     }
 
     /// Counts how often in a row the head of a lane came back; for back-off.
@@ -257,6 +268,10 @@ impl Lanes {
 }
 
 impl Queue {
+    fn is_due(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
     /// Lines a lane up, unless it is in line already or its head is out.
     fn engage(&mut self, lane: &Lane) {
         let Some(rows) = self.lanes.get_mut(lane) else {

@@ -39,10 +39,10 @@ pub(crate) async fn to_network(
     let (leaving, left) = mpsc::unbounded_channel();
     let exit = Exit {
         slots: slots.clone(),
-        leaving,
+        leaving: leaving.clone(),
     };
     lock(&kernel.lanes).open_exit(&target, Some(exit));
-    // It ends with this, or with the last one that took a seat.
+    // It ends with this.
     let mut seated = JoinSet::new();
     seated.spawn(leave(kernel.clone(), connector.clone(), target.clone(), left));
     'rows: while let Some(heads) = kernel.next(&target, &slots, CLAIM, &shutdown).await {
@@ -54,7 +54,8 @@ pub(crate) async fn to_network(
                 // They are queued, and wait for the next start.
                 () = shutdown.requested() => break 'rows,
             };
-            taken.push((lane, id, slot));
+            let seat = Seat::of(&kernel.lanes, &target, &lane, &leaving, slot);
+            taken.push((seat, lane, id));
             rows.push((id, payload));
         }
         let departures = match kernel.transact(move |work| depart(work, rows)).await {
@@ -62,36 +63,30 @@ pub(crate) async fn to_network(
             Err(error) => {
                 tracing::error!(%error, "texts cannot be taken from the queue; trying again");
                 let not_before = kernel.clock.now() + Duration::from_secs(1);
-                for (lane, id, _) in taken {
+                for (_seat, lane, id) in taken {
                     kernel.absorb(vec![Change::Returned {
                         target: target.clone(),
-                        lane: lane.clone(),
+                        lane,
                         id,
                         not_before,
                     }]);
-                    kernel.release(&target, &lane);
                 }
+                kernel.vacated(&target);
                 continue;
             }
         };
-        for ((lane, _, slot), departure) in taken.into_iter().zip(departures) {
-            let Some(departure) = departure else {
-                kernel.release(&target, &lane);
-                continue;
-            };
-            let (kernel, connector, target) = (kernel.clone(), connector.clone(), target.clone());
-            tokio::spawn(async move {
-                send(&kernel, connector.as_ref(), departure).await;
-                drop(slot);
-                kernel.release(&target, &lane);
-            });
+        for ((seat, ..), departure) in taken.into_iter().zip(departures) {
+            if let Some(departure) = departure {
+                seat.leave(departure);
+            }
         }
+        kernel.vacated(&target);
     }
     lock(&kernel.lanes).open_exit(&target, None);
     drain(&slots, at_once).await;
 }
 
-/// Sends rows that leave with the commit that added them.
+/// Sends what is marked as being sent.
 async fn leave(
     kernel: Arc<Kernel>,
     connector: Arc<dyn Connector>,

@@ -138,18 +138,27 @@ async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
     house.stop().await;
 }
 
+/// The homeserver did not get through with something, and takes its time to say so.
+fn keeps_back_the_older(house: &House, room: &RoomId) {
+    *house.homeserver.missed.lock().unwrap() = vec![arrival(room, &EventId::new("$older"), "older")];
+    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+}
+
+async fn the_older_leaves_before_the_newer(house: &House, room: &RoomId) {
+    house.say(room, ALICE, Message::text("newer")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["older", "newer"]);
+}
+
 /// A homeserver pushes what is newer before it repeats what it did not get through with.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_missed_leaves_before_what_is_pushed_after_a_restart() {
     let house = House::new().await;
     let room = house.conversation().await;
     house.homeserver.until_looked(1).await;
-    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
-    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    keeps_back_the_older(&house, &room);
     let house = house.kill_and_restart().await;
-    house.say(&room, ALICE, Message::text("newer")).await;
-    house.network.until_sent(2).await;
-    assert_eq!(house.network.texts(), ["older", "newer"]);
+    the_older_leaves_before_the_newer(&house, &room).await;
     house.stop().await;
 }
 
@@ -158,12 +167,9 @@ async fn what_was_refused_leaves_before_what_is_pushed_after_it() {
     let house = House::new().await;
     let room = house.conversation().await;
     house.homeserver.until_looked(1).await;
-    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
-    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    keeps_back_the_older(&house, &room);
     house.engine.refused();
-    house.say(&room, ALICE, Message::text("newer")).await;
-    house.network.until_sent(2).await;
-    assert_eq!(house.network.texts(), ["older", "newer"]);
+    the_older_leaves_before_the_newer(&house, &room).await;
     house.stop().await;
 }
 
@@ -175,12 +181,9 @@ async fn what_was_passed_over_after_a_restart_leaves_before_what_is_pushed_after
     house.homeserver.until_looked(1).await;
     let house = house.kill_and_restart().await;
     house.homeserver.until_looked(2).await;
-    *house.homeserver.missed.lock().unwrap() = vec![arrival(&room, &EventId::new("$older"), "older")];
-    *house.homeserver.slow.lock().unwrap() = Duration::from_millis(300);
+    keeps_back_the_older(&house, &room);
     house.engine.skipped();
-    house.say(&room, ALICE, Message::text("newer")).await;
-    house.network.until_sent(2).await;
-    assert_eq!(house.network.texts(), ["older", "newer"]);
+    the_older_leaves_before_the_newer(&house, &room).await;
     // Where nothing can have been missed, the numbers are other services'.
     let house = House::new().await;
     let room = house.conversation().await;
