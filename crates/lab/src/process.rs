@@ -6,6 +6,8 @@
 use std::{
     fs::{self, File, OpenOptions},
     io,
+    net::TcpListener,
+    ops::Range,
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
@@ -13,6 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rand::Rng;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 /// A foreign program did not do what it should. The text is for a person; nothing else can be done with it.
@@ -246,14 +249,39 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// A port of the loopback interface that nobody uses at this moment.
+/// A port of the loopback interface that nobody uses at this moment, and that the system gives to nobody who asks for
+/// any: so it is still free for a program that starts later, and for one that starts again. By chance, so that those
+/// who look at the same moment find different ones.
 ///
 /// # Errors
 /// When the system has none left.
 pub fn free_port() -> Result<u16, PeerError> {
-    Ok(std::net::TcpListener::bind(("127.0.0.1", 0))?
-        .local_addr()?
-        .port())
+    let is_free = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_ok();
+    let chosen = lasting_ports().and_then(|range| {
+        (0..TRIES)
+            .map(|_| rand::rng().random_range(range.clone()))
+            .find(is_free)
+    });
+    match chosen {
+        Some(port) => Ok(port),
+        None => Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port()),
+    }
+}
+
+/// How many ports are tried before the system chooses.
+const TRIES: usize = 100;
+/// Below it lie ports that programs of the machine are likely to have for themselves.
+const FIRST_PORT: u16 = 10_000;
+/// What outgoing connections get by custom, where the system does not tell it: RFC 6335, section 6.
+const FIRST_DYNAMIC_PORT: u16 = 49_152;
+
+/// The ports that the system does not give away itself, to outgoing connections and to who asks for any port.
+fn lasting_ports() -> Option<Range<u16>> {
+    let told = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok();
+    let dynamic = told
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .unwrap_or(FIRST_DYNAMIC_PORT);
+    (dynamic > FIRST_PORT).then_some(FIRST_PORT..dynamic)
 }
 
 #[cfg(test)]
@@ -271,6 +299,17 @@ mod tests {
             user: None,
         })
         .unwrap()
+    }
+
+    #[test]
+    fn a_port_that_was_free_is_given_to_no_other() {
+        let range = lasting_ports();
+        for _ in 0..50 {
+            let port = free_port().unwrap();
+            let anybody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+            assert_ne!(anybody.local_addr().unwrap().port(), port);
+            assert!(range.as_ref().is_none_or(|range| range.contains(&port)), "{port}");
+        }
     }
 
     fn is_alive(id: u32) -> bool {

@@ -7,11 +7,12 @@ use smpp34::{
     SmppConnectionInformation, SmppError, SmppServer, SmppServerListener, bind_transceiver,
     bind_transceiver_resp, submit_sm, submit_sm_resp, unbind, unbind_resp,
 };
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
 use swingbridge_domain::connector::{Connector, Link};
 use swingbridge_domain::delivery::Outcome;
 use swingbridge_domain::inbox::Inbound;
+use swingbridge_lab::process::free_port;
 use tokio::sync::mpsc;
 
 struct Foreign {
@@ -60,11 +61,7 @@ impl SmppServerListener for Foreign {
 
 async fn start() -> (Arc<Foreign>, u16, mpsc::UnboundedReceiver<ESME>, SmppServer) {
     // Its server cannot be asked for its port, so a free one is found beforehand.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free_port().unwrap();
     let (bound, esmes) = mpsc::unbounded_channel();
     let foreign = Arc::new(Foreign {
         submits: Mutex::default(),

@@ -31,6 +31,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
+use crate::process::free_port;
 use world::World;
 pub use world::{Answer, Rules, Sent};
 
@@ -95,7 +96,9 @@ impl BlueBubbles {
             changed: Notify::new(),
             events,
         });
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        // `restart` comes back at the same one.
+        let port = free_port().map_err(std::io::Error::other)?;
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         serve(mac.clone(), listener, stop.clone());

@@ -18,6 +18,7 @@ use swingbridge_domain::line::{Permission, Permissions};
 use swingbridge_domain::message::Text;
 use swingbridge_domain::secret::{Keys, Secret};
 use swingbridge_lab::homeserver::{Config as StubConfig, Quirks, Registration as StubRegistration, Stub};
+use swingbridge_lab::process::free_port;
 use swingbridge_matrix::appservice::{self, AppService};
 use swingbridge_matrix::provisioning::{self, Network, Provisioning};
 use swingbridge_matrix::registration::{Registration, random_token};
@@ -238,7 +239,9 @@ pub struct Bridge {
 
 impl Plan {
     pub async fn new() -> Self {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        // It comes back at the same address.
+        let port = free_port().unwrap();
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
         let address = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let nowhere = Url::parse("http://127.0.0.1:1").unwrap();
         let config = Config::new(

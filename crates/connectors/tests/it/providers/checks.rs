@@ -10,6 +10,7 @@ use swingbridge_connectors::webhook::Webhook;
 use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_domain::connector::{Accepted, Connector, Link, Outbound, SendError};
 use swingbridge_domain::delivery::Reason;
+use swingbridge_lab::process::free_port;
 
 fn message(id: i64, text: &str) -> Outbound {
     Outbound {
@@ -150,10 +151,8 @@ pub async fn expired_credentials_are_said_and_nothing_is_lost<P: Provider>() {
 
 pub async fn a_provider_that_cannot_be_reached_certainly_has_nothing<P: Provider>() {
     let house = House::<P>::new().await;
-    // A port that nobody has: it was free a moment ago.
-    let free = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    // Nobody listens there.
+    let url = format!("http://127.0.0.1:{}", free_port().unwrap());
     let device = house.start_at(&url);
     let later = device.send(message(1, "x")).await.unwrap().unwrap_err();
     assert!(
