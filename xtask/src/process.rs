@@ -114,7 +114,10 @@ const BUILD: (u64, u64) = (5, 15);
 
 /// Warns while nothing is spent yet: a build finds out after many minutes, and says it in other words.
 pub fn look_at_disk() {
-    let asked = Command::new("df").arg("-Pk").arg(root()).output();
+    // Where the build goes, which need not be there yet.
+    let target = target();
+    let place = target.ancestors().find(|place| place.exists()).unwrap_or(&target);
+    let asked = Command::new("df").arg("-Pk").arg(place).output();
     let free = asked.ok().and_then(|table| {
         let table = String::from_utf8_lossy(&table.stdout).into_owned();
         let kib: u64 = table.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
@@ -123,7 +126,7 @@ pub fn look_at_disk() {
     if let Some(free) = free.filter(|free| *free < BUILD.1) {
         let (least, most) = BUILD;
         eprintln!(
-            "warning: {free} GB are free on this disk; a first build takes up to {most}, with CARGO_INCREMENTAL=0 {least}"
+            "warning: {free} GB are free where the build goes; a first build takes up to {most}, with CARGO_INCREMENTAL=0 {least}"
         );
     }
 }
