@@ -8,9 +8,16 @@ use std::{
     io,
     net::TcpListener,
     ops::Range,
-    os::unix::process::CommandExt,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            net::{SocketAddr, UnixListener},
+            process::CommandExt,
+        },
+    },
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
@@ -249,9 +256,9 @@ fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// A port of the loopback interface that nobody uses at this moment, and that the system gives to nobody who asks for
-/// any: so it is still free for a program that starts later, and for one that starts again. By chance, so that those
-/// who look at the same moment find different ones.
+/// A port of the loopback interface that nobody uses at this moment, and that nobody else is given as long as this
+/// process lasts, neither by this nor by the system: so it is still free for a program that starts later, and for one
+/// that starts again.
 ///
 /// # Errors
 /// When the system has none left.
@@ -260,7 +267,7 @@ pub fn free_port() -> Result<u16, PeerError> {
     let chosen = lasting_ports().and_then(|range| {
         (0..TRIES)
             .map(|_| rand::rng().random_range(range.clone()))
-            .find(is_free)
+            .find(|port| is_reserved(*port) && is_free(port))
     });
     match chosen {
         Some(port) => Ok(port),
@@ -274,6 +281,22 @@ const TRIES: usize = 100;
 const FIRST_PORT: u16 = 10_000;
 /// What outgoing connections get by custom, where the system does not tell it: RFC 6335, section 6.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
+
+/// Reserves a port among those who ask here, in whichever process: by a name that only one can have, and that goes with
+/// its process and leaves no file.
+fn is_reserved(port: u16) -> bool {
+    static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
+    let name = SocketAddr::from_abstract_name(format!("swingbridge port {port}"));
+    let reserved = name.and_then(|name| UnixListener::bind_addr(&name));
+    match reserved {
+        Ok(reserved) => {
+            let mut all = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
+            all.push(reserved);
+            true
+        }
+        Err(_) => false,
+    }
+}
 
 /// The ports that the system does not give away itself, to outgoing connections and to who asks for any port.
 fn lasting_ports() -> Option<Range<u16>> {
@@ -302,14 +325,14 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_was_free_is_given_to_no_other() {
-        let range = lasting_ports();
-        for _ in 0..50 {
-            let port = free_port().unwrap();
-            let anybody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            assert_ne!(anybody.local_addr().unwrap().port(), port);
-            assert!(range.as_ref().is_none_or(|range| range.contains(&port)), "{port}");
-        }
+    fn a_port_that_was_found_free_is_given_to_no_other() {
+        // Where the system gives away all of them, it chooses.
+        let Some(range) = lasting_ports() else { return };
+        let port = free_port().unwrap();
+        assert!(range.contains(&port), "{port}");
+        assert!(!is_reserved(port), "the next who asks gets another");
+        let anybody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        assert!(!range.contains(&anybody.local_addr().unwrap().port()));
     }
 
     fn is_alive(id: u32) -> bool {
