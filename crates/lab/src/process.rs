@@ -267,7 +267,8 @@ pub fn free_port() -> Result<u16, PeerError> {
     let chosen = lasting_ports().and_then(|range| {
         (0..TRIES)
             .map(|_| rand::rng().random_range(range.clone()))
-            .find(|port| is_reserved(*port) && is_free(port))
+            // Reserved first: to look whether a port is free takes it for a moment.
+            .find(|port| reserve(*port) && is_free(port))
     });
     match chosen {
         Some(port) => Ok(port),
@@ -282,9 +283,9 @@ const FIRST_PORT: u16 = 10_000;
 /// What outgoing connections get by custom, where the system does not tell it: RFC 6335, section 6.
 const FIRST_DYNAMIC_PORT: u16 = 49_152;
 
-/// Reserves a port among those who ask here, in whichever process: by a name that only one can have, and that goes with
-/// its process and leaves no file.
-fn is_reserved(port: u16) -> bool {
+/// Reserves a port among those who ask here, in whichever process, and answers whether nobody had it: by a name that only
+/// one can have, and that goes with its process and leaves no file.
+fn reserve(port: u16) -> bool {
     static RESERVED: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
     let name = SocketAddr::from_abstract_name(format!("swingbridge port {port}"));
     let reserved = name.and_then(|name| UnixListener::bind_addr(&name));
@@ -330,7 +331,7 @@ mod tests {
         let Some(range) = lasting_ports() else { return };
         let port = free_port().unwrap();
         assert!(range.contains(&port), "{port}");
-        assert!(!is_reserved(port), "the next who asks gets another");
+        assert!(!reserve(port), "the next who asks gets another");
         let anybody = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         assert!(!range.contains(&anybody.local_addr().unwrap().port()));
     }
