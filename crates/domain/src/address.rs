@@ -3,8 +3,10 @@
 //! Short codes, alphanumeric senders and emergency numbers are recognised first: a number library turns "911" into
 //! a subscriber's number of the region. The rest is brought to E.164 (ITU-T E.164) with libphonenumber's data.
 
+mod plan;
 mod premium;
 
+use plan::Number;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -163,9 +165,8 @@ impl Address {
         match self {
             Address::Number(number) => {
                 let digits = number.trim_start_matches('+');
-                let code = phonenumber::parse(None, number)
-                    .map(|n| n.code().value().to_string())
-                    .unwrap_or_default();
+                let code = plan::split(digits).map(|(code, _)| code.to_string());
+                let code = code.unwrap_or_default();
                 let tail = digits.get(digits.len().saturating_sub(2)..).unwrap_or_default();
                 format!("+{code} ••• {tail}")
             }
@@ -184,15 +185,7 @@ impl Address {
     /// country, or is of none that is known.
     pub fn country(&self, own: Option<Region>) -> Option<Region> {
         match self {
-            Address::Number(number) => {
-                let parsed = phonenumber::parse(None, number).ok()?;
-                let exact = parsed.country().id().map(Region);
-                // A range that is not known yet, or of a test: the country that the code belongs to in the first place.
-                exact.or_else(|| {
-                    let regions = phonenumber::metadata::DATABASE.region(&parsed.code().value())?;
-                    regions.first()?.parse().ok()
-                })
-            }
+            Address::Number(number) => Number::read(number, None)?.region(),
             Address::Short(_) => own,
             Address::Name(_) | Address::Mail(_) | Address::Group(_) => None,
         }
@@ -317,19 +310,17 @@ enum Trust {
 }
 
 fn number(text: &str, region: Option<Region>, trust: Trust) -> Option<Address> {
-    let parsed = phonenumber::parse(region.map(|region| region.0), text).ok()?;
-    let national = parsed.national().value().to_string();
-    let length = parsed.code().value().to_string().len() + national.len();
+    let number = Number::read(text, region)?;
     let fits = match trust {
-        Trust::Typed => (7..=15).contains(&length),
-        Trust::Given => parsed.is_valid(),
+        Trust::Typed => (7..=15).contains(&number.length()),
+        Trust::Given => number.is_valid(),
     };
-    fits.then(|| Address::Number(parsed.format().mode(phonenumber::Mode::E164).to_string()))
+    fits.then(|| Address::Number(number.e164()))
 }
 
 /// Whether digits are a country code with as many behind it as mobile numbers of that country have: `region`'s own, for its new ranges.
 fn is_like_ours(digits: &str, region: Option<Region>) -> bool {
-    let Some(data) = region.and_then(|region| phonenumber::metadata::DATABASE.by_id(region.as_str())) else {
+    let Some(data) = region.and_then(plan::of_region) else {
         return false;
     };
     let of = data.descriptors();

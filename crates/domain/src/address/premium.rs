@@ -3,7 +3,8 @@
 //! The data's own answer takes a dozen patterns, looked up one after the other under a lock, and each text asks for it twice. So one
 //! pattern for each country code, of all that can be premium there, says "no" of nearly every number; the data is asked about the rest.
 
-use phonenumber::{Metadata, Type, metadata::DATABASE};
+use super::plan::{Number, of_code, split};
+use phonenumber::{Metadata, Type};
 use regex::{Regex, RegexBuilder};
 use std::sync::OnceLock;
 
@@ -20,24 +21,15 @@ pub(super) fn is_premium(number: &str) -> bool {
 
 /// What the data says.
 fn is(number: &str) -> bool {
-    phonenumber::parse(None, number).is_ok_and(|parsed| {
-        matches!(
-            parsed.number_type(&DATABASE),
-            Type::PremiumRate | Type::SharedCost
-        )
-    })
+    Number::read(number, None)
+        .is_some_and(|number| matches!(number.kind(), Type::PremiumRate | Type::SharedCost))
 }
 
 /// Never `false` where [`is`] is not.
 fn may_be(number: &str) -> bool {
     static PATTERNS: [OnceLock<Option<Regex>>; CODES] = [const { OnceLock::new() }; CODES];
     let digits = number.strip_prefix('+').unwrap_or(number);
-    let split = (1..=3).find_map(|length| {
-        let (code, national) = digits.split_at_checked(length)?;
-        let code: u16 = code.parse().ok()?;
-        DATABASE.region(&code).is_some().then_some((code, national))
-    });
-    let Some((code, national)) = split else {
+    let Some((code, national)) = split(digits) else {
         return true;
     };
     let Some(pattern) = PATTERNS[usize::from(code)].get_or_init(|| pattern(code)) else {
@@ -57,7 +49,7 @@ fn pattern(code: u16) -> Option<Regex> {
             .map(|kind| format!("(?:{})", kind.national_number().as_str()))
             .collect::<Vec<_>>()
     };
-    let mut patterns: Vec<String> = DATABASE.by_code(&code)?.into_iter().flat_map(of).collect();
+    let mut patterns: Vec<String> = of_code(code)?.by_code(&code)?.into_iter().flat_map(of).collect();
     patterns.sort_unstable();
     patterns.dedup();
     if patterns.is_empty() {
