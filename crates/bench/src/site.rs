@@ -138,16 +138,17 @@ fn add(tables: &mut dyn Tables, keys: &Keys, line: &LineId, contact: u32) -> sto
 /// A text that Alice wrote in the room of a contact.
 pub fn said(number: u64, room: RoomId, text: &str) -> Arrival {
     let event = EventId::new(format!("$bench{number}AAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+    let sent_at = SystemClock.now();
     Arrival {
-        dedupe: Dedupe::Id {
-            scope: "event".into(),
-            id: event.as_str().to_owned(),
+        dedupe: Dedupe::Event {
+            id: event.clone(),
+            sent_at,
         },
         what: What::Room(RoomEvent {
             room,
             event,
             sender: UserId::new(ALICE),
-            sent_at: SystemClock.now(),
+            sent_at,
             protection: Protection::None,
             what: RoomEventKind::Message(Message::text(text)),
         }),

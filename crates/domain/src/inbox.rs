@@ -56,8 +56,10 @@ pub enum What {
 pub enum Dedupe {
     /// Repeating it does no harm (receipts: a state only moves forward).
     Harmless,
-    /// The peer names it once and for all (a Matrix event id, a provider's message id). Unique within `scope`.
+    /// The peer names it once and for all (a provider's message id). Unique within `scope`.
     Id { scope: String, id: String },
+    /// A Matrix event: its id and the moment that its sender wrote into it are the same whenever it comes.
+    Event { id: EventId, sent_at: Timestamp },
     /// The network gives no id (SMPP `deliver_sm`): a digest of all that was said, and the session that brought it.
     /// It is a repetition when the same digest came by *another* session that ended (or was lost with the program) less than
     /// [`UNSURE_BEFORE_END`] after bringing it, and the present session began at most [`REDELIVERY_WINDOW`] ago, each

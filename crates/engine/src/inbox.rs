@@ -70,16 +70,29 @@ struct Keyed {
     arrival: Arrival,
 }
 
+/// Octets of a key that are an event's moment.
+const MOMENT: usize = 6;
+
 /// Ids tell who wrote when, and digests of short texts can be guessed; under a key they tell nothing to who has the database alone. It is
 /// made before the store's turn, whose time is dearer.
+///
+/// An event's begins with the moment that it was sent: what comes together then lies together, and a commit writes the few pages
+/// that it lies on in place of one for each event.
 fn key(keys: &Keys, arrival: &Arrival) -> [u8; 16] {
-    let index = match &arrival.dedupe {
-        Dedupe::Harmless => [0; 32],
-        Dedupe::Id { scope, id } => keys.index(scope, id),
-        Dedupe::Digest { digest, .. } => keys.index("delivery", &data_encoding::HEXLOWER.encode(digest)),
+    let (index, moment) = match &arrival.dedupe {
+        Dedupe::Harmless => return [0; 16],
+        Dedupe::Id { scope, id } => (keys.index(scope, id), None),
+        Dedupe::Event { id, sent_at } => (keys.index("event", id.as_str()), Some(sent_at.0)),
+        Dedupe::Digest { digest, .. } => {
+            let digest = data_encoding::HEXLOWER.encode(digest);
+            (keys.index("delivery", &digest), None)
+        }
     };
     let mut key = [0; 16];
     key.copy_from_slice(&index[..16]);
+    if let Some(moment) = moment {
+        key[..MOMENT].copy_from_slice(&moment.to_be_bytes()[8 - MOMENT..]);
+    }
     key
 }
 
@@ -162,7 +175,7 @@ fn is_new(work: &mut Work<'_>, Keyed { key, arrival }: &Keyed) -> Result<bool, S
     }
     let new = match &arrival.dedupe {
         Dedupe::Harmless => true,
-        Dedupe::Id { .. } => work.tables.remember(key, now)?,
+        Dedupe::Id { .. } | Dedupe::Event { .. } => work.tables.remember(key, now)?,
         Dedupe::Digest {
             connector,
             session,

@@ -37,7 +37,6 @@ mod tls;
 pub use api::BuildError;
 pub use config::{Config, Names, Protocol};
 pub use crypto::Mode;
-pub use event::DEDUPE_SCOPE;
 pub use failure::Failure;
 pub use homeserver::Matrix;
 pub use routes::unrecognized;

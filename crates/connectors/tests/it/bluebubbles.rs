@@ -89,7 +89,7 @@ impl Inbox for Ledger {
             let new = match &arrival.dedupe {
                 Dedupe::Harmless => true,
                 Dedupe::Id { scope, id } => self.ids.lock().unwrap().insert((scope.clone(), id.clone())),
-                Dedupe::Digest { .. } => panic!("Messages names all there is"),
+                Dedupe::Event { .. } | Dedupe::Digest { .. } => panic!("Messages names all there is"),
             };
             let What::Network(inbound) = arrival.what else {
                 panic!("a room event from a connector");

@@ -107,15 +107,15 @@ async fn one_conversation_is_one_room_across_restarts() {
 /// What ALICE wrote in a room, as the homeserver tells it when it is asked.
 fn arrival(room: &RoomId, id: &EventId, text: &str) -> Arrival {
     Arrival {
-        dedupe: Dedupe::Id {
-            scope: "event".into(),
-            id: id.as_str().into(),
+        dedupe: Dedupe::Event {
+            id: id.clone(),
+            sent_at: SENT_AT,
         },
         what: What::Room(RoomEvent {
             room: room.clone(),
             event: id.clone(),
             sender: UserId::new(ALICE),
-            sent_at: swingbridge_domain::clock::Timestamp(1_800_000_000_000),
+            sent_at: SENT_AT,
             protection: swingbridge_domain::path::Protection::None,
             what: RoomEventKind::Message(Message::text(text)),
         }),

@@ -28,6 +28,8 @@ pub const ALICE: &str = "@alice:example.org";
 pub const BOB: &str = "@bob:example.org";
 pub const PHONE: &str = "+447700900456";
 pub const LINE: &str = "+447700900123";
+/// When people write; it is the same when an event comes again.
+pub const SENT_AT: Timestamp = Timestamp(1_800_000_000_000);
 
 pub struct TestClock(AtomicI64);
 impl Clock for TestClock {
@@ -645,13 +647,13 @@ impl House {
             room: room.clone(),
             event: event.clone(),
             sender: UserId::new(by),
-            sent_at: self.clock.now(),
+            sent_at: SENT_AT,
             protection,
             what,
         };
-        let dedupe = Dedupe::Id {
-            scope: "event".into(),
-            id: event.event.as_str().to_owned(),
+        let dedupe = Dedupe::Event {
+            id: event.event.clone(),
+            sent_at: SENT_AT,
         };
         self.engine
             .deliver(vec![Arrival {

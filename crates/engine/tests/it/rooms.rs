@@ -228,15 +228,15 @@ async fn what_is_written_to_the_bot_before_it_has_come_in_is_answered() {
     let management = RoomId::new("!management");
     let event = EventId::new("$early");
     let early = Arrival {
-        dedupe: Dedupe::Id {
-            scope: "event".into(),
-            id: event.as_str().into(),
+        dedupe: Dedupe::Event {
+            id: event.clone(),
+            sent_at: SENT_AT,
         },
         what: What::Room(RoomEvent {
             room: management.clone(),
             event,
             sender: UserId::new(ALICE),
-            sent_at: swingbridge_domain::clock::Timestamp(1_800_000_000_000),
+            sent_at: SENT_AT,
             protection: swingbridge_domain::path::Protection::None,
             what: RoomEventKind::Message(Message::text("version")),
         }),

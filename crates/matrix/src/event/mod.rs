@@ -55,9 +55,6 @@ struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 #[error("not a Matrix event")]
 pub(crate) struct Odd;
 
-/// The scope under which event ids are told apart.
-pub const DEDUPE_SCOPE: &str = "event";
-
 /// Reads one event. `room` names the room where the event does not. `None`: nothing for the bridge.
 pub(crate) fn read(event: &RawValue, room: Option<&str>, names: &Names) -> Result<Option<Arrival>, Odd> {
     read_and_notice(event, room, names, |_| {})
@@ -112,9 +109,9 @@ pub(crate) fn read_and_notice(
 /// Wraps an event, told apart by its id alone: homeservers restart, reuse and alter transaction ids.
 pub(crate) fn arrival(event: RoomEvent) -> Arrival {
     Arrival {
-        dedupe: Dedupe::Id {
-            scope: DEDUPE_SCOPE.to_owned(),
-            id: event.event.0.clone(),
+        dedupe: Dedupe::Event {
+            id: event.event.clone(),
+            sent_at: event.sent_at,
         },
         what: What::Room(event),
     }

@@ -67,9 +67,9 @@ fn events_are_told_apart_by_event_id() {
     let arrival = read(&raw, None, &names()).unwrap().unwrap();
     assert_eq!(
         arrival.dedupe,
-        Dedupe::Id {
-            scope: "event".into(),
-            id: "$one".into()
+        Dedupe::Event {
+            id: EventId::new("$one"),
+            sent_at: Timestamp(1_700_000_000_123),
         }
     );
 }

@@ -92,6 +92,9 @@ impl Inbox for Collected {
             };
             let new = match arrival.dedupe {
                 Dedupe::Id { scope, id } => self.ids.lock().unwrap().insert(format!("{scope} {id}")),
+                Dedupe::Event { id, sent_at } => {
+                    self.ids.lock().unwrap().insert(format!("{id} {}", sent_at.0))
+                }
                 Dedupe::Harmless => true,
                 Dedupe::Digest { .. } => panic!("a room event has an id"),
             };
