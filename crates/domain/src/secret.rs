@@ -1,14 +1,15 @@
 //! Secrets that do not print, the site's keys, sealing and pseudonyms.
 
 use crate::clock::Entropy;
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use chacha20::cipher::consts::U10;
+use chacha20::hchacha;
 use hmac::{Hmac, Mac};
+use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
 use std::sync::Arc;
-use zeroize::{Zeroize, ZeroizeOnDrop};
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 /// A secret text: never printed, wiped when dropped.
 #[derive(Clone, Default, PartialEq, Eq, Zeroize, ZeroizeOnDrop, Serialize, Deserialize)]
@@ -41,7 +42,7 @@ impl fmt::Debug for Secret {
 pub struct Keys {
     index: Hmac<Sha256>,
     ghost: Hmac<Sha256>,
-    seal: XChaCha20Poly1305,
+    seal: Zeroizing<[u8; 32]>,
     audit: Hmac<Sha256>,
     check: [u8; 8],
     entropy: Arc<dyn Entropy>,
@@ -62,7 +63,7 @@ impl Keys {
         Self {
             index: keyed(&sub("swingbridge blind index v1")),
             ghost: keyed(&sub("swingbridge ghost pseudonym v1")),
-            seal: XChaCha20Poly1305::new(Key::from_slice(&sub("swingbridge seal v1"))),
+            seal: Zeroizing::new(sub("swingbridge seal v1")),
             audit: keyed(&sub("swingbridge audit log v1")),
             check: [
                 check[0], check[1], check[2], check[3], check[4], check[5], check[6], check[7],
@@ -95,21 +96,18 @@ impl Keys {
         mac(&self.audit, parts)
     }
 
-    /// Seals `plain` (XChaCha20-Poly1305, random nonce in front). `context` must be given again to open it.
+    /// Seals `plain` (XChaCha20-Poly1305, draft-irtf-cfrg-xchacha-03, random nonce in front). `context` must be given again to open it.
     pub fn seal(&self, context: &str, plain: &[u8]) -> Vec<u8> {
-        let mut nonce = [0u8; 24];
+        let mut nonce = [0u8; NONCE];
         self.entropy.fill(&mut nonce);
-        let payload = Payload {
-            msg: plain,
-            aad: context.as_bytes(),
-        };
-        let sealed = self
-            .seal
-            .encrypt(XNonce::from_slice(&nonce), payload)
-            .expect("a message under 256 GiB always seals");
-        let mut out = Vec::with_capacity(24 + sealed.len());
+        let mut out = Vec::with_capacity(NONCE + plain.len() + CHACHA20_POLY1305.tag_len());
         out.extend_from_slice(&nonce);
-        out.extend_from_slice(&sealed);
+        out.extend_from_slice(plain);
+        let (key, nonce) = under(&self.seal, &nonce);
+        let tag = key
+            .seal_in_place_separate_tag(nonce, Aad::from(context), &mut out[NONCE..])
+            .expect("a message under 256 GiB always seals");
+        out.extend_from_slice(tag.as_ref());
         out
     }
 
@@ -118,15 +116,30 @@ impl Keys {
     /// # Errors
     /// [`Unsealable`]; final.
     pub fn open(&self, context: &str, sealed: &[u8]) -> Result<Vec<u8>, Unsealable> {
-        let (nonce, body) = sealed.split_at_checked(24).ok_or(Unsealable)?;
-        let payload = Payload {
-            msg: body,
-            aad: context.as_bytes(),
-        };
-        self.seal
-            .decrypt(XNonce::from_slice(nonce), payload)
-            .map_err(|_| Unsealable)
+        let (nonce, body) = sealed.split_first_chunk().ok_or(Unsealable)?;
+        let (key, nonce) = under(&self.seal, nonce);
+        let mut body = body.to_vec();
+        let plain = key
+            .open_in_place(nonce, Aad::from(context), &mut body)
+            .map_err(|_| Unsealable)?;
+        let length = plain.len();
+        body.truncate(length);
+        Ok(body)
     }
+}
+
+/// Octets of an XChaCha20 nonce.
+const NONCE: usize = 24;
+
+/// The key and the nonce of the ChaCha20-Poly1305 (RFC 8439) that an XChaCha20-Poly1305 is, by section 2.3 of its draft: so the library
+/// with the quick one can do it, in a fifth of the time.
+fn under(key: &[u8; 32], nonce: &[u8; NONCE]) -> (LessSafeKey, Nonce) {
+    let (of_key, rest) = nonce.split_at(16);
+    let key = Zeroizing::new(<[u8; 32]>::from(hchacha::<U10>(key.into(), of_key.into())));
+    let key = UnboundKey::new(&CHACHA20_POLY1305, &*key).expect("the key has its length");
+    let mut short = [0; 12];
+    short[4..].copy_from_slice(rest);
+    (LessSafeKey::new(key), Nonce::assume_unique_for_key(short))
 }
 
 impl fmt::Debug for Keys {
@@ -179,6 +192,27 @@ mod tests {
         altered[30] ^= 1;
         assert_eq!(keys(1).open("outbox", &altered), Err(Unsealable));
         assert_eq!(keys(1).open("outbox", &[]), Err(Unsealable));
+    }
+
+    #[test]
+    fn another_library_opens_what_was_sealed_and_seals_what_is_opened() {
+        use chacha20poly1305::XChaCha20Poly1305;
+        use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+        let keys = keys(1);
+        let other = XChaCha20Poly1305::new((&*keys.seal).into());
+        for length in [0, 1, 15, 16, 17, 63, 64, 65, 300, 5000] {
+            let plain: Vec<u8> = (0..length).map(|at| at as u8).collect();
+            let sealed = keys.seal("outbox", &plain);
+            let (nonce, body) = sealed.split_at(NONCE);
+            let payload = |msg| Payload { msg, aad: b"outbox" };
+            assert_eq!(
+                other.decrypt(nonce.into(), payload(body)),
+                Ok(plain.clone()),
+                "{length}"
+            );
+            let theirs = [nonce, &other.encrypt(nonce.into(), payload(&plain)).unwrap()].concat();
+            assert_eq!(keys.open("outbox", &theirs), Ok(plain), "{length}");
+        }
     }
 
     #[test]
