@@ -3,6 +3,7 @@
 
 use crate::report::{Aim, OURS, Part};
 use crate::serve::HS_TOKEN;
+use crate::site::SystemClock;
 use crate::{Places, proc};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{Read, Write};
@@ -10,6 +11,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use swingbridge_domain::clock::{Clock, Timestamp};
 use swingbridge_lab::process::{End, Process, Start, free_port};
 
 /// Events in a transaction, how many events at most, and for how long at most.
@@ -213,12 +215,13 @@ impl Homeserver {
     fn send(&mut self, events: u32) -> Result<()> {
         let mut body = String::with_capacity(700 * events as usize + 16);
         body.push_str("{\"events\":[");
+        let now = SystemClock.now();
         for at in 0..events {
             self.events += 1;
             if at > 0 {
                 body.push(',');
             }
-            body.push_str(&event(self.events));
+            body.push_str(&event(self.events, now));
         }
         body.push_str("]}");
         self.transactions += 1;
@@ -269,13 +272,13 @@ fn whole(answer: &[u8]) -> Result<bool> {
 
 /// A text as Synapse hands it on, in a room that no bridge has anything to do with, by somebody whom this one does not serve: it
 /// asks for nothing. A user of ours would be answered there that the room is unknown, which the others do not do.
-fn event(number: u64) -> String {
+fn event(number: u64, sent_at: Timestamp) -> String {
     format!(
         "{{\"type\":\"m.room.message\",\"room_id\":\"!aBcDeFgHiJkLmNoPqR:localhost\",\"sender\":\"@bob:example.org\",\
          \"content\":{{\"body\":\"The quick brown fox jumps over the lazy dog, and then once more, number {number}\",\
          \"msgtype\":\"m.text\"}},\"origin_server_ts\":{},\"unsigned\":{{\"age\":37}},\
          \"event_id\":\"$bench{number:038}\",\"user_id\":\"@bob:example.org\",\"age\":37}}",
-        1_800_000_000_000 + number
+        sent_at.millis()
     )
 }
 
@@ -294,7 +297,7 @@ mod tests {
 
     #[test]
     fn events_are_json() {
-        let event: serde_json::Value = serde_json::from_str(&event(7)).unwrap();
+        let event: serde_json::Value = serde_json::from_str(&event(7, Timestamp(1))).unwrap();
         assert_eq!(event["event_id"].as_str().unwrap().len(), 44);
     }
 }

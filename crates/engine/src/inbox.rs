@@ -13,6 +13,9 @@ use swingbridge_domain::inbox::{Arrival, Dedupe, Inbound, Inbox, InboxError, Wha
 use swingbridge_domain::secret::Keys;
 use swingbridge_domain::store::{InboxRow, StoreError, seal};
 
+/// Homeservers' clocks differ, and seldom by more than this.
+const AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
 #[async_trait]
 impl Inbox for Engine {
     async fn deliver(&self, arrivals: Vec<Arrival>) -> Result<(), InboxError> {
@@ -70,29 +73,17 @@ struct Keyed {
     arrival: Arrival,
 }
 
-/// Octets of a key that are an event's moment.
-const MOMENT: usize = 6;
-
 /// Ids tell who wrote when, and digests of short texts can be guessed; under a key they tell nothing to who has the database alone. It is
 /// made before the store's turn, whose time is dearer.
-///
-/// An event's begins with the moment that it was sent: what comes together then lies together, and a commit writes the few pages
-/// that it lies on in place of one for each event.
 fn key(keys: &Keys, arrival: &Arrival) -> [u8; 16] {
-    let (index, moment) = match &arrival.dedupe {
-        Dedupe::Harmless => return [0; 16],
-        Dedupe::Id { scope, id } => (keys.index(scope, id), None),
-        Dedupe::Event { id, sent_at } => (keys.index("event", id.as_str()), Some(sent_at.0)),
-        Dedupe::Digest { digest, .. } => {
-            let digest = data_encoding::HEXLOWER.encode(digest);
-            (keys.index("delivery", &digest), None)
-        }
+    let index = match &arrival.dedupe {
+        Dedupe::Harmless => [0; 32],
+        Dedupe::Id { scope, id } => keys.index(scope, id),
+        Dedupe::Event { id, .. } => keys.index("event", id.as_str()),
+        Dedupe::Digest { digest, .. } => keys.index("delivery", &data_encoding::HEXLOWER.encode(digest)),
     };
     let mut key = [0; 16];
     key.copy_from_slice(&index[..16]);
-    if let Some(moment) = moment {
-        key[..MOMENT].copy_from_slice(&moment.to_be_bytes()[8 - MOMENT..]);
-    }
     key
 }
 
@@ -175,6 +166,10 @@ fn is_new(work: &mut Work<'_>, Keyed { key, arrival }: &Keyed) -> Result<bool, S
     }
     let new = match &arrival.dedupe {
         Dedupe::Harmless => true,
+        // One of a clock that far ahead would be kept for as long as that.
+        Dedupe::Event { sent_at, .. } if sent_at.since(now) <= AHEAD => {
+            work.tables.remember_event(*sent_at, key, now)?
+        }
         Dedupe::Id { .. } | Dedupe::Event { .. } => work.tables.remember(key, now)?,
         Dedupe::Digest {
             connector,

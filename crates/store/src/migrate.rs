@@ -45,6 +45,11 @@ pub(crate) const SERIES: &[Migration] = &[
         name: "limits",
         text: include_str!("../migrations/0006_limits.sql"),
     },
+    Migration {
+        number: 7,
+        name: "events",
+        text: include_str!("../migrations/0007_events.sql"),
+    },
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

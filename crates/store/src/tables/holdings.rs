@@ -46,6 +46,7 @@ const COUNTED: &[(&str, &str)] = &[
         "SELECT count(*), min(messages.updated_at) FROM parts JOIN messages ON messages.id = parts.message",
     ),
     ("seen", "SELECT count(*), min(at) FROM seen"),
+    ("events", "SELECT count(*), min(at) FROM events"),
     ("deliveries", "SELECT count(*), min(at) FROM deliveries"),
     ("sessions", "SELECT count(*), min(started_at) FROM sessions"),
     ("consents", "SELECT count(*), min(at) FROM consents"),

@@ -14,6 +14,19 @@ pub(super) fn remember(db: &mut dyn Statements, key: &[u8], now: Timestamp) -> R
     Ok(written == 1)
 }
 
+pub(super) fn remember_event(
+    db: &mut dyn Statements,
+    sent_at: Timestamp,
+    key: &[u8],
+    now: Timestamp,
+) -> Result<bool> {
+    let written = db.execute(
+        "INSERT INTO events (sent_at, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        &[sent_at.0.into(), key.into(), now.0.into()],
+    )?;
+    Ok(written == 1)
+}
+
 pub(super) fn remember_delivery(
     db: &mut dyn Statements,
     connector: &ConnectorId,

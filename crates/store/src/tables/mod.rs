@@ -27,6 +27,10 @@ impl Tables for Session<'_> {
         inbox::remember(self, key, now)
     }
 
+    fn remember_event(&mut self, sent_at: Timestamp, key: &[u8], now: Timestamp) -> Result<bool> {
+        inbox::remember_event(self, sent_at, key, now)
+    }
+
     fn remember_delivery(
         &mut self,
         connector: &ConnectorId,

@@ -156,6 +156,11 @@ pub(super) fn prune(db: &mut dyn Statements, before: Timestamp) -> Result<u64> {
         &values,
     )?;
     rows += db.execute(
+        "DELETE FROM events WHERE (sent_at, key) IN
+            (SELECT sent_at, key FROM events WHERE sent_at < ?1 AND at < ?1 ORDER BY sent_at LIMIT ?2)",
+        &values,
+    )?;
+    rows += db.execute(
         "DELETE FROM deliveries WHERE (connector, digest, session, sequence) IN
             (SELECT connector, digest, session, sequence FROM deliveries WHERE at < ?1 ORDER BY at LIMIT ?2)",
         &values,

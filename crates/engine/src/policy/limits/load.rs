@@ -150,26 +150,39 @@ impl Work<'_> {
             return Ok(());
         };
         let limits = &line.limits;
-        let own = data_encoding::HEXLOWER.encode(&self.own(line)[..16]);
         let rates = [
-            (Counted::Line, limits.line, String::new()),
-            (Counted::User, limits.user, writer.to_string()),
-            (Counted::Contact, limits.contact, talk.contact.id.to_string()),
+            (Counted::Line, limits.line),
+            (Counted::User, limits.user),
+            (Counted::Contact, limits.contact),
         ];
-        let mut wanted: Vec<(Counted, Per, Option<i64>, &str)> = Vec::new();
-        for (of, rate, whom) in &rates {
+        let mut wanted: Vec<(Counted, Per, i64)> = Vec::new();
+        for (of, rate) in rates {
             let periods = [
                 (Per::Minute, rate.minute),
                 (Per::Hour, rate.hour),
                 (Per::Day, rate.day),
             ];
-            wanted.extend(periods.map(|(per, limit)| (*of, per, limit.map(i64::from), whom.as_str())));
+            wanted.extend(
+                periods
+                    .into_iter()
+                    .filter_map(|(per, limit)| Some((of, per, limit?.into()))),
+            );
         }
         let spend = [(Per::Day, limits.spend_day), (Per::Month, limits.spend_month)];
-        wanted.extend(spend.map(|(per, limit)| (Counted::Spend, per, limit.map(|price| price.0), "")));
-        for (of, per, limit, whom) in wanted {
-            let Some(limit) = limit else {
-                continue;
+        wanted.extend(
+            spend
+                .into_iter()
+                .filter_map(|(per, limit)| Some((Counted::Spend, per, limit?.0))),
+        );
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let own = data_encoding::HEXLOWER.encode(&self.own(line)[..16]);
+        for (of, per, limit) in wanted {
+            let whom = match of {
+                Counted::User => writer.to_string(),
+                Counted::Contact => talk.contact.id.to_string(),
+                Counted::Line | Counted::Spend => String::new(),
             };
             let key = self.tally_key(&format!("{own}/{of:?}/{}/{whom}", per.word()));
             let from = per.begin(self.now);

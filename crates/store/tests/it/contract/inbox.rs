@@ -6,6 +6,10 @@ pub fn a_key_is_new_once(store: &Arc<dyn Store>) {
     assert!(work(store, |t| t.remember(b"$one", NOW)));
     assert!(!work(store, |t| t.remember(b"$one", after(9))));
     assert!(work(store, |t| t.remember(b"$two", NOW)));
+    assert!(work(store, |t| t.remember_event(NOW, b"$one", NOW)));
+    assert!(!work(store, |t| t.remember_event(NOW, b"$one", after(9))));
+    assert!(work(store, |t| t.remember_event(NOW, b"$two", NOW)));
+    assert!(work(store, |t| t.remember_event(after(1), b"$one", NOW)));
 }
 
 pub fn rows_come_back_oldest_first(store: &Arc<dyn Store>) {

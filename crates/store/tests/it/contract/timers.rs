@@ -164,6 +164,9 @@ pub fn what_is_old_is_forgotten(store: &Arc<dyn Store>) {
     let (old, young) = work(store, move |t| {
         t.remember(b"old", NOW)?;
         t.remember(b"young", after(10))?;
+        t.remember_event(NOW, b"old", NOW)?;
+        t.remember_event(NOW, b"came late", after(10))?;
+        t.remember_event(after(10), b"of a fast clock", NOW)?;
         t.session_started(&connector(), session, NOW)?;
         t.remember_delivery(&connector(), session, 1, &[1; 16], NOW)?;
         t.remember_delivery(&connector(), session, 2, &[2; 16], after(10))?;
@@ -186,14 +189,21 @@ pub fn what_is_old_is_forgotten(store: &Arc<dyn Store>) {
         })?;
         Ok((old, young))
     });
-    // A key, a delivery and a message; the part goes with its message.
-    assert_eq!(work(store, |t| t.prune(after(10))), 3);
+    // A key, an event, a delivery and a message; the part goes with its message.
+    assert_eq!(work(store, |t| t.prune(after(10))), 4);
     assert_eq!(work(store, |t| t.prune(after(10))), 0);
     assert_eq!(work(store, move |t| t.message(old)), None);
     assert_eq!(work(store, move |t| t.parts_of(old)), []);
     assert!(work(store, move |t| t.message(young)).is_some());
     assert!(work(store, |t| t.remember(b"old", after(11))));
     assert!(!work(store, |t| t.remember(b"young", after(11))));
+    assert!(work(store, |t| t.remember_event(NOW, b"old", after(11))));
+    assert!(!work(store, |t| t.remember_event(NOW, b"came late", after(11))));
+    assert!(!work(store, |t| t.remember_event(
+        after(10),
+        b"of a fast clock",
+        after(11)
+    )));
     let new = |sequence: u32, digest: [u8; 16]| {
         work(store, move |t| {
             t.remember_delivery(&connector(), session, sequence, &digest, after(11))

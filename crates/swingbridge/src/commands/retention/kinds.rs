@@ -152,7 +152,7 @@ pub(super) const KINDS: &[Kind] = &[
     Kind {
         what: "What was taken in already",
         holds: "ids and digests of arrivals, and times of the connections to networks",
-        tables: &["seen", "deliveries", "sessions"],
+        tables: &["seen", "events", "deliveries", "sessions"],
         until: "as long as it may be repeated",
         limit: |config| Limit::Setting("retention.messages", config.retention.messages),
         why: "homeservers and networks repeat messages: they must not be doubled",
