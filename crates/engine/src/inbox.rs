@@ -45,9 +45,10 @@ impl Kernel {
         if arrivals.is_empty() {
             return Ok(());
         }
-        let with_key = |arrival| Keyed {
-            key: key(&self.keys, &arrival),
-            arrival,
+        let with_key = |Arrival { dedupe, what }| Keyed {
+            key: key(&self.keys, &dedupe),
+            dedupe,
+            event: happening(what),
         };
         let arrivals: Arc<Vec<Keyed>> = Arc::new(arrivals.into_iter().map(with_key).collect());
         let taking = arrivals.clone();
@@ -70,13 +71,14 @@ impl Kernel {
 /// What arrived, with what it is remembered by.
 struct Keyed {
     key: [u8; 16],
-    arrival: Arrival,
+    dedupe: Dedupe,
+    event: Event,
 }
 
 /// Ids tell who wrote when, and digests of short texts can be guessed; under a key they tell nothing to who has the database alone. It is
 /// made before the store's turn, whose time is dearer.
-fn key(keys: &Keys, arrival: &Arrival) -> [u8; 16] {
-    let index = match &arrival.dedupe {
+fn key(keys: &Keys, dedupe: &Dedupe) -> [u8; 16] {
+    let index = match dedupe {
         Dedupe::Harmless => [0; 32],
         Dedupe::Id { scope, id } => keys.index(scope, id),
         Dedupe::Event { id, .. } => keys.index("event", id.as_str()),
@@ -95,7 +97,7 @@ fn take_in(work: &mut Work<'_>, arrivals: &[Keyed]) -> Result<bool, Fault> {
     }
     for keyed in arrivals {
         if is_new(work, keyed)? {
-            process(work, keyed.arrival.what.clone())?;
+            work.happened(&keyed.event)?;
         }
     }
     // A command may have put back what was buried.
@@ -141,7 +143,12 @@ impl Backlog {
 fn put_in(work: &mut Work<'_>, arrivals: &[Keyed]) -> Result<(), Fault> {
     for keyed in arrivals {
         if is_new(work, keyed)? {
-            let sealed = work.seal(seal::INBOX, &keyed.arrival.what)?;
+            let what = match &keyed.event {
+                Event::Network(inbound) => What::Network(inbound.clone()),
+                Event::Room(event) => What::Room(event.clone()),
+                _ => return Err(Fault::Unprocessable("it did not arrive".into())),
+            };
+            let sealed = work.seal(seal::INBOX, &what)?;
             work.tables.inbox_push(sealed, work.now)?;
             work.backlog.perhaps();
         }
@@ -150,13 +157,13 @@ fn put_in(work: &mut Work<'_>, arrivals: &[Keyed]) -> Result<(), Fault> {
 }
 
 /// Remembers an arrival, and answers whether it is one that asks for more. Sessions are only noted.
-fn is_new(work: &mut Work<'_>, Keyed { key, arrival }: &Keyed) -> Result<bool, StoreError> {
+fn is_new(work: &mut Work<'_>, Keyed { key, dedupe, event }: &Keyed) -> Result<bool, StoreError> {
     let now = work.now;
-    if let What::Network(Inbound::Session {
+    if let Event::Network(Inbound::Session {
         connector,
         session,
         ended,
-    }) = &arrival.what
+    }) = event
     {
         match ended {
             false => work.tables.session_started(connector, *session, now)?,
@@ -164,7 +171,7 @@ fn is_new(work: &mut Work<'_>, Keyed { key, arrival }: &Keyed) -> Result<bool, S
         }
         return Ok(false);
     }
-    let new = match &arrival.dedupe {
+    let new = match dedupe {
         Dedupe::Harmless => true,
         // One of a clock that far ahead would be kept for as long as that.
         Dedupe::Event { sent_at, .. } if sent_at.since(now) <= AHEAD => {
@@ -226,16 +233,16 @@ fn process_batch(work: &mut Work<'_>, most: u32) -> Result<usize, Fault> {
     Ok(count)
 }
 
-fn process(work: &mut Work<'_>, what: What) -> Result<(), Fault> {
-    work.happen(match what {
+fn happening(what: What) -> Event {
+    match what {
         What::Network(inbound) => Event::Network(inbound),
         What::Room(event) => Event::Room(event),
-    })
+    }
 }
 
 fn process_row(work: &mut Work<'_>, row: InboxRow) -> Result<(), Fault> {
     let what = work.open(seal::INBOX, &row.sealed)?;
-    match process(work, what) {
+    match work.happen(happening(what)) {
         Ok(()) => work.tables.inbox_remove(row.id)?,
         Err(Fault::Unprocessable(why)) => {
             tracing::error!(

@@ -20,27 +20,27 @@ type Loaded<T> = Result<T, StoreError>;
 pub(crate) const LISTED: u32 = 50;
 
 impl Work<'_> {
-    pub fn load(&mut self, event: &Event) -> Loaded<State> {
-        let mut state = State::default();
+    /// Into a state of the caller's, for it is large.
+    pub fn load(&mut self, state: &mut State, event: &Event) -> Loaded<()> {
         match event {
             Event::Network(Inbound::Message(message)) => {
                 let group = message.group.as_ref();
                 let found = self.conversation_of(&message.connector, &message.to, &message.from, group)?;
                 if let Some(found) = found {
-                    self.load_talk(&mut state, found)?;
-                    self.load_members(&mut state)?;
+                    self.load_talk(state, found)?;
+                    self.load_members(state)?;
                     let came_by = self.site.line_of(&message.connector, &message.to);
-                    self.load_agreed(&mut state, came_by.map(|line| &line.id))?;
-                    self.load_inbound(&mut state, message)?;
-                    self.load_heard(&mut state, message)?;
+                    self.load_agreed(state, came_by.map(|line| &line.id))?;
+                    self.load_inbound(state, message)?;
+                    self.load_heard(state, message)?;
                 }
             }
             Event::Network(Inbound::Identity(identity)) => {
                 if let Some(found) =
                     self.conversation_of(&identity.connector, &identity.to, &identity.from, None)?
                 {
-                    self.load_talk(&mut state, found)?;
-                    self.load_pins(&mut state)?;
+                    self.load_talk(state, found)?;
+                    self.load_pins(state)?;
                 }
             }
             Event::Reviewed { row, payload, .. } => {
@@ -50,12 +50,12 @@ impl Work<'_> {
                 if let Lane::Conversation(id) = &row.lane
                     && let Some(found) = self.tables.conversation(*id)?
                 {
-                    self.load_talk(&mut state, found)?;
+                    self.load_talk(state, found)?;
                     match payload.as_ref() {
-                        Payload::Send(send) => self.load_said(&mut state, &send.writer)?,
-                        payload => self.load_agreed(&mut state, payload.line())?,
+                        Payload::Send(send) => self.load_said(state, &send.writer)?,
+                        payload => self.load_agreed(state, payload.line())?,
                     }
-                    self.load_pins(&mut state)?;
+                    self.load_pins(state)?;
                 }
             }
             Event::Network(Inbound::Receipt(receipt)) => {
@@ -66,38 +66,38 @@ impl Work<'_> {
                     }
                 }
                 if let Some(message) = state.part.as_ref().map(|part| part.message) {
-                    self.load_message(&mut state, message)?;
-                    self.load_waiting(&mut state)?;
+                    self.load_message(state, message)?;
+                    self.load_waiting(state)?;
                 }
             }
             Event::Network(Inbound::Session { .. }) => {}
             Event::Network(Inbound::Preference(told)) => {
                 if let Some(found) = self.conversation_of(&told.connector, &told.to, &told.from, None)? {
-                    self.load_talk(&mut state, found)?;
-                    self.load_wish(&mut state, &told.connector, &told.to)?;
+                    self.load_talk(state, found)?;
+                    self.load_wish(state, &told.connector, &told.to)?;
                 }
                 if state.talk.is_none() {
-                    self.load_stranger(&mut state, told)?;
+                    self.load_stranger(state, told)?;
                 }
             }
-            Event::Network(Inbound::Card(entry)) => self.load_entry(&mut state, entry)?,
-            Event::Network(Inbound::Group(change)) => self.load_group(&mut state, change)?,
-            Event::Network(Inbound::Typing(typing)) => self.load_typing(&mut state, typing)?,
-            Event::Room(event) => self.load_room(&mut state, event)?,
+            Event::Network(Inbound::Card(entry)) => self.load_entry(state, entry)?,
+            Event::Network(Inbound::Group(change)) => self.load_group(state, change)?,
+            Event::Network(Inbound::Typing(typing)) => self.load_typing(state, typing)?,
+            Event::Room(event) => self.load_room(state, event)?,
             Event::Opened { conversation, .. }
             | Event::RoomMade { conversation, .. }
             | Event::LineChanged { conversation } => {
                 if let Some(found) = self.tables.conversation(*conversation)? {
-                    self.load_talk(&mut state, found)?;
-                    self.load_members(&mut state)?;
+                    self.load_talk(state, found)?;
+                    self.load_members(state)?;
                     if let Event::Opened {
                         then: Then::Deliver(inbound),
                         ..
                     } = event
                     {
-                        self.load_agreed(&mut state, None)?;
-                        self.load_inbound(&mut state, inbound)?;
-                        self.load_heard(&mut state, inbound)?;
+                        self.load_agreed(state, None)?;
+                        self.load_inbound(state, inbound)?;
+                        self.load_heard(state, inbound)?;
                     }
                 }
             }
@@ -107,10 +107,10 @@ impl Work<'_> {
                 if let Some(assembly) = self.tables.assembly(*assembly)? {
                     let parts = self.parts(&assembly)?;
                     if let Some(found) = self.tables.conversation(assembly.conversation)? {
-                        self.load_talk(&mut state, found)?;
-                        self.load_members(&mut state)?;
+                        self.load_talk(state, found)?;
+                        self.load_members(state)?;
                         let came_by = parts.values().find_map(|piece| piece.line.as_ref());
-                        self.load_agreed(&mut state, came_by)?;
+                        self.load_agreed(state, came_by)?;
                     }
                     state.assembly = Some((assembly, parts));
                 }
@@ -126,7 +126,7 @@ impl Work<'_> {
                 let lines = self.site.lines.iter();
                 let shared = lines.filter(|line| line.access.inbox.as_ref() == Some(room));
                 let shared: Vec<LineId> = shared.map(|line| line.id.clone()).collect();
-                self.survey_talks(&mut state, &shared)?;
+                self.survey_talks(state, &shared)?;
             }
             // States and marks need nothing but to be forgotten.
             Event::Performed { payload, .. }
@@ -135,7 +135,7 @@ impl Work<'_> {
                 if let Lane::Conversation(id) = &row.lane
                     && let Some(found) = self.tables.conversation(*id)?
                 {
-                    self.load_talk(&mut state, found)?;
+                    self.load_talk(state, found)?;
                 }
                 if let Some(message) = row.message {
                     state.message = self.tables.message(message)?;
@@ -143,12 +143,12 @@ impl Work<'_> {
             }
             Event::Answered { row, answer, .. } => {
                 if let Some(message) = row.message {
-                    self.load_record(&mut state, message)?;
+                    self.load_record(state, message)?;
                 }
                 if matches!(answer, Err(SendError::RetryAfter { .. }))
                     && let Some(writer) = state.message.as_ref().and_then(|message| message.sender.clone())
                 {
-                    self.load_said(&mut state, &writer)?;
+                    self.load_said(state, &writer)?;
                 }
                 if let (Ok(accepted), Target::Connector(connector)) = (answer, &row.target) {
                     for id in &accepted.network_ids {
@@ -161,49 +161,49 @@ impl Work<'_> {
             }
             Event::Barred { row, .. } => {
                 if let Some(message) = row.message {
-                    self.load_record(&mut state, message)?;
+                    self.load_record(state, message)?;
                 }
             }
             Event::Lost { row } | Event::Expired { row } => {
                 if let Some(message) = row.message {
-                    self.load_message(&mut state, message)?;
+                    self.load_message(state, message)?;
                 }
             }
             Event::Diverted { row, send, to, .. } => {
                 if let Some(message) = row.message {
-                    self.load_record(&mut state, message)?;
-                    self.load_said(&mut state, &send.writer)?;
+                    self.load_record(state, message)?;
+                    self.load_said(state, &send.writer)?;
                     if let Some(line) = self.site.line(to) {
-                        self.load_limits_of(&mut state, &send.writer, line)?;
+                        self.load_limits_of(state, &send.writer, line)?;
                     }
                 }
             }
             Event::Revoked { message, .. } => {
-                self.load_message(&mut state, *message)?;
-                self.load_waiting(&mut state)?;
+                self.load_message(state, *message)?;
+                self.load_waiting(state)?;
             }
             Event::Timer(Timer::Overdue(message)) => {
-                self.load_message(&mut state, *message)?;
-                self.load_waiting(&mut state)?;
-                self.load_other_way(&mut state)?;
+                self.load_message(state, *message)?;
+                self.load_waiting(state)?;
+                self.load_other_way(state)?;
             }
             Event::Reached { row, .. } => {
                 if let Lane::Conversation(id) = &row.lane
                     && let Some(found) = self.tables.conversation(*id)?
                 {
-                    self.load_talk(&mut state, found)?;
+                    self.load_talk(state, found)?;
                 }
             }
             Event::Swapped { conversation, .. } => {
                 if let Some(found) = self.tables.conversation(*conversation)? {
-                    self.load_talk(&mut state, found)?;
-                    self.load_members(&mut state)?;
+                    self.load_talk(state, found)?;
+                    self.load_members(state)?;
                 }
             }
-            Event::Timer(Timer::PartsSettle(message)) => self.load_message(&mut state, *message)?,
+            Event::Timer(Timer::PartsSettle(message)) => self.load_message(state, *message)?,
             Event::Timer(Timer::EarlyReceiptGone(..)) => {}
         }
-        Ok(state)
+        Ok(())
     }
 
     /// The row of a message that is kept until it is known what became of it, or goes another way; only lines with a fallback keep any.

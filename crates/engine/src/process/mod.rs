@@ -16,6 +16,7 @@ use crate::inbox::Backlog;
 use crate::kernel::After;
 use crate::lanes::Lanes;
 use crate::site::Site;
+use crate::state::State;
 use crate::step::{self, Unprocessable};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -75,7 +76,8 @@ impl Work<'_> {
 
     /// What follows from one event, the last one first.
     fn once(&mut self, event: &Event) -> Result<Vec<Event>, Fault> {
-        let state = self.load(event)?;
+        let mut state = State::default();
+        self.load(&mut state, event)?;
         let mut following = Vec::new();
         for effect in step::step(self.site, &state, event, self.now)? {
             following.extend(self.apply(effect)?);
