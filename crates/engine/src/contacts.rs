@@ -2,40 +2,34 @@
 //!
 //! A contact's address never changes, and its card seldom. One is remembered only after a commit: until then its number may still become another's.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
-use swingbridge_domain::address::Address;
-use swingbridge_domain::id::ContactId;
-use swingbridge_domain::store::Contact;
-
 use crate::kernel::lock;
-use crate::state::Card;
+use crate::state::Who;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use swingbridge_domain::id::ContactId;
 
 /// So many are remembered; about a megabyte.
 const MOST: usize = 4096;
 
-/// A contact with its address and card, opened.
-pub(crate) type Known = (Contact, Address, Card);
-
 #[derive(Default)]
-pub(crate) struct Contacts(Mutex<HashMap<ContactId, Known>>);
+pub(crate) struct Contacts(Mutex<HashMap<ContactId, Arc<Who>>>);
 
 impl Contacts {
-    pub fn get(&self, id: ContactId) -> Option<Known> {
+    pub fn get(&self, id: ContactId) -> Option<Arc<Who>> {
         lock(&self.0).get(&id).cloned()
     }
 
     /// Remembers what a committed transaction read.
-    pub fn met(&self, contacts: Vec<Known>) {
+    pub fn met(&self, contacts: Vec<Arc<Who>>) {
         if contacts.is_empty() {
             return;
         }
         let mut known = lock(&self.0);
-        for known_one in contacts {
+        for one in contacts {
             if known.len() >= MOST {
                 known.clear();
             }
-            known.insert(known_one.0.id, known_one);
+            known.insert(one.contact.id, one);
         }
     }
 }

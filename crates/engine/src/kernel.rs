@@ -1,6 +1,6 @@
 //! Transactions and lanes: what every task of the engine works with.
 
-use crate::contacts::{Contacts, Known};
+use crate::contacts::Contacts;
 use crate::effect::Tally;
 use crate::event::Event;
 use crate::inbox::Backlog;
@@ -9,6 +9,7 @@ use crate::outbox::Departure;
 use crate::process::{Fault, Work};
 use crate::reconcile::Order;
 use crate::site::Site;
+use crate::state::Who;
 use crate::together::Together;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -301,7 +302,7 @@ pub(crate) struct After {
     /// For the metrics.
     pub tallies: Vec<Tally>,
     /// Contacts that were read.
-    pub met: Vec<Known>,
+    pub met: Vec<Arc<Who>>,
     /// For the networks: of no use later, so never written down.
     pub signals: Vec<(ConnectorId, Signal)>,
     /// For the homeserver, likewise.

@@ -76,7 +76,7 @@ impl Engine {
                 for id in wanted {
                     let found = work.tables.conversation(id)?;
                     let talk = found.map(|found| work.talk(found)).transpose()?.flatten();
-                    addresses.push(talk.map(|talk| talk.address));
+                    addresses.push(talk.map(|talk| talk.who.address.clone()));
                 }
                 Ok(addresses)
             })

@@ -91,10 +91,16 @@ pub struct State {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Talk {
     pub conversation: Conversation,
+    pub who: Arc<Who>,
+    pub line: Arc<Line>,
+}
+
+/// A contact with its address and card, opened.
+#[derive(Debug, PartialEq)]
+pub struct Who {
     pub contact: Contact,
     pub address: Address,
     pub card: Card,
-    pub line: Arc<Line>,
 }
 
 /// What an address book or a group says of a contact, opened. `Debug` is redacted.
@@ -144,7 +150,9 @@ pub struct OptedOut {
 impl Talk {
     /// What people see of the contact.
     pub fn shown(&self) -> String {
-        self.line.display.of(&self.address, self.card.name.as_deref())
+        self.line
+            .display
+            .of(&self.who.address, self.who.card.name.as_deref())
     }
 
     /// The same conversation by another line: who may write in it, and what it asks of them, stays as it is.
@@ -183,17 +191,23 @@ impl Talk {
 
     /// Whether it is with several people.
     pub fn is_group(&self) -> bool {
-        matches!(self.address, Address::Group(_))
+        matches!(self.who.address, Address::Group(_))
     }
 
     /// Whether something can be sent to it.
     pub fn can_reply(&self, site: &Site) -> bool {
         let groups = site.capabilities_of(&self.line).groups;
-        self.address.can_reply() && (!self.is_group() || groups != Support::Absent)
+        self.who.address.can_reply() && (!self.is_group() || groups != Support::Absent)
     }
 
     pub fn ghost(&self, network: &str) -> Ghost {
-        ghost(&self.line, &self.contact, &self.address, &self.card, network)
+        ghost(
+            &self.line,
+            &self.who.contact,
+            &self.who.address,
+            &self.who.card,
+            network,
+        )
     }
 
     /// The local part of the room's alias: the same for ever, until the room is given up.
@@ -202,7 +216,7 @@ impl Talk {
         let Conversation { line, generation, .. } = &self.conversation;
         keys.pseudonym(
             "room",
-            &format!("{line}/{}/{generation}", self.address.canonical()),
+            &format!("{line}/{}/{generation}", self.who.address.canonical()),
         )
     }
 }

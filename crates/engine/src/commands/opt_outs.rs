@@ -18,7 +18,7 @@ pub(super) fn run(scene: &Scene<'_>, event: &RoomEvent, what: &OptOuts) -> Vec<E
         OptOuts::Lift { whose, reason } => {
             let asked = match (whose, &scene.state.talk) {
                 (Some((line, contact)), _) => (LineId::new(line), ContactId(*contact)),
-                (None, Some(talk)) => (talk.line.id.clone(), talk.contact.id),
+                (None, Some(talk)) => (talk.line.id.clone(), talk.who.contact.id),
                 (None, None) => return reply("Say whose: `optouts` shows the list.".to_owned()),
             };
             lift(scene, event, &asked, reason).unwrap_or_else(|| {
@@ -60,7 +60,7 @@ fn lift(
         .state
         .talk
         .as_ref()
-        .filter(|talk| &talk.line.id == line && talk.contact.id == *contact);
+        .filter(|talk| &talk.line.id == line && talk.who.contact.id == *contact);
     let listed = &scene.state.survey.opted_out;
     let known = listed
         .iter()

@@ -53,7 +53,7 @@ fn obstacle(scene: &Scene<'_>, talk: &Talk, line: &Arc<Line>) -> Option<String> 
     if talk.is_group() && scene.site.capabilities_of(line).groups == Support::Absent {
         return Some(crate::words::no_groups(&scene.site.capabilities_of(line)));
     }
-    if line.address == talk.address {
+    if line.address == talk.who.address {
         return Some(format!("That is the number of {} itself.", line.name));
     }
     let twin = scene.state.twin.as_ref();

@@ -236,7 +236,7 @@ fn recall(
     }
     let revocation = Revocation {
         line: line.id.clone(),
-        to: talk.address,
+        to: talk.who.address.clone(),
         key: String::new(),
         network_ids: parts.into_iter().map(|part| part.network_id).collect(),
     };
@@ -273,7 +273,7 @@ fn question(
         row,
         line,
         event,
-        address: talk.address,
+        address: talk.who.address.clone(),
     }))
 }
 

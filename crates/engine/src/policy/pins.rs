@@ -37,7 +37,7 @@ pub(crate) fn seen(scene: &Scene<'_>, talk: &Talk, identity: &Identity) -> Vec<E
     let known = scene.state.pins.iter().find(|pin| pin.scheme == identity.scheme);
     let Some(known) = known else {
         let pin = Pin {
-            contact: talk.contact.id,
+            contact: talk.who.contact.id,
             scheme: identity.scheme,
             fingerprint: identity.fingerprint.clone(),
             connector: identity.connector.clone(),

@@ -1,8 +1,8 @@
 //! Contacts, their cards, and the conversations with them.
 
 use super::Work;
-use crate::contacts::Known;
-use crate::state::{Card, Talk};
+use crate::state::{Card, Talk, Who};
+use std::sync::Arc;
 use swingbridge_domain::address::Address;
 use swingbridge_domain::id::{ConversationId, LineId};
 use swingbridge_domain::store::{Contact, Conversation, StoreError, seal};
@@ -15,20 +15,18 @@ impl Work<'_> {
         let Some(line) = self.site.line(&conversation.line).cloned() else {
             return Ok(None);
         };
-        let (contact, address, card) = match self.contacts.get(conversation.contact) {
+        let who = match self.contacts.get(conversation.contact) {
             Some(known) => known,
             None => self.read_contact(&conversation)?,
         };
         Ok(Some(Talk {
             conversation,
-            contact,
-            address,
-            card,
+            who,
             line,
         }))
     }
 
-    fn read_contact(&mut self, conversation: &Conversation) -> Loaded<Known> {
+    fn read_contact(&mut self, conversation: &Conversation) -> Loaded<Arc<Who>> {
         let Some(contact) = self.tables.contact(conversation.contact)? else {
             return Err(StoreError::Damaged(format!(
                 "conversation {} has no contact",
@@ -37,9 +35,13 @@ impl Work<'_> {
         };
         let address = self.address(&contact)?;
         let card = self.card(&contact)?;
-        let known = (contact, address, card);
-        self.after.met.push(known.clone());
-        Ok(known)
+        let who = Arc::new(Who {
+            contact,
+            address,
+            card,
+        });
+        self.after.met.push(who.clone());
+        Ok(who)
     }
 
     pub fn address(&self, contact: &Contact) -> Loaded<Address> {
@@ -69,7 +71,11 @@ impl Work<'_> {
             card: Some(sealed),
             ..contact
         };
-        self.after.met.push((contact, address, card));
+        self.after.met.push(Arc::new(Who {
+            contact,
+            address,
+            card,
+        }));
         Ok(())
     }
 

@@ -73,7 +73,7 @@ impl Work<'_> {
         let Some((line, contact)) = state
             .talk
             .as_ref()
-            .map(|talk| (talk.line.clone(), talk.contact.id))
+            .map(|talk| (talk.line.clone(), talk.who.contact.id))
         else {
             return Ok(());
         };

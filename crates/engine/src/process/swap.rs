@@ -112,7 +112,9 @@ impl Work<'_> {
         }
         let line = self.site.lines.iter().find(|line| wanted.names(line));
         if let (Some(talk), Some(line)) = (&state.talk, line) {
-            state.twin = self.tables.conversation_by_alias(&line.id, &talk.contact.index)?;
+            state.twin = self
+                .tables
+                .conversation_by_alias(&line.id, &talk.who.contact.index)?;
         }
         Ok(())
     }

@@ -30,17 +30,17 @@ pub(super) fn known(scene: &Scene<'_>, talk: &Talk, group: &Group) -> Vec<Effect
     let mut effects = Vec::new();
     let name = scene.state.group_name.as_ref();
     // Who is in it names it only as long as nobody gave it a name.
-    let news = name.is_some() && name != talk.card.name.as_ref();
-    if news && (group.name.is_some() || talk.card.name.is_none()) {
+    let news = name.is_some() && name != talk.who.card.name.as_ref();
+    if news && (group.name.is_some() || talk.who.card.name.is_none()) {
         let card = Card {
             name: name.cloned(),
-            ..talk.card.clone()
+            ..talk.who.card.clone()
         };
-        effects.push(Effect::SetCard(Box::new(talk.contact.clone()), card));
+        effects.push(Effect::SetCard(Box::new(talk.who.contact.clone()), card));
         effects.extend(describe(Some(talk)));
     }
     let address = Address::Group(group.thread.0.clone());
-    if talk.address != address {
+    if talk.who.address != address {
         effects.push(Effect::Move {
             conversation: talk.conversation.id,
             line: talk.line.id.clone(),
@@ -65,9 +65,9 @@ pub(super) fn changed(scene: &Scene<'_>, change: &GroupChange) -> Vec<Effect> {
         Change::Picture(picture) => {
             let card = Card {
                 picture: picture.clone(),
-                ..talk.card.clone()
+                ..talk.who.card.clone()
             };
-            effects.push(Effect::SetCard(Box::new(talk.contact.clone()), card));
+            effects.push(Effect::SetCard(Box::new(talk.who.contact.clone()), card));
             effects.extend(describe(Some(talk)));
             words::group_picture(by, picture.is_some())
         }

@@ -375,5 +375,5 @@ pub(super) fn show(scene: &Scene<'_>, talk: &Talk, shown: Shown) -> Vec<Effect> 
 
 /// Says in a new room of a contact that can not be answered that this is so.
 pub(super) fn unanswerable(talk: &Talk) -> Option<Effect> {
-    (!talk.address.can_reply()).then(|| notice(talk, words::CANNOT_ANSWER, None))
+    (!talk.who.address.can_reply()).then(|| notice(talk, words::CANNOT_ANSWER, None))
 }

@@ -62,7 +62,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
         let reason = Reason::BadAddress.word();
         return failure(talk, &event.event, Delivery::Rejected, &words, reason, false);
     }
-    if !talk.address.can_reply() {
+    if !talk.who.address.can_reply() {
         return failure(
             talk,
             &event.event,
@@ -72,7 +72,7 @@ pub(super) fn said(scene: &Scene<'_>, event: &RoomEvent, message: &Message) -> V
             false,
         );
     }
-    if is_emergency(talk.address.full(), talk.line.region) {
+    if is_emergency(talk.who.address.full(), talk.line.region) {
         return failure(
             talk,
             &event.event,
@@ -265,7 +265,7 @@ fn send(talk: &Talk, event: &RoomEvent, leaving: Leaving, quote: Option<EventId>
         key: String::new(),
         line: talk.line.id.clone(),
         from: talk.line.address.clone(),
-        to: vec![talk.address.clone()],
+        to: vec![talk.who.address.clone()],
         message,
         expires_at: Some(expires_at),
     };

@@ -50,7 +50,7 @@ pub(super) fn of_a_user(scene: &Scene<'_>, event: &RoomEvent) -> Vec<Effect> {
         talk.line.connector.clone(),
         Signal {
             line: talk.line.id.clone(),
-            to: talk.address.clone(),
+            to: talk.who.address.clone(),
             kind,
         },
     )]

@@ -61,7 +61,7 @@ pub(crate) fn said(scene: &Scene<'_>, talk: &Talk, say: &Say, event: &EventId) -
         key: String::new(),
         line: talk.line.id.clone(),
         from: talk.line.address.clone(),
-        to: vec![talk.address.clone()],
+        to: vec![talk.who.address.clone()],
         message: Message::text(text),
         expires_at: Some(expires_at),
     };

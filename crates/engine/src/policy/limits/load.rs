@@ -41,7 +41,7 @@ impl Work<'_> {
     pub fn load_suppression(&mut self, state: &mut State) -> Loaded<()> {
         if let Some(talk) = &state.talk {
             let own = self.own(&talk.line);
-            state.suppressed = self.tables.suppression(&own, talk.contact.id)?;
+            state.suppressed = self.tables.suppression(&own, talk.who.contact.id)?;
         }
         Ok(())
     }
@@ -59,7 +59,7 @@ impl Work<'_> {
             return Ok(());
         };
         if told.id != talk.line.id {
-            let (own, contact) = (self.own(told), talk.contact.id);
+            let (own, contact) = (self.own(told), talk.who.contact.id);
             state.suppressed_there = self.tables.suppression(&own, contact)?;
             state.written_to_other = true;
         }
@@ -87,7 +87,7 @@ impl Work<'_> {
             return Ok(());
         };
         if line.id != talk.line.id {
-            let (own, contact) = (self.own(line), talk.contact.id);
+            let (own, contact) = (self.own(line), talk.who.contact.id);
             state.suppressed_there = self.tables.suppression(&own, contact)?;
         }
         self.load_meters(state, writer, line)
@@ -181,7 +181,7 @@ impl Work<'_> {
         for (of, per, limit) in wanted {
             let whom = match of {
                 Counted::User => writer.to_string(),
-                Counted::Contact => talk.contact.id.to_string(),
+                Counted::Contact => talk.who.contact.id.to_string(),
                 Counted::Line | Counted::Spend => String::new(),
             };
             let key = self.tally_key(&format!("{own}/{of:?}/{}/{whom}", per.word()));

@@ -174,7 +174,7 @@ fn cost(talk: &Talk, measure: Measure) -> Result<i64, Refusal> {
     // A group has the `default` price: what its network calls it may begin like a number, that of one member among many.
     let number = match talk.is_group() {
         true => "",
-        false => talk.address.full(),
+        false => talk.who.address.full(),
     };
     let (price, times) = match measure.media {
         true => (limits.media_price_to(number), 1),

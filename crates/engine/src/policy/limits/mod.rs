@@ -178,7 +178,7 @@ pub(crate) fn judge_again(
 
 /// What is never sent to anybody, and never to this contact.
 fn wanted(scene: &Scene<'_>, talk: &Talk) -> Result<(), Refusal> {
-    if is_emergency(talk.address.full(), talk.line.region) {
+    if is_emergency(talk.who.address.full(), talk.line.region) {
         return Err(Refusal::new(words::EMERGENCY, Reason::Emergency.word()));
     }
     match is_barred(scene, talk) {
@@ -188,7 +188,7 @@ fn wanted(scene: &Scene<'_>, talk: &Talk) -> Result<(), Refusal> {
 }
 
 fn goes_there(talk: &Talk, user: &UserId) -> Result<(), Refusal> {
-    match destination::judge(&talk.line, &talk.address) {
+    match destination::judge(&talk.line, &talk.who.address) {
         Some(barred) => Err(Refusal::new(barred.words, barred.reason).logged(talk, user, barred.detail)),
         None => Ok(()),
     }
@@ -216,7 +216,7 @@ fn fits(
         ));
     }
     let spent = meters::judge(scene, talk, user, measure)?;
-    let quiet = quiet::until(line, &talk.address, spent.not_before.unwrap_or(scene.now));
+    let quiet = quiet::until(line, &talk.who.address, spent.not_before.unwrap_or(scene.now));
     let wait = match (quiet, spent.not_before) {
         (Some((until, zone)), _) => Some((until, words::quiet_hours(until, &zone))),
         (None, Some(until)) => Some((until, words::rate_waits(spent.setting))),

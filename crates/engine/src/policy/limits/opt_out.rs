@@ -272,7 +272,7 @@ fn suppress(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Effect {
     Effect::Suppress {
         lines,
         conversation: Some(talk.conversation.id),
-        contact: talk.contact.id,
+        contact: talk.who.contact.id,
         by,
     }
 }
@@ -280,7 +280,7 @@ fn suppress(talk: &Talk, lines: Vec<LineId>, by: SuppressedBy) -> Effect {
 fn lift(talk: &Talk, lines: Vec<LineId>) -> Effect {
     Effect::LiftSuppression {
         lines,
-        contact: talk.contact.id,
+        contact: talk.who.contact.id,
     }
 }
 

@@ -59,7 +59,7 @@ impl Work<'_> {
             legs.any(|leg| matches!(leg.protection, Protection::EndToEnd(_)))
         };
         if let Some(talk) = state.talk.as_ref().filter(knows_keys) {
-            state.pins = self.tables.pins(talk.contact.id)?;
+            state.pins = self.tables.pins(talk.who.contact.id)?;
         }
         Ok(())
     }
