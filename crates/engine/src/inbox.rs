@@ -173,7 +173,7 @@ fn is_new(work: &mut Work<'_>, Keyed { key, dedupe, event }: &Keyed) -> Result<b
     }
     let new = match dedupe {
         Dedupe::Harmless => true,
-        // One of a clock that far ahead would be kept for as long as that.
+        // One of a clock further ahead would be kept for as long as that.
         Dedupe::Event { sent_at, .. } if sent_at.since(now) <= AHEAD => {
             work.tables.remember_event(*sent_at, key, now)?
         }

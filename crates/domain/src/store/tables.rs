@@ -22,7 +22,8 @@ pub trait Tables {
     /// Remembers `key` and answers whether it is new. Keys are kept for `retention` and then forgotten by [`Tables::prune`].
     fn remember(&mut self, key: &[u8], now: Timestamp) -> Result<bool>;
     /// The same for what says when it was sent, in places of their own: what was sent together is kept together, so that many of them
-    /// cost little more than one. Those are forgotten of which both moments are before.
+    /// cost little more than one. A key that [`Tables::remember`] has is not new here either. Those are forgotten of which both moments
+    /// are before.
     fn remember_event(&mut self, sent_at: Timestamp, key: &[u8], now: Timestamp) -> Result<bool>;
     /// Applies the rule of [`crate::inbox::Dedupe::Digest`] and remembers this delivery; answers whether it is new.
     fn remember_delivery(

@@ -123,6 +123,26 @@ fn arrival(room: &RoomId, id: &EventId, text: &str) -> Arrival {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_written_by_a_clock_that_is_years_ahead_is_taken_once_too() {
+    let house = House::new().await;
+    let room = house.conversation().await;
+    let sent_at = SENT_AT + Duration::from_secs(10 * 365 * 24 * 60 * 60);
+    for _ in 0..2 {
+        let mut ahead = arrival(&room, &EventId::new("$ahead"), "from the future");
+        let What::Room(event) = &mut ahead.what else {
+            panic!()
+        };
+        event.sent_at = sent_at;
+        let id = event.event.clone();
+        ahead.dedupe = Dedupe::Event { id, sent_at };
+        house.engine.deliver(vec![ahead]).await.unwrap();
+    }
+    house.say(&room, ALICE, Message::text("after it")).await;
+    house.network.until_sent(2).await;
+    assert_eq!(house.network.texts(), ["from the future", "after it"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_the_homeserver_did_not_push_is_fetched_once_after_a_restart() {
     let house = House::new().await;
     let room = house.conversation().await;

@@ -21,7 +21,9 @@ pub(super) fn remember_event(
     now: Timestamp,
 ) -> Result<bool> {
     let written = db.execute(
-        "INSERT INTO events (sent_at, key, at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+        "INSERT INTO events (sent_at, key, at)
+         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM seen WHERE key = ?2)
+         ON CONFLICT DO NOTHING",
         &[sent_at.0.into(), key.into(), now.0.into()],
     )?;
     Ok(written == 1)

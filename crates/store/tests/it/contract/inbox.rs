@@ -6,10 +6,20 @@ pub fn a_key_is_new_once(store: &Arc<dyn Store>) {
     assert!(work(store, |t| t.remember(b"$one", NOW)));
     assert!(!work(store, |t| t.remember(b"$one", after(9))));
     assert!(work(store, |t| t.remember(b"$two", NOW)));
+}
+
+pub fn an_event_is_new_once(store: &Arc<dyn Store>) {
     assert!(work(store, |t| t.remember_event(NOW, b"$one", NOW)));
     assert!(!work(store, |t| t.remember_event(NOW, b"$one", after(9))));
     assert!(work(store, |t| t.remember_event(NOW, b"$two", NOW)));
     assert!(work(store, |t| t.remember_event(after(1), b"$one", NOW)));
+    // Its clock was too far ahead when it came first.
+    assert!(work(store, |t| t.remember(b"$three", NOW)));
+    assert!(!work(store, |t| t.remember_event(
+        after(86_401),
+        b"$three",
+        after(9)
+    )));
 }
 
 pub fn rows_come_back_oldest_first(store: &Arc<dyn Store>) {

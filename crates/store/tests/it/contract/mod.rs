@@ -39,6 +39,7 @@ macro_rules! promises {
 promises! {
     inbox:
         a_key_is_new_once,
+        an_event_is_new_once,
         rows_come_back_oldest_first,
         an_id_is_never_given_twice,
         a_buried_row_leaves_the_inbox_and_returns_at_its_end;

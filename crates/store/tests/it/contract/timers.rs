@@ -164,7 +164,7 @@ pub fn what_is_old_is_forgotten(store: &Arc<dyn Store>) {
     let (old, young) = work(store, move |t| {
         t.remember(b"old", NOW)?;
         t.remember(b"young", after(10))?;
-        t.remember_event(NOW, b"old", NOW)?;
+        t.remember_event(NOW, b"old event", NOW)?;
         t.remember_event(NOW, b"came late", after(10))?;
         t.remember_event(after(10), b"of a fast clock", NOW)?;
         t.session_started(&connector(), session, NOW)?;
@@ -197,7 +197,7 @@ pub fn what_is_old_is_forgotten(store: &Arc<dyn Store>) {
     assert!(work(store, move |t| t.message(young)).is_some());
     assert!(work(store, |t| t.remember(b"old", after(11))));
     assert!(!work(store, |t| t.remember(b"young", after(11))));
-    assert!(work(store, |t| t.remember_event(NOW, b"old", after(11))));
+    assert!(work(store, |t| t.remember_event(NOW, b"old event", after(11))));
     assert!(!work(store, |t| t.remember_event(NOW, b"came late", after(11))));
     assert!(!work(store, |t| t.remember_event(
         after(10),
