@@ -119,13 +119,13 @@ fn place(code: u16) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use phonenumber::metadata::DATABASE;
     use proptest::prelude::*;
 
     /// The library's own examples, of each kind in each region.
-    fn examples() -> impl Iterator<Item = (&'static Metadata, &'static str)> {
+    pub fn examples() -> impl Iterator<Item = (&'static Metadata, &'static str)> {
         const KINDS: [Type; 10] = [
             Type::FixedLine,
             Type::Mobile,

@@ -63,34 +63,18 @@ fn pattern(code: u16) -> Option<Regex> {
 #[cfg(test)]
 mod tests {
     use super::{is, is_premium};
-    use phonenumber::{Type, metadata::DATABASE};
+    use crate::address::plan::tests::examples;
     use proptest::prelude::*;
-
-    const KINDS: [Type; 9] = [
-        Type::FixedLine,
-        Type::Mobile,
-        Type::TollFree,
-        Type::PremiumRate,
-        Type::SharedCost,
-        Type::PersonalNumber,
-        Type::Voip,
-        Type::Uan,
-        Type::Pager,
-    ];
 
     /// The data's own examples, of each kind in each region.
     #[test]
     fn the_short_way_says_of_every_regions_examples_what_the_data_says() {
         let (mut premium, mut others) = (0, 0);
-        for region in DATABASE.iter() {
-            for kind in KINDS {
-                let example = region.descriptors().get(kind).and_then(|of| of.example());
-                let Some(example) = example else { continue };
-                let number = format!("+{}{example}", region.country_code());
-                let expected = number.starts_with("+979") || is(&number);
-                assert_eq!(is_premium(&number), expected, "{number}");
-                *(if expected { &mut premium } else { &mut others }) += 1;
-            }
+        for (region, example) in examples() {
+            let number = format!("+{}{example}", region.country_code());
+            let expected = number.starts_with("+979") || is(&number);
+            assert_eq!(is_premium(&number), expected, "{number}");
+            *(if expected { &mut premium } else { &mut others }) += 1;
         }
         assert!(premium > 150 && others > 800, "{premium} {others}");
     }
