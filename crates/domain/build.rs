@@ -2,7 +2,6 @@
 
 use phonenumber::metadata::loader::{self, Descriptor};
 use phonenumber::metadata::{self, DATABASE};
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
@@ -10,15 +9,12 @@ use std::{env, fs};
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     let folder = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names a folder"));
-    let codes: BTreeSet<u16> = DATABASE.iter().map(metadata::Metadata::country_code).collect();
-    // Several share the id "001", by which they are found once: their codes are all there.
-    let codes = codes
-        .into_iter()
-        .chain((800..1000).filter(|code| DATABASE.by_code(code).is_some()));
-    let codes: BTreeSet<u16> = codes.collect();
     let mut index = String::from("[\n");
-    for code in codes {
-        let regions = DATABASE.by_code(&code).expect("it is a code of the data");
+    // Country codes have one to three digits (ITU-T E.164, section 6.2.1).
+    for code in 1..1000 {
+        let Some(regions) = DATABASE.by_code(&code) else {
+            continue;
+        };
         let ids: Vec<&str> = regions.iter().map(|region| region.id()).collect();
         let piece: Vec<loader::Metadata> = regions.into_iter().map(piece).collect();
         let name = format!("plan_{code}.bin");
@@ -57,13 +53,11 @@ fn piece(region: &metadata::Metadata) -> loader::Metadata {
         no_international: kind(of.no_international()),
         id: Some(region.id().to_owned()),
         country_code: Some(region.country_code()),
-        international_prefix: region
-            .international_prefix()
-            .map(|prefix| prefix.as_str().to_owned()),
+        international_prefix: region.international_prefix().map(|prefix| small(prefix.as_str())),
         national_prefix: region.national_prefix().map(str::to_owned),
         national_prefix_for_parsing: region
             .national_prefix_for_parsing()
-            .map(|prefix| prefix.as_str().to_owned()),
+            .map(|prefix| small(prefix.as_str())),
         national_prefix_transform_rule: region.national_prefix_transform_rule().map(str::to_owned),
         main_country_for_code: region.is_main_country_for_code(),
         leading_digits: region.leading_digits().map(|digits| small(digits.as_str())),
@@ -80,7 +74,7 @@ fn descriptor(of: &metadata::Descriptor) -> Descriptor {
     }
 }
 
-/// The library reads no other digits, and a pattern that knows those of every script takes fifty times the memory.
+/// The library reads no other digits, and a pattern that knows those of every script takes many times the memory.
 fn small(pattern: &str) -> String {
     pattern.replace("\\d", "[0-9]")
 }
